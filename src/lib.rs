@@ -1,0 +1,31 @@
+//! Alluvium lands event streams in Delta tables, exactly once.
+//!
+//! Layout: the rooms are the stages of an event's way, joined by [`pipeline`] alone.
+//!
+//! - [`source`]: Kafka, HTTP with its spool, files: bytes in, acks out
+//! - [`route`]: event to table
+//! - [`decode`]: JSON to Arrow, rescue, dead letters
+//! - [`schema`]: types, names, inference, the evolution decision
+//! - [`batch`]: flush policy and accumulation per table
+//! - [`write`]: Arrow to Parquet, statistics, upload
+//! - [`commit`]: the Delta log
+//! - [`storage`]: object stores by URL
+//! - [`event`]: the nouns that travel between them
+//! - [`config`], [`cli`], [`check`], [`telemetry`]: around them
+
+pub mod batch;
+pub mod check;
+pub mod cli;
+pub mod commit;
+pub mod config;
+pub mod decode;
+pub mod error;
+pub mod event;
+pub mod pipeline;
+pub mod route;
+pub mod schema;
+pub mod secret;
+pub mod source;
+pub mod storage;
+pub mod telemetry;
+pub mod write;

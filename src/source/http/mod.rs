@@ -1,0 +1,5 @@
+//! Events over HTTP.
+
+mod options;
+
+pub use options::{HttpAck, HttpKey, HttpOptions, TlsOptions};

@@ -1,0 +1,5 @@
+//! Events from Kafka.
+
+mod options;
+
+pub use options::{KafkaOptions, StartPolicy};

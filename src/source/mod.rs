@@ -1,0 +1,6 @@
+//! Bytes in, acks out: Kafka, HTTP with its spool, files.
+
+pub mod files;
+pub mod http;
+pub mod kafka;
+pub mod spool;
