@@ -15,4 +15,4 @@ pub use counts::Counts;
 pub use files::{CommitRange, DataFile, DeadLetter, PartitionColumn, SchemaFingerprint, WriteSpec};
 pub use intake::{Acked, Assignment, Intake, Offer, SourceEvent};
 pub use partition::{Epoch, Offset, OffsetRange, Partition, SourcePartition};
-pub use raw::{RawBatch, RecordKind, RecordSpan, RoutedBatch, RejectReason, Totals};
+pub use raw::{RawBatch, RecordKind, RecordSpan, RoutedBatch, RejectReason};

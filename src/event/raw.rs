@@ -79,23 +79,12 @@ pub struct RejectReason {
     pub detail: Arc<str>,
 }
 
-/// How far one epoch of a partition has been read, cumulatively since its first record.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// Records read, of whatever table or kind.
-    pub records: u64,
-    /// Offsets passed that held no record.
-    pub gaps: u64,
-}
-
 /// The part of a raw batch that belongs to one table.
 #[derive(Clone, Debug)]
 pub struct RoutedBatch {
     pub raw: Arc<RawBatch>,
     /// Indexes into `raw.records`, ascending; `None` means all of them.
     pub select: Option<Vec<u32>>,
-    /// The partition's totals after this raw batch.
-    pub totals: Totals,
 }
 
 impl RoutedBatch {

@@ -1,0 +1,190 @@
+//! The end of a table's line: upload, dead letters, commit; one flush after the other.
+//!
+//! The worker goes on decoding and encoding the next batch meanwhile. After a failure that drops
+//! files, jobs of the same generation are dropped too: their ranges continue one that did not land.
+
+use super::{lane::LetterRange, ledger::Ledger, retry::Backoff};
+use crate::{
+    commit::{CommitOutcome, TableLog, TableState, Upload},
+    error::{Kind, Result},
+    event::{BytePermit, CommitRange, DataFile, Epoch, Offset, SourcePartition},
+    schema::TableSchema,
+    storage::TableLocation,
+    telemetry::Rates,
+    write::{EncodedFile, upload},
+};
+use futures::{StreamExt, TryStreamExt, stream};
+use std::{sync::Arc, time::Instant};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// Files of one flush uploaded at once.
+const UPLOADS: usize = 4;
+
+/// One flush.
+pub(crate) struct Job {
+    pub(crate) generation: u64,
+    pub(crate) files: Vec<EncodedFile>,
+    pub(crate) schema: Arc<TableSchema>,
+    /// Empty when no row was taken: then the dead letters alone are durable.
+    pub(crate) ranges: Vec<CommitRange>,
+    pub(crate) letters: Vec<LetterRange>,
+    /// What is settled when the job is done.
+    pub(crate) ends: Vec<(SourcePartition, Epoch, Offset)>,
+    pub(crate) permit: BytePermit,
+    pub(crate) opened: Instant,
+    pub(crate) rows: u64,
+}
+
+/// What became of a job.
+pub(crate) enum Done {
+    Settled {
+        ends: Vec<(SourcePartition, Epoch, Offset)>,
+        version: Option<u64>,
+        state: Option<Arc<TableState>>,
+    },
+    /// The files are dropped; what was taken of these partitions must be read again.
+    Dropped {
+        generation: u64,
+        why: String,
+        state: Option<Arc<TableState>>,
+    },
+}
+
+pub(crate) struct Flusher {
+    pub(crate) table: Arc<str>,
+    pub(crate) location: TableLocation,
+    pub(crate) log: Arc<TableLog>,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) rates: Arc<Rates>,
+    pub(crate) cancel: CancellationToken,
+    pub(crate) jobs: mpsc::Receiver<Job>,
+    pub(crate) done: mpsc::UnboundedSender<Done>,
+}
+
+impl Flusher {
+    pub(crate) async fn run(mut self) {
+        let mut dropped: Option<u64> = None;
+        while let Some(job) = self.jobs.recv().await {
+            if dropped == Some(job.generation) {
+                continue;
+            }
+            let generation = job.generation;
+            match self.flush(job).await {
+                Ok(done) => {
+                    if matches!(done, Done::Dropped { .. }) {
+                        dropped = Some(generation);
+                    }
+                    if self.done.send(done).is_err() {
+                        return;
+                    }
+                }
+                // Only a stop ends a flush without an outcome; positions tell the next run.
+                Err(_) => return,
+            }
+        }
+    }
+
+    async fn flush(&self, job: Job) -> Result<Done> {
+        let files = self.upload(job.files).await?;
+        drop(job.permit);
+        // Dead letters are committed first, and their verdicts are final (rule 11).
+        for letters in &job.letters {
+            if let Some(dropped) = self.commit_letters(job.generation, letters).await? {
+                return Ok(dropped);
+            }
+        }
+        if job.ranges.is_empty() {
+            return Ok(Done::Settled {
+                ends: job.ends,
+                version: None,
+                state: None,
+            });
+        }
+        let upload = Upload {
+            files,
+            schema: job.schema,
+            ranges: job.ranges,
+            marks: Vec::new(),
+        };
+        let outcome = self.commit(upload).await?;
+        Ok(match outcome {
+            CommitOutcome::Committed { version, state } => {
+                metrics::histogram!("alluvium_event_to_commit_seconds")
+                    .record(job.opened.elapsed().as_secs_f64());
+                self.rates.committed(job.rows);
+                tracing::debug!(table = %self.table, version, rows = job.rows, "committed");
+                Done::Settled {
+                    ends: job.ends,
+                    version: Some(version),
+                    state: Some(state),
+                }
+            }
+            CommitOutcome::Stale { state } => Done::Dropped {
+                generation: job.generation,
+                why: "the table's schema no longer fits the files".into(),
+                state: Some(state),
+            },
+            CommitOutcome::Fenced {
+                partition,
+                stored,
+                state,
+            } => Done::Dropped {
+                generation: job.generation,
+                why: format!(
+                    "another writer moved the position, source_partition=`{partition}` stored=`{stored:?}`"
+                ),
+                state: Some(state),
+            },
+        })
+    }
+
+    async fn upload(&self, files: Vec<EncodedFile>) -> Result<Vec<DataFile>> {
+        stream::iter(files)
+            .map(|file| upload(&self.location, file, &self.cancel))
+            .buffered(UPLOADS)
+            .try_collect()
+            .await
+            .map_err(Into::into)
+    }
+
+    async fn commit_letters(
+        &self,
+        generation: u64,
+        letters: &LetterRange,
+    ) -> Result<Option<Done>> {
+        let mut backoff = Backoff::new("dead_letters", &self.table);
+        loop {
+            match self.ledger.commit_letters(letters).await {
+                Ok(CommitOutcome::Committed { .. }) => {
+                    self.rates.dead_letters(letters.letters.len() as u64);
+                    return Ok(None);
+                }
+                Ok(CommitOutcome::Stale { .. }) => backoff.wait(&self.cancel).await?,
+                Ok(CommitOutcome::Fenced { partition, stored, .. }) => {
+                    return Ok(Some(Done::Dropped {
+                        generation,
+                        why: format!(
+                            "another writer moved the position of the dead letters, source_partition=`{partition}` stored=`{stored:?}`"
+                        ),
+                        state: None,
+                    }));
+                }
+                Err(error) if error.kind() == Kind::Bug => return Err(error),
+                Err(error) => backoff.failed(&error, &self.cancel).await?,
+            }
+        }
+    }
+
+    /// Until it lands, is fenced or stale, or the process stops: a table that refuses now may be
+    /// mended by a person, and nothing is lost by waiting (the sources pause).
+    async fn commit(&self, upload: Upload) -> Result<CommitOutcome> {
+        let mut backoff = Backoff::new("commit", &self.table);
+        loop {
+            match self.log.commit(upload.clone(), self.cancel.clone()).await {
+                Ok(outcome) => return Ok(outcome),
+                Err(error) => backoff.failed(&error, &self.cancel).await?,
+            }
+        }
+    }
+}

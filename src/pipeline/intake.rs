@@ -1,0 +1,347 @@
+//! The pipeline as a source sees it: positions, routing, room and acks of one source.
+
+use super::{
+    ledger::marks,
+    resume::{self, Known},
+    retry::stopping,
+    tables::{Handle, Tables},
+    worker::{Control, Delivery},
+};
+use crate::{
+    error::{Error, Kind, Result},
+    event::{
+        Acked, Assignment, Intake, Offer, Offset, Partition, RawBatch, RejectReason, RoutedBatch,
+        SourceEvent,
+    },
+    route::Router,
+};
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout},
+};
+
+/// How often a source with refused batches is told to offer again, and a drain asks for flushes.
+const POLL: Duration = Duration::from_millis(20);
+const DRAIN_POLL: Duration = Duration::from_millis(200);
+
+pub(crate) struct SourceIntake {
+    tables: Arc<Tables>,
+    router: Mutex<Router>,
+    /// The source keeps its records until they are below the mark (a spool).
+    keeps_records: bool,
+    events: mpsc::UnboundedSender<SourceEvent>,
+    inbox: tokio::sync::Mutex<mpsc::UnboundedReceiver<SourceEvent>>,
+    refused: Mutex<Vec<Arc<Partition>>>,
+}
+
+/// One table's share of a raw batch.
+struct Share {
+    handle: Handle,
+    name: Arc<str>,
+    first: Offset,
+    what: What,
+}
+
+enum What {
+    Rows(Option<Vec<u32>>),
+    Unroutable(Vec<(u32, RejectReason)>),
+}
+
+impl SourceIntake {
+    pub(crate) fn new(tables: Arc<Tables>, router: Router, keeps_records: bool) -> Arc<Self> {
+        let (events, inbox) = mpsc::unbounded_channel();
+        Arc::new(Self {
+            tables,
+            router: Mutex::new(router),
+            keeps_records,
+            events,
+            inbox: tokio::sync::Mutex::new(inbox),
+            refused: Mutex::new(Vec::new()),
+        })
+    }
+
+    /// Which tables get what of the batch.
+    fn shares(&self, batch: &RawBatch) -> Result<Vec<Share>> {
+        let routed = self.router.lock().route(batch);
+        let mut unroutable = routed.unroutable;
+        let mut shares = Vec::with_capacity(routed.tables.len() + 1);
+        for (name, select) in routed.tables {
+            let first = match &select {
+                None => batch.records.first(),
+                Some(select) => select
+                    .first()
+                    .and_then(|i| batch.records.get(*i as usize)),
+            };
+            let Some(first) = first.map(|record| record.offset) else {
+                continue;
+            };
+            match self.tables.worker(&name)? {
+                Some(handle) => shares.push(Share {
+                    handle,
+                    name,
+                    first,
+                    what: What::Rows(select),
+                }),
+                None => {
+                    let reason = RejectReason {
+                        code: "unroutable",
+                        detail: format!("more tables than lake.max_tables, table=`{name}`").into(),
+                    };
+                    let records = select.unwrap_or_else(|| (0..batch.records.len() as u32).collect());
+                    unroutable.extend(records.into_iter().map(|i| (i, reason.clone())));
+                }
+            }
+        }
+        if !unroutable.is_empty() {
+            unroutable.sort_by_key(|(i, _)| *i);
+            let name = self.tables.shared().ledger.name.clone();
+            let handle = self.tables.worker(&name)?.ok_or_else(|| {
+                Error::new(
+                    Kind::Config,
+                    "no table can be opened for dead letters; raise lake.max_tables",
+                )
+            })?;
+            let first = unroutable
+                .first()
+                .and_then(|(i, _)| batch.records.get(*i as usize))
+                .map_or(batch.start, |record| record.offset);
+            shares.push(Share {
+                handle,
+                name,
+                first,
+                what: What::Unroutable(unroutable),
+            });
+        }
+        Ok(shares)
+    }
+
+    fn try_offer(&self, batch: RawBatch) -> Result<Offer> {
+        let shared = self.tables.shared();
+        if !shared.registry.is_current(&batch.partition.id, batch.epoch) {
+            return Ok(Offer::Stale);
+        }
+        let shares = self.shares(&batch)?;
+        let mut reserved = Vec::with_capacity(shares.len());
+        for share in &shares {
+            match share.handle.inbox.try_reserve() {
+                Ok(permit) => reserved.push(permit),
+                Err(mpsc::error::TrySendError::Full(())) => return Ok(Offer::Full(batch)),
+                Err(mpsc::error::TrySendError::Closed(())) => return Err(stopping()),
+            }
+        }
+        let feeds: Vec<(Arc<str>, Offset)> = shares
+            .iter()
+            .map(|share| (share.name.clone(), share.first))
+            .collect();
+        if !shared.registry.read(&batch, &feeds) {
+            return Ok(Offer::Stale);
+        }
+        shared
+            .rates
+            .read(batch.records.len() as u64, batch.slab.len() as u64);
+        let raw = Arc::new(batch);
+        for (permit, what) in reserved
+            .into_iter()
+            .zip(shares.iter().map(|share| &share.what))
+        {
+            permit.send(match what {
+                What::Rows(select) => Delivery::Rows(RoutedBatch {
+                    raw: raw.clone(),
+                    select: select.clone(),
+                }),
+                What::Unroutable(letters) => Delivery::Unroutable {
+                    raw: raw.clone(),
+                    letters: letters.clone(),
+                },
+            });
+        }
+        Ok(Offer::Accepted)
+    }
+
+    async fn known(&self, partition: &Partition, ledger: super::ledger::LedgerMarks) -> Result<Known> {
+        let (fan_out, fixed) = {
+            let router = self.router.lock();
+            (router.is_fan_out(), router.fixed_table(&partition.topic))
+        };
+        let tables = match (&fixed, ledger.low_water) {
+            _ if self.keeps_records => Vec::new(),
+            (_, Some(_)) => Vec::new(),
+            (Some(table), None) if !fan_out => self
+                .tables
+                .position(table, &partition.id)
+                .await?
+                .into_iter()
+                .collect(),
+            (_, None) => self.tables.all_positions(&partition.id).await?,
+        };
+        Ok(Known {
+            low_water: ledger.low_water,
+            start: ledger.start,
+            tables,
+            fan_out,
+            keeps_records: self.keeps_records,
+        })
+    }
+
+    /// Writes the marks that are due; a failure leaves them due.
+    async fn write_marks(&self) -> Result<()> {
+        super::marks::write_due(self.tables.shared()).await
+    }
+}
+
+#[async_trait]
+impl Intake for SourceIntake {
+    async fn assign(&self, partitions: Vec<Arc<Partition>>) -> Result<Vec<Assignment>> {
+        let shared = self.tables.shared();
+        let ids: Vec<_> = partitions.iter().map(|p| p.id.clone()).collect();
+        let stored = shared.ledger.marks(&ids).await?;
+        let mut assignments = Vec::with_capacity(partitions.len());
+        for (partition, stored) in partitions.into_iter().zip(stored) {
+            let known = self.known(&partition, stored).await?;
+            let resume = resume::decide(&known);
+            let epoch = shared.registry.next_epoch(&partition, &self.events);
+            shared
+                .registry
+                .set_ledgered(&partition.id, resume.ledgered, stored.low_water);
+            tracing::debug!(partition = %partition.id, epoch, resume = ?resume.at, "assigned");
+            assignments.push(Assignment {
+                partition,
+                epoch,
+                resume: resume.at,
+            });
+        }
+        Ok(assignments)
+    }
+
+    async fn record_start(&self, starts: Vec<(Assignment, Offset)>) -> Result<()> {
+        // A spool's oldest record is where it begins: nothing to remember.
+        if self.keeps_records || starts.is_empty() {
+            return Ok(());
+        }
+        let fan_out = self.router.lock().is_fan_out();
+        let due = starts.iter().flat_map(|(assignment, offset)| {
+            let id = &assignment.partition.id;
+            let low_water = fan_out.then(|| (id.low_water_app_id(), *offset));
+            low_water.into_iter().chain([(id.start_app_id(), *offset)])
+        });
+        self.tables.shared().ledger.write_marks(marks(due)).await
+    }
+
+    fn offer(&self, batch: RawBatch) -> Offer {
+        let partition = batch.partition.clone();
+        match self.try_offer(batch) {
+            Ok(Offer::Full(batch)) => {
+                let mut refused = self.refused.lock();
+                if !refused.contains(&partition) {
+                    refused.push(partition);
+                }
+                Offer::Full(batch)
+            }
+            Ok(offer) => offer,
+            Err(error) => {
+                self.tables.shared().fail(error);
+                Offer::Stale
+            }
+        }
+    }
+
+    async fn send(&self, batch: RawBatch) -> Result<()> {
+        let mut batch = batch;
+        loop {
+            let room = self.tables.shared().room.notified();
+            match self.try_offer(batch)? {
+                Offer::Accepted | Offer::Stale => return Ok(()),
+                Offer::Full(back) => batch = back,
+            }
+            tokio::select! {
+                _ = timeout(POLL, room) => {}
+                () = self.tables.shared().cancel.cancelled() => return Err(stopping()),
+            }
+        }
+    }
+
+    async fn drain(&self, partitions: &[Arc<Partition>], limit: Duration) -> Vec<Acked> {
+        let registry = &self.tables.shared().registry;
+        let deadline = Instant::now() + limit;
+        loop {
+            let moved = registry.moved();
+            let open: Vec<_> = partitions
+                .iter()
+                .filter(|partition| !registry.is_settled(&partition.id))
+                .collect();
+            if open.is_empty() || Instant::now() >= deadline {
+                break;
+            }
+            for partition in open {
+                for table in registry.open_tables(&partition.id) {
+                    self.tables
+                        .control(&table, Control::Flush(crate::batch::FlushReason::Asked));
+                }
+            }
+            tokio::select! {
+                _ = timeout(DRAIN_POLL, moved) => {}
+                () = self.tables.shared().cancel.cancelled() => break,
+            }
+        }
+        if let Err(error) = self.write_marks().await {
+            tracing::warn!("the low-water marks were not written, reading begins lower next time: {error}");
+        }
+        let mut acked = Vec::new();
+        for partition in partitions {
+            acked.extend(registry.release(&partition.id));
+            self.tables.release(&partition.id);
+        }
+        acked
+    }
+
+    fn release(&self, partitions: &[Arc<Partition>]) {
+        for partition in partitions {
+            self.tables.shared().registry.release(&partition.id);
+            self.tables.release(&partition.id);
+        }
+    }
+
+    async fn event(&self) -> Option<SourceEvent> {
+        let mut inbox = self.inbox.lock().await;
+        loop {
+            let next = timeout(POLL, inbox.recv()).await;
+            if let Ok(event) = next {
+                return event;
+            }
+            if let Some(partition) = self.refused.lock().pop() {
+                return Some(SourceEvent::Room(partition));
+            }
+            if self.tables.shared().cancel.is_cancelled() {
+                return None;
+            }
+        }
+    }
+
+    async fn committed(&self, table: &str, partition: &Partition, end: Offset) -> Result<u64> {
+        let shared = self.tables.shared();
+        let table: Arc<str> = table.into();
+        // A template may send the events to other tables: then all of them are waited for.
+        let fixed = !self.router.lock().is_by_field();
+        let waiting = shared
+            .registry
+            .wait(&partition.id, fixed.then(|| table.clone()), end)
+            .ok_or_else(stopping)?;
+        self.tables.urge(fixed.then_some(&*table), &partition.id, end);
+        tokio::select! {
+            version = waiting => version.map_err(|_| stopping()),
+            () = shared.cancel.cancelled() => Err(stopping()),
+        }
+    }
+}
+
+/// The tables of a routing decision in one map, for tests and dry runs.
+pub(crate) fn count_by_table(routed: &crate::route::Routed, records: usize) -> BTreeMap<String, usize> {
+    routed
+        .tables
+        .iter()
+        .map(|(name, select)| (name.to_string(), select.as_ref().map_or(records, Vec::len)))
+        .collect()
+}

@@ -1,0 +1,320 @@
+//! What one table has taken of one partition: its chain of ranges, as a pure account.
+//!
+//! A range starts where the table's last range ended, whatever other tables received (rule 1).
+
+use crate::{
+    decode::Verdicts,
+    event::{
+        CommitRange, Counts, DeadLetter, Epoch, Offset, OffsetRange, Partition, RawBatch,
+        RoutedBatch, SourcePartition,
+    },
+};
+use std::sync::Arc;
+
+/// One epoch of one partition within one table.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    pub(crate) partition: Arc<Partition>,
+    pub(crate) epoch: Epoch,
+    /// Where the epoch began to read.
+    resume: Offset,
+    /// The table's position once everything handed to a commit has landed.
+    expected: Option<Offset>,
+    /// Records below it are taken, or were committed before.
+    accepted: Offset,
+    /// Records below it are committed, dead letters or counted skips.
+    settled: Offset,
+    /// What was taken since `expected`.
+    counts: Counts,
+    /// Records rejected since the last flush, to be committed before the rows.
+    letters: Vec<DeadLetter>,
+    /// The dead-letter stream of this table: position and earlier verdicts (rule 11).
+    stream: Arc<Partition>,
+    stream_expected: Option<Offset>,
+    verdicts: Arc<Verdicts>,
+}
+
+/// Dead letters of one stream, to be committed to the ledger.
+#[derive(Debug)]
+pub(crate) struct LetterRange {
+    pub(crate) range: CommitRange,
+    pub(crate) letters: Vec<DeadLetter>,
+    /// Whose letters they are (the stream's partition differs in its identity only).
+    pub(crate) partition: Arc<Partition>,
+}
+
+/// The identity of the dead letters of one table from one partition: a stream of its own, so that
+/// a table never waits for the letters of another.
+pub(crate) fn letter_stream(partition: &Partition, table: &str) -> Arc<Partition> {
+    Arc::new(Partition {
+        id: SourcePartition::new(format!("{}!dead/{table}", partition.id)),
+        ..partition.clone()
+    })
+}
+
+impl Lane {
+    /// `position` and `stream_position` are what the table and the ledger hold now.
+    pub(crate) fn new(
+        partition: Arc<Partition>,
+        epoch: Epoch,
+        table: &str,
+        resume: Offset,
+        position: Option<Offset>,
+        stream_position: Option<Offset>,
+        verdicts: Verdicts,
+    ) -> Self {
+        let stream = letter_stream(&partition, table);
+        Self {
+            partition,
+            epoch,
+            resume,
+            expected: position,
+            accepted: position.unwrap_or(0),
+            settled: position.unwrap_or(0),
+            counts: Counts::default(),
+            letters: Vec::new(),
+            stream,
+            stream_expected: stream_position,
+            verdicts: Arc::new(verdicts),
+        }
+    }
+
+    pub(crate) fn verdicts(&self) -> &Arc<Verdicts> {
+        &self.verdicts
+    }
+
+    /// Whether something taken is not settled yet.
+    pub(crate) fn is_open(&self) -> bool {
+        self.accepted > self.settled
+    }
+
+    pub(crate) fn accepted(&self) -> Offset {
+        self.accepted
+    }
+
+    /// The part of a routed batch that the table does not have yet; `None` if it has all of it.
+    /// Takes the whole batch into the account of what is accepted.
+    pub(crate) fn accept(&mut self, batch: RoutedBatch) -> Option<RoutedBatch> {
+        let end = batch.raw.end;
+        if end <= self.accepted {
+            return None;
+        }
+        let from = self.accepted;
+        self.accepted = end;
+        if batch.raw.start >= from {
+            return Some(batch);
+        }
+        let select = select_from(&batch.raw, batch.select, from);
+        Some(RoutedBatch {
+            raw: batch.raw,
+            select: Some(select),
+        })
+    }
+
+    /// What decoding made of an accepted batch.
+    pub(crate) fn add(&mut self, counts: &Counts, letters: Vec<DeadLetter>) {
+        self.counts.add(counts);
+        // The ledger holds a verdict on everything below its own position already.
+        let known = self.stream_expected.unwrap_or(0);
+        self.letters
+            .extend(letters.into_iter().filter(|letter| letter.offset >= known));
+    }
+
+    /// The range of everything taken since the last commit. `gaps` tells how many offsets of a
+    /// range are known to hold no record. Call it only for a commit that holds the lane's rows.
+    pub(crate) fn take_range(&mut self, gaps: impl Fn(OffsetRange) -> u64) -> Option<CommitRange> {
+        let start = self.expected.unwrap_or(self.resume.min(self.accepted));
+        if self.accepted <= start {
+            return None;
+        }
+        let range = OffsetRange {
+            start,
+            end: self.accepted,
+        };
+        let mut counts = std::mem::take(&mut self.counts);
+        counts.unread = self.resume.clamp(start, self.accepted) - start;
+        counts.gaps = gaps(range);
+        counts.elsewhere = range.span().saturating_sub(counts.offsets());
+        let expected = self.expected.replace(self.accepted);
+        Some(CommitRange {
+            partition: self.partition.clone(),
+            expected,
+            range,
+            counts,
+        })
+    }
+
+    /// The dead letters since the last flush, if any.
+    pub(crate) fn take_letters(&mut self) -> Option<LetterRange> {
+        if self.letters.is_empty() {
+            return None;
+        }
+        let letters = std::mem::take(&mut self.letters);
+        let start = self
+            .stream_expected
+            .unwrap_or(self.resume.min(letters[0].offset));
+        let range = OffsetRange {
+            start,
+            end: self.accepted,
+        };
+        let records = letters.len() as u64;
+        let counts = Counts {
+            records,
+            rows: records,
+            elsewhere: range.span().saturating_sub(records),
+            ..Counts::default()
+        };
+        let expected = self.stream_expected.replace(self.accepted);
+        Some(LetterRange {
+            range: CommitRange {
+                partition: self.stream.clone(),
+                expected,
+                range,
+                counts,
+            },
+            letters,
+            partition: self.partition.clone(),
+        })
+    }
+
+    /// Everything below `end` is settled.
+    pub(crate) fn settle(&mut self, end: Offset) {
+        self.settled = self.settled.max(end);
+    }
+}
+
+fn select_from(raw: &RawBatch, select: Option<Vec<u32>>, from: Offset) -> Vec<u32> {
+    let is_new = |i: &u32| raw.records[*i as usize].offset >= from;
+    match select {
+        Some(select) => select.into_iter().filter(is_new).collect(),
+        None => (0..raw.records.len() as u32).filter(is_new).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{ByteBudget, RecordKind, RecordSpan, RejectReason};
+
+    fn partition() -> Arc<Partition> {
+        Arc::new(Partition {
+            id: SourcePartition::new("p/s/t#1/0"),
+            source: "s".into(),
+            label: "s/t".into(),
+            topic: "t".into(),
+            number: 0,
+        })
+    }
+
+    fn batch(offsets: &[Offset], start: Offset, end: Offset) -> RoutedBatch {
+        let records = offsets
+            .iter()
+            .map(|&offset| RecordSpan {
+                offset,
+                value: 0..0,
+                key: None,
+                headers: None,
+                event_time: 0,
+                table: u32::MAX,
+                kind: RecordKind::Event,
+            })
+            .collect();
+        RoutedBatch {
+            raw: Arc::new(RawBatch {
+                partition: partition(),
+                epoch: 1,
+                start,
+                end,
+                slab: bytes::Bytes::new(),
+                records,
+                tables: Vec::new(),
+                permit: ByteBudget::new(1).charge(0),
+            }),
+            select: None,
+        }
+    }
+
+    fn lane(resume: Offset, position: Option<Offset>, stream: Option<Offset>) -> Lane {
+        Lane::new(
+            partition(),
+            1,
+            "t",
+            resume,
+            position,
+            stream,
+            Verdicts::default(),
+        )
+    }
+
+    fn own(records: u64) -> Counts {
+        Counts {
+            records,
+            rows: records,
+            ..Counts::default()
+        }
+    }
+
+    #[test]
+    fn what_the_table_has_is_not_taken_again() {
+        let mut lane = lane(0, Some(3), None);
+        assert!(lane.accept(batch(&[0, 1], 0, 2)).is_none());
+        let taken = lane.accept(batch(&[2, 3, 4], 2, 5)).unwrap();
+        assert_eq!(taken.select, Some(vec![1, 2]));
+        assert!(lane.accept(batch(&[2, 3, 4], 2, 5)).is_none());
+    }
+
+    #[test]
+    fn a_range_starts_at_the_tables_own_end_and_its_counts_add_up() {
+        let mut lane = lane(6, Some(3), None);
+        lane.accept(batch(&[6, 8], 6, 10));
+        lane.add(&own(2), Vec::new());
+        let range = lane.take_range(|_| 1).unwrap();
+        assert_eq!(range.expected, Some(3));
+        assert_eq!(range.range, OffsetRange { start: 3, end: 10 });
+        assert_eq!(range.counts.unread, 3);
+        assert_eq!(range.counts.gaps, 1);
+        assert_eq!(range.counts.elsewhere, 1);
+        assert_eq!(range.counts.offsets(), 7);
+        assert!(lane.take_range(|_| 0).is_none());
+        lane.accept(batch(&[10], 10, 11));
+        lane.add(&own(1), Vec::new());
+        let next = lane.take_range(|_| 0).unwrap();
+        assert_eq!(next.expected, Some(10));
+        assert_eq!(next.counts.offsets(), 1);
+    }
+
+    #[test]
+    fn a_new_table_begins_where_the_epoch_did_and_expects_nothing() {
+        let mut lane = lane(5, None, None);
+        lane.accept(batch(&[7], 5, 8));
+        lane.add(&own(1), Vec::new());
+        let range = lane.take_range(|_| 0).unwrap();
+        assert_eq!(range.expected, None);
+        assert_eq!(range.range, OffsetRange { start: 5, end: 8 });
+        assert_eq!(range.counts.offsets(), 3);
+    }
+
+    #[test]
+    fn letters_below_the_streams_position_are_not_sent_twice() {
+        let mut lane = lane(0, None, Some(2));
+        lane.accept(batch(&[0, 1, 2, 3], 0, 4));
+        let letter = |offset| DeadLetter {
+            offset,
+            index: 0,
+            table: "t".into(),
+            reason: RejectReason {
+                code: "malformed",
+                detail: "".into(),
+            },
+            value: bytes::Bytes::new(),
+            event_time: 0,
+        };
+        lane.add(&own(0), vec![letter(1), letter(3)]);
+        let letters = lane.take_letters().unwrap();
+        assert_eq!(letters.letters.len(), 1);
+        assert_eq!(letters.range.expected, Some(2));
+        assert_eq!(letters.range.range, OffsetRange { start: 2, end: 4 });
+        assert_eq!(letters.range.counts.offsets(), 2);
+        assert_eq!(letters.range.partition.id.app_id(), "p/s/t#1/0!dead/t");
+    }
+}

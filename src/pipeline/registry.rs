@@ -1,0 +1,344 @@
+//! Every partition this process reads: its epoch, its account, and who waits for it.
+
+use super::tracker::{Tracker, gap_runs};
+use crate::event::{
+    Acked, Epoch, Offset, OffsetRange, Partition, RawBatch, SourceEvent, SourcePartition,
+};
+use parking_lot::Mutex;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+use tokio::sync::{Notify, mpsc, oneshot};
+
+/// The shared account of all partitions. Cheap to clone.
+#[derive(Clone, Default)]
+pub(crate) struct Registry(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    entries: Mutex<HashMap<SourcePartition, Entry>>,
+    /// Signalled whenever a mark moves or a partition is released.
+    moved: Notify,
+}
+
+struct Entry {
+    partition: Arc<Partition>,
+    epoch: Epoch,
+    /// `None` between epochs: nothing may be offered or settled.
+    tracker: Option<Tracker>,
+    ledgered: bool,
+    /// The mark the ledger holds.
+    written: Option<Offset>,
+    events: mpsc::UnboundedSender<SourceEvent>,
+    waiters: Vec<Waiter>,
+    versions: BTreeMap<Arc<str>, u64>,
+}
+
+struct Waiter {
+    /// `None`: all tables.
+    table: Option<Arc<str>>,
+    end: Offset,
+    answer: oneshot::Sender<u64>,
+}
+
+/// A mark to be written to the ledger.
+#[derive(Clone, Debug)]
+pub(crate) struct DueMark {
+    pub(crate) partition: SourcePartition,
+    pub(crate) low_water: Offset,
+}
+
+impl Registry {
+    /// Begins a new epoch; the account starts with [`Registry::begin`].
+    pub(crate) fn next_epoch(
+        &self,
+        partition: &Arc<Partition>,
+        events: &mpsc::UnboundedSender<SourceEvent>,
+    ) -> Epoch {
+        let mut entries = self.0.entries.lock();
+        let entry = entries
+            .entry(partition.id.clone())
+            .or_insert_with(|| Entry {
+                partition: partition.clone(),
+                epoch: 0,
+                tracker: None,
+                ledgered: false,
+                written: None,
+                events: events.clone(),
+                waiters: Vec::new(),
+                versions: BTreeMap::new(),
+            });
+        entry.partition = partition.clone();
+        entry.epoch += 1;
+        entry.tracker = None;
+        entry.events = events.clone();
+        entry.epoch
+    }
+
+    /// The ledger's part of an epoch: whether the mark is kept there and what it holds now.
+    pub(crate) fn set_ledgered(
+        &self,
+        partition: &SourcePartition,
+        ledgered: bool,
+        written: Option<Offset>,
+    ) {
+        if let Some(entry) = self.0.entries.lock().get_mut(partition) {
+            entry.ledgered = ledgered;
+            entry.written = written;
+        }
+    }
+
+    /// Takes a raw batch into the account. `feeds`: each table with its first offset in the batch.
+    /// False: the epoch is over or the batch does not continue it.
+    pub(crate) fn read(&self, batch: &RawBatch, feeds: &[(Arc<str>, Offset)]) -> bool {
+        let mut entries = self.0.entries.lock();
+        let Some(entry) = entries.get_mut(&batch.partition.id) else {
+            return false;
+        };
+        if entry.epoch != batch.epoch {
+            return false;
+        }
+        let tracker = entry
+            .tracker
+            .get_or_insert_with(|| Tracker::new(batch.start));
+        if !tracker.continues(batch.start) {
+            return false;
+        }
+        let gaps = if batch.records.len() as u64 == batch.end - batch.start {
+            Vec::new()
+        } else {
+            gap_runs(
+                batch.start,
+                batch.end,
+                batch.records.iter().map(|record| record.offset),
+            )
+        };
+        // A second table makes the partition a fan-out: from now on its mark belongs in the ledger.
+        if feeds.len() > 1 || tracker.open_tables().any(|t| feeds.iter().any(|(f, _)| f != t)) {
+            entry.ledgered = true;
+        }
+        let moved = tracker.read(batch.end, feeds.iter().cloned(), gaps);
+        entry.answer_waiters();
+        if let Some(mark) = moved {
+            self.announce(entry, mark);
+        }
+        true
+    }
+
+    /// `table` has committed, or settled without a commit, everything below `end`.
+    pub(crate) fn settled(
+        &self,
+        partition: &SourcePartition,
+        epoch: Epoch,
+        table: &Arc<str>,
+        end: Offset,
+        version: Option<u64>,
+    ) {
+        let mut entries = self.0.entries.lock();
+        let Some(entry) = entries.get_mut(partition) else {
+            return;
+        };
+        if entry.epoch != epoch {
+            return;
+        }
+        if let Some(version) = version {
+            entry.versions.insert(table.clone(), version);
+        }
+        let Some(tracker) = entry.tracker.as_mut() else {
+            return;
+        };
+        let moved = tracker.settled(table, end);
+        entry.answer_waiters();
+        if let Some(mark) = moved {
+            self.announce(entry, mark);
+        }
+    }
+
+    fn announce(&self, entry: &Entry, low_water: Offset) {
+        let acked = Acked {
+            partition: entry.partition.clone(),
+            epoch: entry.epoch,
+            low_water,
+        };
+        // A source that has gone no longer needs to know.
+        let _ = entry.events.send(SourceEvent::Acked(acked));
+        self.0.moved.notify_waiters();
+    }
+
+    /// Where the current epoch began, if `epoch` is current and something was read.
+    pub(crate) fn resume(&self, partition: &SourcePartition, epoch: Epoch) -> Option<Offset> {
+        self.with_tracker(partition, epoch, Tracker::resume)
+    }
+
+    /// Offsets of the range that are known to hold no record.
+    pub(crate) fn gaps(&self, partition: &SourcePartition, epoch: Epoch, range: OffsetRange) -> u64 {
+        self.with_tracker(partition, epoch, |tracker| tracker.gaps_within(range))
+            .unwrap_or(0)
+    }
+
+    fn with_tracker<T>(
+        &self,
+        partition: &SourcePartition,
+        epoch: Epoch,
+        f: impl FnOnce(&Tracker) -> T,
+    ) -> Option<T> {
+        let entries = self.0.entries.lock();
+        let entry = entries.get(partition)?;
+        if entry.epoch != epoch {
+            return None;
+        }
+        entry.tracker.as_ref().map(f)
+    }
+
+    /// Ends an epoch and asks the source to begin another.
+    pub(crate) fn rewind(&self, partition: &SourcePartition, epoch: Epoch) {
+        let mut entries = self.0.entries.lock();
+        let Some(entry) = entries.get_mut(partition) else {
+            return;
+        };
+        if entry.epoch != epoch {
+            return;
+        }
+        // The next number is given by `next_epoch`; until then nothing of the old one is taken.
+        entry.epoch += 1;
+        entry.tracker = None;
+        let _ = entry.events.send(SourceEvent::Rewind {
+            partition: entry.partition.clone(),
+            epoch,
+        });
+    }
+
+    /// Whether `epoch` is the partition's current one.
+    pub(crate) fn is_current(&self, partition: &SourcePartition, epoch: Epoch) -> bool {
+        self.0
+            .entries
+            .lock()
+            .get(partition)
+            .is_some_and(|entry| entry.epoch == epoch)
+    }
+
+    /// Forgets a partition; what is open of it will be settled to nobody.
+    pub(crate) fn release(&self, partition: &SourcePartition) -> Option<Acked> {
+        let entry = self.0.entries.lock().remove(partition)?;
+        self.0.moved.notify_waiters();
+        let low_water = entry.tracker.as_ref()?.low_water();
+        Some(Acked {
+            partition: entry.partition,
+            epoch: entry.epoch,
+            low_water,
+        })
+    }
+
+    /// The tables that still hold something open of a partition.
+    pub(crate) fn open_tables(&self, partition: &SourcePartition) -> Vec<Arc<str>> {
+        self.0
+            .entries
+            .lock()
+            .get(partition)
+            .and_then(|entry| entry.tracker.as_ref())
+            .map(|tracker| tracker.open_tables().cloned().collect())
+            .unwrap_or_default()
+    }
+
+    /// Every table with something open, of any partition.
+    pub(crate) fn all_open_tables(&self) -> Vec<Arc<str>> {
+        let entries = self.0.entries.lock();
+        let mut tables: Vec<_> = entries
+            .values()
+            .filter_map(|entry| entry.tracker.as_ref())
+            .flat_map(|tracker| tracker.open_tables().cloned())
+            .collect();
+        tables.sort();
+        tables.dedup();
+        tables
+    }
+
+    /// Whether everything read of the partition is settled (also true of one unknown).
+    pub(crate) fn is_settled(&self, partition: &SourcePartition) -> bool {
+        self.0
+            .entries
+            .lock()
+            .get(partition)
+            .and_then(|entry| entry.tracker.as_ref())
+            .is_none_or(Tracker::is_settled)
+    }
+
+    /// The mark of a partition's current epoch.
+    pub(crate) fn low_water(&self, partition: &SourcePartition) -> Option<Offset> {
+        let entries = self.0.entries.lock();
+        Some(entries.get(partition)?.tracker.as_ref()?.low_water())
+    }
+
+    /// Marks that the ledger does not hold yet.
+    pub(crate) fn due_marks(&self) -> Vec<DueMark> {
+        self.0
+            .entries
+            .lock()
+            .values()
+            .filter(|entry| entry.ledgered)
+            .filter_map(|entry| {
+                let low_water = entry.tracker.as_ref()?.low_water();
+                (entry.written.is_none_or(|written| written < low_water)).then(|| DueMark {
+                    partition: entry.partition.id.clone(),
+                    low_water,
+                })
+            })
+            .collect()
+    }
+
+    /// The ledger holds this mark now.
+    pub(crate) fn mark_written(&self, mark: &DueMark) {
+        if let Some(entry) = self.0.entries.lock().get_mut(&mark.partition) {
+            entry.written = Some(mark.low_water);
+        }
+    }
+
+    /// Resolves when `table` (or, with `None`, every table) has settled the partition's records
+    /// below `end`, with the version that did it.
+    pub(crate) fn wait(
+        &self,
+        partition: &SourcePartition,
+        table: Option<Arc<str>>,
+        end: Offset,
+    ) -> Option<oneshot::Receiver<u64>> {
+        let (answer, receiver) = oneshot::channel();
+        let mut entries = self.0.entries.lock();
+        let entry = entries.get_mut(partition)?;
+        entry.waiters.push(Waiter {
+            table,
+            end,
+            answer,
+        });
+        entry.answer_waiters();
+        Some(receiver)
+    }
+
+    /// Completes at the next move of any mark.
+    pub(crate) fn moved(&self) -> impl Future<Output = ()> + '_ {
+        self.0.moved.notified()
+    }
+}
+
+impl Entry {
+    fn answer_waiters(&mut self) {
+        let Some(tracker) = &self.tracker else {
+            return;
+        };
+        let versions = &self.versions;
+        let ready = self.waiters.extract_if(.., |waiter| {
+            match &waiter.table {
+                Some(table) => tracker.is_table_settled(table, waiter.end),
+                None => tracker.low_water() >= waiter.end,
+            }
+        });
+        for waiter in ready {
+            let version = match &waiter.table {
+                Some(table) => versions.get(table).copied(),
+                None => versions.values().copied().max(),
+            };
+            let version = version.unwrap_or(0);
+            let _ = waiter.answer.send(version);
+        }
+    }
+}

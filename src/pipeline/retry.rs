@@ -1,0 +1,59 @@
+//! Waiting between attempts: growing, jittered, and audible only as often as a person wants to read.
+
+use crate::error::{Error, Kind, Result};
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+
+const FIRST: Duration = Duration::from_millis(50);
+const LONGEST: Duration = Duration::from_secs(30);
+/// The first repetition of a warning comes after this long; each later one after twice the last.
+const QUIET: Duration = Duration::from_secs(5);
+
+/// The state of one retried operation.
+pub(crate) struct Backoff<'a> {
+    what: &'static str,
+    name: &'a str,
+    wait: Duration,
+    next_warning: Instant,
+    quiet: Duration,
+}
+
+impl<'a> Backoff<'a> {
+    pub(crate) fn new(what: &'static str, name: &'a str) -> Self {
+        Self {
+            what,
+            name,
+            wait: FIRST,
+            next_warning: Instant::now(),
+            quiet: QUIET,
+        }
+    }
+
+    /// Logs the error, at growing intervals, and waits. An error: cancelled.
+    pub(crate) async fn failed(&mut self, error: &Error, cancel: &CancellationToken) -> Result<()> {
+        metrics::counter!("alluvium_errors_total", "stage" => self.what, "kind" => error.kind().as_str())
+            .increment(1);
+        let now = Instant::now();
+        if now >= self.next_warning {
+            tracing::warn!(name = self.name, kind = error.kind().as_str(), "{}: {error}; trying again", self.what);
+            self.next_warning = now + self.quiet;
+            self.quiet = (self.quiet * 2).min(Duration::from_secs(600));
+        }
+        self.wait(cancel).await
+    }
+
+    /// Waits once. An error: cancelled.
+    pub(crate) async fn wait(&mut self, cancel: &CancellationToken) -> Result<()> {
+        let jittered = self.wait.mul_f64(0.5 + fastrand::f64() / 2.0);
+        self.wait = (self.wait * 2).min(LONGEST);
+        tokio::select! {
+            () = tokio::time::sleep(jittered) => Ok(()),
+            () = cancel.cancelled() => Err(stopping()),
+        }
+    }
+}
+
+/// The error of whatever is given up because the process stops.
+pub(crate) fn stopping() -> Error {
+    Error::new(Kind::Unavailable, "the pipeline is stopping")
+}

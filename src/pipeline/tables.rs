@@ -1,0 +1,229 @@
+//! The open tables of this process: one worker and one flusher each, made at a table's first event.
+
+use super::{
+    flusher::Flusher,
+    settings::TableSettings,
+    worker::{Control, Delivery, Shared, State, Worker, WorkerGauges},
+};
+use crate::{
+    batch::FlushReason,
+    commit::TableLog,
+    config::Config,
+    error::{Error, Result},
+    event::{Offset, SourcePartition},
+    storage::{Lake, TableLocation},
+};
+use parking_lot::Mutex;
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering},
+};
+use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
+
+/// Batches of at most 1 MiB that wait for one table's worker; with more, its partitions pause.
+const INBOX: usize = 8;
+/// Uploads waiting behind the one at work.
+const JOBS: usize = 1;
+
+pub(crate) struct Tables {
+    config: Arc<Config>,
+    lake: Lake,
+    shared: Arc<Shared>,
+    open: Mutex<HashMap<Arc<str>, Handle>>,
+    tasks: TaskTracker,
+}
+
+#[derive(Clone)]
+pub(crate) struct Handle {
+    pub(crate) inbox: mpsc::Sender<Delivery>,
+    control: mpsc::UnboundedSender<Control>,
+    log: Arc<TableLog>,
+    gauges: Arc<WorkerGauges>,
+}
+
+impl Tables {
+    pub(crate) fn new(config: Arc<Config>, lake: Lake, shared: Arc<Shared>) -> Self {
+        Self {
+            config,
+            lake,
+            shared,
+            open: Mutex::new(HashMap::new()),
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// The worker of a table, started if it was not. `Ok(None)`: as many tables as allowed are open.
+    pub(crate) fn worker(&self, name: &str) -> Result<Option<Handle>> {
+        let mut open = self.open.lock();
+        if let Some(handle) = open.get(name) {
+            return Ok(Some(handle.clone()));
+        }
+        if open.len() >= self.config.lake.max_tables {
+            return Ok(None);
+        }
+        let handle = self.start(name)?;
+        open.insert(name.into(), handle.clone());
+        metrics::gauge!("alluvium_tables_open").set(open.len() as f64);
+        Ok(Some(handle))
+    }
+
+    fn start(&self, name: &str) -> Result<Handle> {
+        let settings = Arc::new(TableSettings::new(&self.config, name)?);
+        let location = self.location(name, &settings)?;
+        let log = if name == &*self.shared.ledger.name {
+            self.shared.ledger.log().clone()
+        } else {
+            Arc::new(TableLog::new(
+                location.clone(),
+                name,
+                settings.commit.clone(),
+            ))
+        };
+        let table: Arc<str> = name.into();
+        let (inbox, deliveries) = mpsc::channel(INBOX);
+        let (control, controls) = mpsc::unbounded_channel();
+        let (jobs, job_queue) = mpsc::channel(JOBS);
+        let (done, dones) = mpsc::unbounded_channel();
+        let gauges = Arc::new(WorkerGauges::default());
+        self.tasks.spawn(
+            Flusher {
+                table: table.clone(),
+                location,
+                log: log.clone(),
+                ledger: self.shared.ledger.clone(),
+                rates: self.shared.rates.clone(),
+                cancel: self.shared.cancel.clone(),
+                jobs: job_queue,
+                done,
+            }
+            .run(),
+        );
+        self.tasks.spawn(
+            Worker {
+                table,
+                settings,
+                log: log.clone(),
+                shared: self.shared.clone(),
+                inbox: deliveries,
+                control: controls,
+                jobs,
+                done: dones,
+                gauges: gauges.clone(),
+                state: State::new(&self.shared.budget),
+            }
+            .run(),
+        );
+        Ok(Handle {
+            inbox,
+            control,
+            log,
+            gauges,
+        })
+    }
+
+    fn location(&self, name: &str, settings: &TableSettings) -> Result<TableLocation> {
+        self.lake
+            .table(name, settings.url.as_deref())
+            .map_err(Error::from)
+    }
+
+    /// Fresh positions of a partition in one table, opened or not. `None`: the table does not know it.
+    pub(crate) async fn position(
+        &self,
+        table: &str,
+        partition: &SourcePartition,
+    ) -> Result<Option<Offset>> {
+        let known = self.open.lock().get(table).map(|handle| handle.log.clone());
+        let log = match known {
+            Some(log) => log,
+            None => {
+                let settings = TableSettings::new(&self.config, table)?;
+                Arc::new(TableLog::new(
+                    self.location(table, &settings)?,
+                    table,
+                    settings.commit,
+                ))
+            }
+        };
+        let positions = log
+            .positions(&[partition.app_id().to_owned()], true)
+            .await?;
+        Ok(positions.into_iter().next().flatten())
+    }
+
+    /// The positions of a partition in every table of the lake and of the configuration.
+    pub(crate) async fn all_positions(&self, partition: &SourcePartition) -> Result<Vec<Offset>> {
+        let mut names = self.lake.tables().await.map_err(Error::from)?;
+        names.extend(self.config.tables.keys().cloned());
+        names.sort();
+        names.dedup();
+        let mut found = Vec::new();
+        for name in names {
+            if name == *self.shared.ledger.name {
+                continue;
+            }
+            found.extend(self.position(&name, partition).await?);
+        }
+        Ok(found)
+    }
+
+    pub(crate) fn control(&self, table: &str, control: Control) {
+        if let Some(handle) = self.open.lock().get(table) {
+            // A worker that has stopped holds nothing.
+            let _ = handle.control.send(control);
+        }
+    }
+
+    /// Asks a table, or all of them, to commit as soon as it has taken the partition below `end`.
+    pub(crate) fn urge(&self, table: Option<&str>, partition: &SourcePartition, end: Offset) {
+        for (name, handle) in self.open.lock().iter() {
+            if table.is_none_or(|table| *table == **name) {
+                let _ = handle.control.send(Control::Urge(partition.clone(), end));
+            }
+        }
+    }
+
+    /// Asks every table with something open to commit it.
+    pub(crate) fn flush_open(&self) {
+        for table in self.shared.registry.all_open_tables() {
+            self.control(&table, Control::Flush(FlushReason::Asked));
+        }
+    }
+
+    pub(crate) fn release(&self, partition: &SourcePartition) {
+        for handle in self.open.lock().values() {
+            let _ = handle.control.send(Control::Release(partition.clone()));
+        }
+    }
+
+    /// Flushes the tables that hold most, until half of what is over the mark would come free.
+    pub(crate) fn relieve(&self, bytes: u64) {
+        let mut held: Vec<(u64, Arc<str>)> = self
+            .open
+            .lock()
+            .iter()
+            .map(|(name, handle)| (handle.gauges.open_bytes.load(Ordering::Relaxed), name.clone()))
+            .filter(|(bytes, _)| *bytes > 0)
+            .collect();
+        held.sort_by(|a, b| b.0.cmp(&a.0));
+        let mut relieved = 0;
+        for (open, name) in held {
+            if relieved >= bytes {
+                break;
+            }
+            relieved += open;
+            self.control(&name, Control::Flush(FlushReason::Pressure));
+        }
+    }
+
+    /// Waits for all workers after the cancellation.
+    pub(crate) async fn stopped(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
