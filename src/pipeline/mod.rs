@@ -1,1 +1,35 @@
-//! pipeline
+//! Wires the stages: positions, routing, one worker a table, acks, drain and shutdown.
+//!
+//! In: raw batches from the sources ([`crate::event::Intake`]). Out: Delta versions, and the low-water marks
+//! that sources may acknowledge. It is here that invariants 1, 2, 4, 5 and 6 hold together:
+//!
+//! - `intake`: what a source sees: fresh positions, routing, room, acks
+//! - `registry`, `tracker`: each partition's epoch and low-water mark
+//! - `resume`: where to read, as a pure rule
+//! - `worker`, `lane`, `flusher`: one table's line from routed batches to commits
+//! - `ledger`, `marks`: dead letters and low-water marks
+//! - `serve`, `sources`, `backfill`: the processes made of these
+
+mod admin;
+mod backfill;
+mod flusher;
+mod intake;
+mod lane;
+mod ledger;
+mod marks;
+#[cfg(test)]
+mod model;
+mod open;
+mod registry;
+mod resume;
+mod retry;
+mod serve;
+mod settings;
+mod sources;
+mod tables;
+mod tracker;
+mod worker;
+
+pub use backfill::{BackfillFiles, BackfillKafka, backfill_files, backfill_kafka};
+pub use open::Pipeline;
+pub use serve::{Listening, serve};

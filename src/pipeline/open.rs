@@ -1,0 +1,167 @@
+//! What every process of the pipeline holds: lake, ledger, tables, budget.
+
+use super::{
+    ledger::Ledger,
+    marks,
+    registry::Registry,
+    retry::stopping,
+    settings::TableSettings,
+    tables::Tables,
+    worker::Shared,
+};
+use crate::{
+    commit::TableLog,
+    config::Config,
+    error::{Error, Kind, Result},
+    event::ByteBudget,
+    storage::Lake,
+    telemetry::{Health, Rates},
+};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Above this share of the budget, the tables that hold most are flushed early.
+const PRESSURE: f64 = 0.7;
+/// How far a flush under pressure brings the budget down.
+const RELIEVED: f64 = 0.5;
+const PRESSURE_POLL: Duration = Duration::from_millis(50);
+
+/// An open lake with its tables.
+pub struct Pipeline {
+    config: Arc<Config>,
+    lake: Lake,
+    tables: Arc<Tables>,
+}
+
+impl Pipeline {
+    /// Opens the lake; no table is touched yet.
+    pub async fn open(config: Arc<Config>, rates: Arc<Rates>) -> Result<Self> {
+        let lake = Lake::open(&config.lake.url)?;
+        lake.probe().await?;
+        let budget = ByteBudget::new(config.memory_budget_bytes);
+        let cancel = CancellationToken::new();
+        let name = config.dead_letters.table.clone();
+        let settings = TableSettings::for_ledger(&config)?;
+        let location = lake.table(&name, settings.url.as_deref())?;
+        let log = Arc::new(TableLog::new(
+            location.clone(),
+            &name,
+            settings.commit.clone(),
+        ));
+        let ledger = Ledger::new(
+            &name,
+            location,
+            log,
+            settings.write.clone(),
+            budget.clone(),
+            cancel.clone(),
+        );
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        let shared = Arc::new(Shared {
+            registry: Registry::default(),
+            ledger: Arc::new(ledger),
+            budget,
+            rates,
+            cores: Arc::new(Semaphore::new(cores)),
+            cancel,
+            room: Notify::new(),
+            failure: OnceLock::new(),
+        });
+        let tables = Arc::new(Tables::new(config.clone(), lake.clone(), shared));
+        Ok(Self {
+            config,
+            lake,
+            tables,
+        })
+    }
+
+    /// Refuses configured tables that cannot be written, before the first event (invariant 8).
+    pub(crate) async fn preflight(&self) -> Result<()> {
+        for name in self.config.tables.keys() {
+            let settings = TableSettings::new(&self.config, name)?;
+            let location = self.lake.table(name, settings.url.as_deref())?;
+            let log = TableLog::new(location, name, settings.commit.clone());
+            if let Some(state) = log.load().await? {
+                let missing = settings.missing_columns(&state.schema)?;
+                if !missing.is_empty() && !settings.may_evolve() {
+                    return Err(settings.refuse_missing(&missing));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The tasks beside the data path: marks, pressure, gauges.
+    pub(crate) fn start_upkeep(&self, health: &Health) -> TaskTracker {
+        let upkeep = TaskTracker::new();
+        upkeep.spawn(marks::keep(self.shared().clone()));
+        upkeep.spawn(relieve(self.tables.clone()));
+        health.set("intake", Ok(()));
+        upkeep
+    }
+
+    pub(crate) fn config(&self) -> &Arc<Config> {
+        &self.config
+    }
+
+    pub(crate) fn tables(&self) -> &Arc<Tables> {
+        &self.tables
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        self.tables.shared()
+    }
+
+    pub(crate) fn lake(&self) -> &Lake {
+        &self.lake
+    }
+
+    pub(crate) fn lake_url(&self) -> String {
+        self.lake.url().to_string()
+    }
+
+    /// Why the pipeline stopped by itself. Takes the reason: call it once.
+    pub(crate) fn failure(&self) -> Error {
+        match self.shared().failure.get() {
+            Some(error) => Error::new(error.kind(), error.to_string()),
+            None => stopping(),
+        }
+    }
+
+    /// The first failure, if the pipeline has stopped by itself.
+    pub(crate) fn failed(&self) -> Result<()> {
+        match self.shared().failure.get() {
+            Some(error) => Err(Error::new(error.kind(), error.to_string())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Frees the budget before sources must pause (invariant 6).
+async fn relieve(tables: Arc<Tables>) {
+    let shared = tables.shared().clone();
+    let mut tick = tokio::time::interval(PRESSURE_POLL);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = shared.cancel.cancelled() => return,
+        }
+        let (used, limit) = (shared.budget.used(), shared.budget.limit());
+        metrics::gauge!("alluvium_inflight_bytes").set(used as f64);
+        if used as f64 > limit as f64 * PRESSURE {
+            tables.relieve(used.saturating_sub((limit as f64 * RELIEVED) as u64));
+        }
+    }
+}
+
+/// The error of a source that ended although nobody stopped it.
+pub(crate) fn ended_early(source: &str) -> Error {
+    Error::new(
+        Kind::Bug,
+        format!("a source ended without an error, source=`{source}`"),
+    )
+}
