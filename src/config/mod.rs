@@ -1,7 +1,65 @@
 //! TOML, environment and flags into typed options, every error at once.
+//!
+//! In: a file, `ALLUVIUM_…` variables, flags. Out: a [`Config`] in which every value is in its range
+//! and every name refers to something, or [`ConfigErrors`] with all that is wrong by key path.
+//! Precedence: flags over environment over file. Nothing is opened but the file and what its
+//! `file:` references name.
 
+mod conform;
+mod environment;
+mod load;
 mod options;
+mod problems;
+mod reference;
+mod references;
+mod secrets;
+mod shape;
+mod show;
+mod source;
+mod table;
+mod tree;
+mod validate;
 
-pub use options::{
-    AdminOptions, Config, DeadLetterOptions, LakeOptions, SourceOptions, SpoolOptions, TableOptions,
-};
+#[cfg(test)]
+mod tests;
+
+pub use environment::Environment;
+pub use load::Flags;
+pub use options::{AdminOptions, Config, DeadLetterOptions, LakeOptions, SpoolOptions};
+pub use problems::{ConfigErrors, Origin, Problem};
+pub use reference::markdown;
+pub use show::{schema, show};
+pub use source::SourceOptions;
+pub use table::{Compression, MetadataColumn, Table, TableOptions};
+pub use validate::{RESERVED_KAFKA_PROPERTIES, check_table_name};
+
+use std::path::{Path, PathBuf};
+
+impl Config {
+    /// A table's options with every value concrete, whether the configuration names it or not.
+    pub fn table(&self, name: &str) -> Table {
+        table::resolve(
+            name,
+            &self.lake.url,
+            self.tables.get(name),
+            &self.table_defaults,
+        )
+    }
+
+    /// The spool's folder: `spool.path`, or `.spool` in the lake's folder.
+    pub fn spool_path(&self) -> PathBuf {
+        match &self.spool.path {
+            Some(path) => path.clone(),
+            None => local_path(&self.lake.url).join(".spool"),
+        }
+    }
+}
+
+/// The path of a folder or `file:` URL.
+fn local_path(url: &str) -> PathBuf {
+    url::Url::parse(url)
+        .ok()
+        .filter(|parsed| parsed.scheme() == "file")
+        .and_then(|parsed| parsed.to_file_path().ok())
+        .unwrap_or_else(|| Path::new(url).to_path_buf())
+}

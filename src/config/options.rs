@@ -1,12 +1,11 @@
 //! Every key of the configuration file. The doc comments are the configuration reference.
 
-use crate::schema::{Authority, ColumnOptions, Evolution, OnConflict};
-use crate::source::{http::HttpOptions, kafka::KafkaOptions};
+use super::{source::SourceOptions, table::TableOptions};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use std::{collections::BTreeMap, path::PathBuf};
 
-/// The whole configuration.
+/// The whole configuration. Relative paths are relative to the working directory.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
@@ -16,11 +15,18 @@ pub struct Config {
     pub memory_budget_bytes: u64,
     /// How long a shutdown may take to commit what is held.
     pub shutdown_timeout_seconds: f64,
+    /// Where the tables are.
     pub lake: LakeOptions,
+    /// The durable queue of accepted HTTP events.
     pub spool: SpoolOptions,
+    /// The table of rejected records, which is also the ledger of the low-water mark.
     pub dead_letters: DeadLetterOptions,
+    /// Where metrics and health are served.
     pub admin: AdminOptions,
+    /// Where events come from, by name. Without a configuration file there is one, `web`: HTTP on 127.0.0.1:8080.
+    /// With one there are only those it names.
     pub sources: BTreeMap<String, SourceOptions>,
+    /// What differs from `[table_defaults]`, by table name. Tables need not be listed: they are made as events name them.
     pub tables: BTreeMap<String, TableOptions>,
     /// What holds for every table that does not say otherwise.
     pub table_defaults: TableOptions,
@@ -54,6 +60,7 @@ pub struct SpoolOptions {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DeadLetterOptions {
+    /// Its name, a folder below `lake.url`. Two pipelines over one lake may share it: their positions do not meet.
     pub table: String,
 }
 
@@ -63,56 +70,6 @@ pub struct DeadLetterOptions {
 pub struct AdminOptions {
     /// Address of `/metrics`, `/healthz`, `/readyz`; empty for none.
     pub listen: String,
-}
-
-/// One source of events: `[sources.NAME]`.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub enum SourceOptions {
-    Http(HttpOptions),
-    Kafka(KafkaOptions),
-}
-
-/// One table: `[tables.NAME]`. A key left out is taken from `[table_defaults]`.
-#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct TableOptions {
-    /// The source all of whose events land here; by default a table per topic or per HTTP path.
-    pub source: Option<String>,
-    /// With `source`: only these of its topics.
-    pub topics: Option<Vec<String>>,
-    /// The table's own URL; by default a folder of its name below `lake.url`.
-    pub url: Option<String>,
-    /// The longest an event waits for its commit.
-    pub flush_interval_seconds: Option<f64>,
-    /// What happens when events bring fields that the table lacks: `auto`, `plan` or `none`.
-    pub evolution: Option<Evolution>,
-    /// Who changes the schema: `log` or `warehouse`.
-    pub authority: Option<Authority>,
-    /// What to do with a value that does not fit its column, tried in order: `widen`, `sibling`, `rescue`, `reject`.
-    pub on_conflict: Option<Vec<OnConflict>>,
-    /// The size at which a data file is closed.
-    pub target_file_size_bytes: Option<u64>,
-    /// The most rows of one commit.
-    pub max_commit_rows: Option<u64>,
-    /// Columns whose values make folders.
-    pub partition_by: Option<Vec<String>>,
-    /// Declared columns; others are inferred, or read from the existing table.
-    pub columns: Option<Vec<ColumnOptions>>,
-    /// Whether RFC 3339 text is inferred as timestamp.
-    pub infer_timestamps: Option<bool>,
-    /// The most columns evolution makes, nested ones counted; further fields are kept in `_rescued_data`.
-    pub max_columns: Option<usize>,
-    /// The deepest nesting evolution makes columns for; what is deeper is kept in `_rescued_data`.
-    pub max_depth: Option<usize>,
-    /// Which metadata columns rows carry: of `_source`, `_partition`, `_offset`, `_index`, `_event_time`, `_ingested_at`, `_key`, `_headers`.
-    pub metadata_columns: Option<Vec<String>>,
-    /// The longest event, in bytes; a longer one is a dead letter.
-    pub max_event_bytes: Option<u64>,
-    /// Parquet compression: `zstd`, `snappy`, `lz4` or `none`.
-    pub compression: Option<String>,
-    /// A checkpoint is written after this many commits.
-    pub checkpoint_interval_commits: Option<u64>,
 }
 
 impl Default for Config {

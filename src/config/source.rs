@@ -1,0 +1,88 @@
+//! `[sources.NAME]`: which kind of source, and the keys of that kind.
+
+use super::secrets::{REDACTED, is_secret_property};
+use crate::source::{http::HttpOptions, kafka::KafkaOptions};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::{borrow::Cow, fmt};
+
+/// One source of events: `[sources.NAME]`; `type` says of which kind.
+#[derive(Clone, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum SourceOptions {
+    Http(HttpOptions),
+    Kafka(KafkaOptions),
+}
+
+impl SourceOptions {
+    /// The value of `type`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Http(_) => "http",
+            Self::Kafka(_) => "kafka",
+        }
+    }
+}
+
+/// librdkafka properties are plain text and some of them are passwords, so they are masked here.
+impl fmt::Debug for SourceOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Http(options) => options.fmt(f),
+            Self::Kafka(options) => {
+                let mut shown = options.clone();
+                for (name, value) in &mut shown.properties {
+                    if is_secret_property(name) {
+                        *value = REDACTED.into();
+                    }
+                }
+                shown.fmt(f)
+            }
+        }
+    }
+}
+
+/// Written by hand: the derived schema joins `type` to a `$ref` with `additionalProperties: false`,
+/// which no document satisfies.
+impl JsonSchema for SourceOptions {
+    fn schema_name() -> Cow<'static, str> {
+        "SourceOptions".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let http = tagged(
+            "http",
+            HttpOptions::json_schema(generator),
+            &[("ack", json!("spool"))],
+        );
+        let kafka = tagged(
+            "kafka",
+            KafkaOptions::json_schema(generator),
+            &[("start", json!("earliest")), ("magic_byte", json!("stop"))],
+        );
+        schemars::json_schema!({
+            "description": "One source of events; `type` says of which kind.",
+            "oneOf": [http, kafka],
+        })
+    }
+}
+
+/// The schema of one kind with its `type`, and the defaults that schemars cannot see.
+fn tagged(kind: &str, schema: Schema, defaults: &[(&str, Value)]) -> Value {
+    let mut schema = schema.to_value();
+    if let Some(properties) = schema.get_mut("properties") {
+        for (key, default) in defaults {
+            if let Some(property) = properties.get_mut(key) {
+                property["default"] = default.clone();
+            }
+        }
+        properties["type"] = json!({
+            "type": "string",
+            "const": kind,
+            "description": "The kind of source.",
+        });
+    }
+    schema["required"] = json!(["type"]);
+    schema
+}

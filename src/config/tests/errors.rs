@@ -1,0 +1,311 @@
+//! What is refused, and how it is told.
+
+use super::*;
+
+#[test]
+fn all_errors_at_once_with_path_and_line() {
+    let found = problems(
+        r#"pipelin = "x"
+memory_budget_bytes = 1
+[lake]
+url = "s3://bucket/lake"
+[sources.web]
+type = "http"
+lissten = "127.0.0.1:1"
+max_requests = "many"
+[sources.k]
+type = "kafka"
+topics = ["a"]
+properties = { "group.id" = "x" }
+[tables.t]
+source = "nobody"
+flush_interval_seconds = -1
+evolution = "atuo"
+"#,
+    );
+    let expected = [
+        "pipelin: unknown key, did you mean `pipeline`? (line 1)",
+        "memory_budget_bytes: must be from 16777216 to",
+        "lake.url: is in a store this version does not write to",
+        "sources.web.lissten: unknown key, did you mean `listen`? (line 7)",
+        "sources.web.max_requests: must be an integer, not a string (line 8)",
+        "sources.k.brokers: is missing",
+        "sources.k.properties.\"group.id\": is reserved: ",
+        "tables.t.source: there is no `[sources.nobody]`",
+        "tables.t.flush_interval_seconds: must be from 0.01 to 86400, not `-1` (line 15)",
+        "tables.t.evolution: must be one of `auto`, `plan`, `none`, not `atuo`, did you mean `auto`? (line 16)",
+    ];
+    for (index, words) in expected.iter().enumerate() {
+        assert!(
+            found.iter().any(|problem| problem.starts_with(words)),
+            "{index}: {words}\n{found:#?}"
+        );
+    }
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+}
+
+#[test]
+fn unknown_keys_everywhere() {
+    for (text, path) in [
+        ("x = 1", "x"),
+        ("[lake]\nx = 1", "lake.x"),
+        ("[spool]\nx = 1", "spool.x"),
+        ("[admin]\nx = 1", "admin.x"),
+        ("[dead_letters]\nx = 1", "dead_letters.x"),
+        ("[table_defaults]\nx = 1", "table_defaults.x"),
+        ("[tables.t]\nx = 1", "tables.t.x"),
+        (
+            "[tables.t]\ncolumns = [{name='a',type='long',x=1}]",
+            "tables.t.columns[0].x",
+        ),
+        ("[sources.s]\ntype='http'\nx=1", "sources.s.x"),
+        (
+            "[sources.s]\ntype='kafka'\nbrokers='b'\ntopics=['t']\nx=1",
+            "sources.s.x",
+        ),
+        (
+            "[sources.s]\ntype='http'\ntls={cert='-----BEGIN CERTIFICATE-----',key='PRIVATE KEY-----',x=1}",
+            "sources.s.tls.x",
+        ),
+        (
+            "[sources.s]\ntype='http'\nkeys=[{key='k',tables=['*'],x=1}]",
+            "sources.s.keys[0].x",
+        ),
+    ] {
+        one_problem(text, path, "unknown key");
+    }
+}
+
+#[test]
+fn types_and_choices() {
+    one_problem(
+        "pipeline = 1",
+        "pipeline",
+        "must be a string, not an integer",
+    );
+    one_problem("[sources.s]\nlisten='x'", "sources.s.type", "is missing");
+    one_problem(
+        "[sources.s]\ntype='htp'",
+        "sources.s.type",
+        "did you mean `http`",
+    );
+    one_problem("sources = []", "sources", "must be a table, not a list");
+    one_problem(
+        "[tables.t]\ncolumns = [{type='long'}]",
+        "tables.t.columns[0].name",
+        "is missing",
+    );
+    one_problem(
+        "[lake]\nmax_tables = -1",
+        "lake.max_tables",
+        "must not be negative",
+    );
+    one_problem(
+        "shutdown_timeout_seconds = nan",
+        "shutdown_timeout_seconds",
+        "finite",
+    );
+    one_problem(
+        "[sources.s]\ntype='kafka'\nbrokers='b'\ntopics=['t']\nstart='soon'",
+        "sources.s.start",
+        "earliest",
+    );
+}
+
+#[test]
+fn a_date_may_stand_where_a_time_is_wanted() {
+    let text = "[sources.s]\ntype='kafka'\nbrokers='b'\ntopics=['t']\nstart=2026-01-01T00:00:00Z";
+    assert_eq!(problems(text), [""; 0]);
+}
+
+#[test]
+fn listening_beyond_loopback_needs_keys_or_consent() {
+    let open = "[sources.s]\ntype='http'\nlisten='0.0.0.0:80'\n";
+    one_problem(open, "sources.s.listen", "keys = [");
+    one_problem(open, "sources.s.listen", "allow_anonymous = true");
+    assert_eq!(problems(&format!("{open}allow_anonymous=true")), [""; 0]);
+    assert_eq!(
+        problems(&format!("{open}keys=[{{key='k',tables=['*']}}]")),
+        [""; 0]
+    );
+    for local in ["127.0.0.1:0", "[::1]:8080", "localhost:1", "127.9.9.9:1"] {
+        let text = format!("[sources.s]\ntype='http'\nlisten='{local}'\n");
+        assert_eq!(problems(&text), [""; 0], "{local}");
+    }
+    one_problem(
+        "[sources.s]\ntype='http'\nlisten='8080'\n",
+        "sources.s.listen",
+        "IP:PORT",
+    );
+}
+
+#[test]
+fn addresses_are_not_shared() {
+    let two = |a: &str, b: &str| {
+        format!(
+            "[sources.a]\ntype='http'\nlisten='{a}'\n[sources.b]\ntype='http'\nallow_anonymous=true\nlisten='{b}'\n"
+        )
+    };
+    one_problem(
+        &two("127.0.0.1:1", "127.0.0.1:1"),
+        "sources.b.listen",
+        "sources.a.listen",
+    );
+    one_problem(
+        &two("127.0.0.1:1", "0.0.0.0:1"),
+        "sources.b.listen",
+        "share",
+    );
+    one_problem(
+        &two("127.0.0.1:1", "127.0.0.1:9464"),
+        "admin.listen",
+        "sources.b.listen",
+    );
+    assert_eq!(problems(&two("127.0.0.1:0", "127.0.0.1:0")), [""; 0]);
+    assert_eq!(problems("[admin]\nlisten = ''"), [""; 0]);
+}
+
+const KAFKA: &str = "[sources.k]\ntype='kafka'\nbrokers='b:9092'\ntopics=['a','b']\n";
+
+#[test]
+fn tables_do_not_want_the_same_events() {
+    let tables = |first: &str, second: &str| {
+        format!("{KAFKA}[tables.x]\nsource='k'\n{first}\n[tables.y]\nsource='k'\n{second}\n")
+    };
+    one_problem(&tables("", ""), "tables.y.source", "tables.x");
+    one_problem(&tables("topics=['a']", ""), "tables.y.source", "tables.x");
+    one_problem(
+        &tables("topics=['a']", "topics=['b','a']"),
+        "tables.y.source",
+        "topic=`a`",
+    );
+    assert_eq!(problems(&tables("topics=['a']", "topics=['b']")), [""; 0]);
+    one_problem(
+        &format!("{KAFKA}[tables.x]\nsource='k'\ntopics=['c']"),
+        "tables.x.topics[0]",
+        "not read",
+    );
+    one_problem(
+        &format!("{KAFKA}[tables.x]\ntopics=['a']"),
+        "tables.x.topics",
+        "missing",
+    );
+    one_problem(
+        &format!("{KAFKA}[tables.x]\nsource='kk'"),
+        "tables.x.source",
+        "no `[sources.kk]`",
+    );
+}
+
+#[test]
+fn reserved_properties_are_refused_with_the_reason() {
+    for (name, why) in crate::config::RESERVED_KAFKA_PROPERTIES {
+        one_problem(
+            &format!("{KAFKA}properties = {{ '{name}' = 'x' }}"),
+            &format!("sources.k.properties.\"{name}\""),
+            why,
+        );
+    }
+}
+
+#[test]
+fn tables_and_their_columns() {
+    one_problem(
+        "[tables.t]\nauthority='warehouse'",
+        "tables.t.authority",
+        "Databricks",
+    );
+    one_problem("[tables.'a/b']\n", "tables.\"a/b\"", "letters");
+    one_problem(
+        "[tables._dead_letters]\n",
+        "tables._dead_letters",
+        "dead letters",
+    );
+    one_problem(
+        "[tables.t]\non_conflict=['widen']",
+        "tables.t.on_conflict",
+        "rescue",
+    );
+    one_problem(
+        "[tables.t]\non_conflict=['rescue','widen']",
+        "tables.t.on_conflict",
+        "never reached",
+    );
+    one_problem(
+        "[tables.t]\npartition_by=['a','A']",
+        "tables.t.partition_by[1]",
+        "twice",
+    );
+    one_problem("[tables.t]\nurl='gs://x/y'", "tables.t.url", "scheme=`gs`");
+    one_problem(
+        "[tables.t]\nurl='./lake/u/'\n[tables.u]\n",
+        "tables.t.url",
+        "table=`u`",
+    );
+    one_problem(
+        "[tables.t]\ncolumns=[{name='_offset',type='long'}]",
+        "tables.t.columns[0].name",
+        "itself",
+    );
+    one_problem(
+        "[tables.t]\ncolumns=[{name='a',type='text'}]",
+        "tables.t.columns[0].type",
+        "is not a type",
+    );
+    one_problem(
+        "[tables.t]\ncolumns=[{name='a',type='long',timestamp_unit='seconds'}]",
+        "tables.t.columns[0].timestamp_unit",
+        "another type",
+    );
+    one_problem(
+        "[table_defaults]\nsource='x'",
+        "table_defaults.source",
+        "every table",
+    );
+    one_problem(
+        "[sources.backfill-1]\ntype='http'",
+        "sources.backfill-1",
+        "backfill",
+    );
+    one_problem("pipeline='a/b'", "pipeline", "position");
+}
+
+#[test]
+fn references_that_fail_are_told_once() {
+    one_problem(
+        "[sources.s]\ntype='http'\nkeys=[{key='${NOT_SET}',tables=['*']}]",
+        "sources.s.keys[0].key",
+        "variable=`NOT_SET`",
+    );
+    one_problem(
+        "[sources.s]\ntype='http'\nlisten='0.0.0.0:1'\nkeys=[{key='${NOT_SET}',tables=['*']}]",
+        "sources.s.keys[0].key",
+        "variable=`NOT_SET`",
+    );
+}
+
+#[test]
+fn a_file_that_is_not_there_or_not_toml() {
+    let missing = Config::load(
+        Some(std::path::Path::new("/nowhere/alluvium.toml")),
+        &nothing(),
+        &Flags::default(),
+    )
+    .unwrap_err();
+    assert!(missing.to_string().contains("/nowhere/alluvium.toml"));
+    assert!(
+        problems("a = [")
+            .iter()
+            .all(|problem| problem.contains("line 1"))
+    );
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_document_panics(
+        keys in proptest::collection::vec(("[a-z_]{1,12}|sources\\.[ab]|tables\\.t|lake|type|listen|keys|columns", "[0-9]{1,20}|'[a-z$\\{\\}:]{0,9}'|\\[\\]|\\{\\}|true|-1\\.5|\\[\\{\\}\\]"), 0..8)
+    ) {
+        let text: String = keys.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
+        let _ = parse(&text);
+    }
+}

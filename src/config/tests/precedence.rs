@@ -1,0 +1,136 @@
+//! Flags over environment over file over defaults.
+
+use super::*;
+use crate::config::SourceOptions;
+
+const FILE: &str = "pipeline = 'file'\n[lake]\nurl = './file'\n[sources.My-Web]\ntype = 'http'\nlisten = '127.0.0.1:1'\n";
+
+fn load(env: &[(&str, &str)], flags: Flags) -> Result<Config, Vec<String>> {
+    Config::parse(FILE, &Environment::fixed(env.iter().copied(), []), &flags)
+        .map_err(|errors| errors.problems.iter().map(ToString::to_string).collect())
+}
+
+fn listen(config: &Config) -> &str {
+    match &config.sources["My-Web"] {
+        SourceOptions::Http(http) => &http.listen,
+        SourceOptions::Kafka(_) => panic!("My-Web is HTTP"),
+    }
+}
+
+#[test]
+fn each_layer_lies_over_the_one_below() {
+    let config = load(&[], Flags::default()).unwrap();
+    assert_eq!(
+        (config.pipeline.as_str(), listen(&config)),
+        ("file", "127.0.0.1:1")
+    );
+    let env = [
+        ("ALLUVIUM_PIPELINE", "env"),
+        ("ALLUVIUM_LAKE_URL", "./env"),
+        ("ALLUVIUM_SOURCES__MY_WEB__LISTEN", "127.0.0.1:2"),
+    ];
+    let config = load(&env, Flags::default()).unwrap();
+    assert_eq!(
+        (
+            config.pipeline.as_str(),
+            config.lake.url.as_str(),
+            listen(&config)
+        ),
+        ("env", "./env", "127.0.0.1:2")
+    );
+    let flags = Flags {
+        listen: Some("127.0.0.1:3".into()),
+        lake: Some("./flag".into()),
+    };
+    let config = load(&env, flags).unwrap();
+    assert_eq!(
+        (config.lake.url.as_str(), listen(&config)),
+        ("./flag", "127.0.0.1:3")
+    );
+}
+
+#[test]
+fn variables_have_the_type_of_their_key() {
+    let env = [
+        ("ALLUVIUM_LAKE__MAX_TABLES", "7"),
+        ("ALLUVIUM_DEAD_LETTERS_TABLE", "rejects"),
+        ("ALLUVIUM_SHUTDOWN_TIMEOUT_SECONDS", "1.5"),
+        ("ALLUVIUM_TABLE_DEFAULTS_INFER_TIMESTAMPS", "true"),
+        ("ALLUVIUM_TABLES__CLICKS__PARTITION_BY", "[\"day\"]"),
+        ("ALLUVIUM_SOURCES__K__BROKERS", "b:9092"),
+        ("ALLUVIUM_SOURCES__K__TOPICS", "[\"t\"]"),
+        ("ALLUVIUM_SOURCES__K__TYPE", "kafka"),
+        ("ALLUVIUM_SOURCES__K__PROPERTIES__SASL_USERNAME", "me"),
+    ];
+    let config = load(&env, Flags::default()).unwrap();
+    assert_eq!(config.lake.max_tables, 7);
+    assert_eq!(config.dead_letters.table, "rejects");
+    assert_eq!(config.shutdown_timeout_seconds, 1.5);
+    assert!(config.table("x").infer_timestamps);
+    assert_eq!(config.table("clicks").partition_by, ["day"]);
+    let SourceOptions::Kafka(kafka) = &config.sources["k"] else {
+        panic!("k is Kafka");
+    };
+    assert_eq!(kafka.topics, ["t"]);
+    assert!(kafka.properties.contains_key("sasl.username"));
+}
+
+#[test]
+fn variables_that_name_no_key_are_refused_with_the_nearest() {
+    let found = load(
+        &[
+            ("ALLUVIUM_PIPLINE", "x"),
+            ("ALLUVIUM_LAKE__URI", "x"),
+            ("ALLUVIUM_LAKE_MAX_TABLES", "many"),
+        ],
+        Flags::default(),
+    )
+    .unwrap_err();
+    assert_eq!(found.len(), 3, "{found:#?}");
+    assert!(
+        found
+            .iter()
+            .any(|p| p.starts_with("ALLUVIUM_PIPLINE: ") && p.contains("did you mean `pipeline`"))
+    );
+    assert!(
+        found
+            .iter()
+            .any(|p| p.starts_with("ALLUVIUM_LAKE__URI: ") && p.contains("`lake`"))
+    );
+    assert!(
+        found
+            .iter()
+            .any(|p| p.contains("must hold an integer") && !p.contains("many"))
+    );
+}
+
+#[test]
+fn variables_of_others_are_left_alone() {
+    let env = [
+        ("ALLUVIUM_LOG", "debug"),
+        ("ALLUVIUM_CONFIG", "x.toml"),
+        ("ALLUVIUM_PORT_8080_TCP_ADDR", "10.0.0.1"),
+        ("ALLUVIUM_SERVICE_HOST", "10.0.0.1"),
+        ("OTHER", "x"),
+    ];
+    assert!(load(&env, Flags::default()).is_ok());
+    let text = "pipeline = '${ALLUVIUM_MY_OWN}'";
+    let environment = Environment::fixed([("ALLUVIUM_MY_OWN", "mine")], []);
+    let config = Config::parse(text, &environment, &Flags::default()).unwrap();
+    assert_eq!(config.pipeline, "mine");
+}
+
+#[test]
+fn listen_wants_one_http_source() {
+    let flags = Flags {
+        listen: Some("127.0.0.1:3".into()),
+        lake: None,
+    };
+    let none = Config::parse("", &nothing(), &flags).unwrap_err();
+    assert!(none.to_string().contains("--listen: "), "{none}");
+}
+
+#[test]
+fn a_file_has_only_its_own_sources() {
+    assert!(parse("pipeline = 'x'").unwrap().sources.is_empty());
+}

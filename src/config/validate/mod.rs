@@ -1,0 +1,151 @@
+//! What types cannot say: ranges of numbers, names, addresses, and what keys say of each other.
+
+mod column_type;
+mod http;
+mod kafka;
+mod names;
+mod tables;
+
+pub use kafka::RESERVED_KAFKA_PROPERTIES;
+pub use names::check_table_name;
+
+use super::{options::Config, source::SourceOptions, tree::join};
+use std::fmt::{Debug, Display};
+
+/// The least byte budget: a few batches of every stage.
+const MIN_MEMORY_BUDGET_BYTES: u64 = 16 << 20;
+
+/// One thing that is wrong.
+pub(super) struct Finding {
+    pub(super) path: String,
+    pub(super) message: String,
+    /// Another key the judgement rests on.
+    pub(super) rests_on: Option<String>,
+}
+
+#[derive(Default)]
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn add(&mut self, path: impl Into<String>, message: impl Into<String>) {
+        self.0.push(Finding {
+            path: path.into(),
+            message: message.into(),
+            rests_on: None,
+        });
+    }
+
+    /// A finding that means nothing if the value at `rests_on` is wrong itself.
+    fn add_given(&mut self, rests_on: String, path: String, message: String) {
+        self.0.push(Finding {
+            path,
+            message,
+            rests_on: Some(rests_on),
+        });
+    }
+
+    /// A finding unless `low <= value <= high`.
+    fn within<T: PartialOrd + Display + Debug>(&mut self, path: String, value: T, low: T, high: T) {
+        if !(value >= low && value <= high) {
+            self.add(path, format!("must be from {low} to {high}, not `{value}`"));
+        }
+    }
+}
+
+/// Every finding, by key path.
+pub(super) fn validate(config: &Config) -> Vec<Finding> {
+    let mut found = Findings::default();
+    process(config, &mut found);
+    storage(config, &mut found);
+    for (name, source) in &config.sources {
+        let path = join("sources", name);
+        if let Err(message) = names::check_source_name(name) {
+            found.add(&path, message);
+        }
+        match source {
+            SourceOptions::Http(options) => http::check(&path, options, config, &mut found),
+            SourceOptions::Kafka(options) => kafka::check(&path, options, config, &mut found),
+        }
+    }
+    http::check_addresses(config, &mut found);
+    tables::check(config, &mut found);
+    found.0
+}
+
+fn process(config: &Config, found: &mut Findings) {
+    if let Err(message) = names::check_pipeline_name(&config.pipeline) {
+        found.add("pipeline", message);
+    }
+    found.within(
+        "memory_budget_bytes".into(),
+        config.memory_budget_bytes,
+        MIN_MEMORY_BUDGET_BYTES,
+        1 << 46,
+    );
+    found.within(
+        "shutdown_timeout_seconds".into(),
+        config.shutdown_timeout_seconds,
+        0.1,
+        86_400.0,
+    );
+}
+
+fn storage(config: &Config, found: &mut Findings) {
+    if let Err(message) = check_local_url(&config.lake.url) {
+        found.add("lake.url", message);
+    }
+    found.within("lake.max_tables".into(), config.lake.max_tables, 1, 100_000);
+    if config
+        .spool
+        .path
+        .as_ref()
+        .is_some_and(|path| path.as_os_str().is_empty())
+    {
+        found.add(
+            "spool.path",
+            "is empty; name a folder, or leave the key out",
+        );
+    }
+    found.within(
+        "spool.segment_bytes".into(),
+        config.spool.segment_bytes,
+        64 << 10,
+        4 << 30,
+    );
+    if config.spool.max_bytes < config.spool.segment_bytes {
+        found.add(
+            "spool.max_bytes",
+            format!(
+                "must hold at least one segment; spool.segment_bytes=`{}`",
+                config.spool.segment_bytes
+            ),
+        );
+    }
+    found.within(
+        "spool.group_commit_milliseconds".into(),
+        config.spool.group_commit_milliseconds,
+        0,
+        10_000,
+    );
+    if let Err(message) = check_table_name(&config.dead_letters.table) {
+        found.add("dead_letters.table", message);
+    }
+}
+
+/// A lake or a table lies on a local disk: a folder, or a `file:` URL.
+fn check_local_url(url: &str) -> Result<(), String> {
+    if url.trim().is_empty() {
+        return Err("is empty; name a folder or a `file:` URL".into());
+    }
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return Ok(());
+    };
+    match scheme {
+        "file" if rest.starts_with('/') => Ok(()),
+        "file" => Err("a `file:` URL names an absolute path, as in file:///var/lib/lake".into()),
+        other => Err(format!(
+            "is in a store this version does not write to; use a folder or a `file:` URL; scheme=`{}`",
+            other.chars().take(20).collect::<String>()
+        )),
+    }
+}
