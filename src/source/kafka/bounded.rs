@@ -1,0 +1,267 @@
+//! Reading given ranges of topics, for a backfill (exactly-once.md, rules 15 and 16).
+//!
+//! Partitions are assigned by hand; no group is joined and no group offset stored. A range ends when a record
+//! at or behind its end was seen, the position passed it, or the partition's end was reached: not by seeing
+//! the last offset, which may hold no record.
+
+use super::{
+    KafkaOptions,
+    error::KafkaSourceError,
+    positions::{GroupConsumer, consumer},
+    properties::Use,
+    slab::{Limits, Slab},
+};
+use crate::{
+    error::{Error, Result},
+    event::{ByteBudget, Epoch, Offset, Partition, RawBatch},
+};
+use rdkafka::{
+    TopicPartitionList,
+    consumer::Consumer,
+    error::{KafkaError, RDKafkaErrorCode},
+    message::Message,
+};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::sync::mpsc;
+
+/// Batches read but not yet received.
+const AHEAD: usize = 4;
+const POLL: Duration = Duration::from_millis(100);
+/// How often a silent partition's position is looked at.
+const SILENCE: Duration = Duration::from_millis(500);
+/// A broker that gives nothing for so long is reported, not waited for.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A range to read, and the identity its batches bear.
+#[derive(Clone, Debug)]
+pub struct BoundedPartition {
+    pub topic: Arc<str>,
+    pub number: i32,
+    /// The next offset to read: the range's start, or where an earlier run ended.
+    pub from: Offset,
+    /// Immutable end, as [`resolve`](super::resolve) captured it.
+    pub to: Offset,
+    pub partition: Arc<Partition>,
+    pub epoch: Epoch,
+}
+
+/// A bounded read under way. Dropping it ends the read.
+pub struct BoundedKafka {
+    batches: mpsc::Receiver<Result<RawBatch>>,
+}
+
+impl BoundedKafka {
+    /// Reads on a thread of its own, waiting for room in `budget`. Topics are read one after another, the
+    /// partitions of one together.
+    pub fn start(
+        options: &KafkaOptions,
+        source: &str,
+        ranges: Vec<BoundedPartition>,
+        budget: ByteBudget,
+    ) -> Result<Self> {
+        if let Some(error) = super::validate(source, options).into_iter().next() {
+            return Err(error.into());
+        }
+        let (send, batches) = mpsc::channel(AHEAD);
+        let reader = RangeReader {
+            source: source.into(),
+            options: options.clone(),
+            limits: Limits {
+                max_event_bytes: options.max_event_bytes,
+                batch_bytes: options.batch_bytes,
+                batch_age: Duration::from_secs(1),
+                keep_headers: options.keep_headers,
+                magic_byte: options.magic_byte,
+            },
+            budget,
+            send,
+        };
+        std::thread::Builder::new()
+            .name(format!("kafka-range-{source}"))
+            .spawn(move || {
+                if let Err(Some(error)) = reader.run(ranges) {
+                    let _ = reader.send.blocking_send(Err(error.into()));
+                }
+            })
+            .map_err(|e| {
+                Error::new(
+                    crate::error::Kind::Unavailable,
+                    "no thread for a kafka range",
+                )
+                .with_source(e)
+            })?;
+        Ok(Self { batches })
+    }
+
+    /// The next batch. Batches of a partition are in order and join; its last one ends at `to`. `None`
+    /// when every range is read; after an error nothing more comes. Cancel safe.
+    pub async fn next(&mut self) -> Option<Result<RawBatch>> {
+        self.batches.recv().await
+    }
+}
+
+struct RangeReader {
+    source: Arc<str>,
+    options: KafkaOptions,
+    limits: Limits,
+    budget: ByteBudget,
+    send: mpsc::Sender<Result<RawBatch>>,
+}
+
+/// One range under way.
+struct Lane {
+    range: BoundedPartition,
+    slab: Slab,
+}
+
+/// `Err(None)`: the receiver is gone.
+type Ended<T = ()> = std::result::Result<T, Option<KafkaSourceError>>;
+
+impl RangeReader {
+    fn run(&self, ranges: Vec<BoundedPartition>) -> Ended {
+        let mut topics: BTreeMap<Arc<str>, Vec<BoundedPartition>> = BTreeMap::new();
+        for range in ranges.into_iter().filter(|r| r.from < r.to) {
+            topics
+                .entry(Arc::clone(&range.topic))
+                .or_default()
+                .push(range);
+        }
+        // One topic a consumer, because rdkafka tells an end of partition by its number alone.
+        for ranges in topics.into_values() {
+            self.read_topic(ranges)?;
+        }
+        Ok(())
+    }
+
+    fn read_topic(&self, ranges: Vec<BoundedPartition>) -> Ended {
+        let consumer = consumer(&self.source, &self.options, Use::Range, self.budget.limit())?;
+        consumer.context().close();
+        let mut list = TopicPartitionList::new();
+        let mut lanes = BTreeMap::new();
+        for range in ranges {
+            let start = rdkafka::Offset::Offset(i64::try_from(range.from).unwrap_or(i64::MAX));
+            list.add_partition_offset(&range.topic, range.number, start)
+                .map_err(|e| KafkaSourceError::broker("assigning a range", &e))?;
+            let slab = Slab::new(range.from);
+            lanes.insert(range.number, Lane { range, slab });
+        }
+        consumer
+            .assign(&list)
+            .map_err(|e| KafkaSourceError::broker("assigning a range", &e))?;
+        let (mut heard, mut looked) = (Instant::now(), Instant::now());
+        while !lanes.is_empty() {
+            if self.send.is_closed() {
+                return Err(None);
+            }
+            match consumer.poll(POLL) {
+                Some(Ok(message)) => {
+                    heard = Instant::now();
+                    let Some(lane) = lanes.get_mut(&message.partition()) else {
+                        continue;
+                    };
+                    let behind =
+                        Offset::try_from(message.offset()).is_ok_and(|o| o >= lane.range.to);
+                    if !behind {
+                        lane.slab
+                            .append(&message, &self.limits, &self.budget, heard)
+                            .map_err(|framed| KafkaSourceError::MagicByte {
+                                source_name: self.source.to_string(),
+                                topic: lane.range.topic.to_string(),
+                                partition: lane.range.number,
+                                offset: framed.offset,
+                                schema_id: framed.schema_id,
+                            })?;
+                    }
+                    if behind || lane.slab.next() >= lane.range.to {
+                        self.end(&consumer, &mut lanes, message.partition())?;
+                    } else if lane.slab.is_full(&self.limits) {
+                        self.hand_on(lane)?;
+                        // Waiting for room is no silence of the broker's.
+                        heard = Instant::now();
+                    }
+                }
+                // Everything before the partition's end was returned by now, and `to` is not behind that end.
+                Some(Err(KafkaError::PartitionEOF(number))) => {
+                    self.end(&consumer, &mut lanes, number)?;
+                    heard = Instant::now();
+                }
+                Some(Err(error)) => self.failed(&error)?,
+                None => {}
+            }
+            if looked.elapsed() >= SILENCE {
+                looked = Instant::now();
+                for number in passed(&consumer, &lanes) {
+                    self.end(&consumer, &mut lanes, number)?;
+                    heard = Instant::now();
+                }
+                if heard.elapsed() > PATIENCE {
+                    return Err(Some(KafkaSourceError::broker(
+                        "reading a range",
+                        &KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut),
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands on the rest of a range; offsets up to its end that were not seen hold no record.
+    fn end(&self, consumer: &GroupConsumer, lanes: &mut BTreeMap<i32, Lane>, number: i32) -> Ended {
+        let Some(mut lane) = lanes.remove(&number) else {
+            return Ok(());
+        };
+        lane.slab.pass(lane.range.to);
+        let mut list = TopicPartitionList::new();
+        list.add_partition(&lane.range.topic, number);
+        consumer
+            .pause(&list)
+            .map_err(|e| KafkaSourceError::broker("ending a range", &e))?;
+        self.hand_on(&mut lane)
+    }
+
+    fn hand_on(&self, lane: &mut Lane) -> Ended {
+        // A receiver that holds the budget and never asks for more would wait for ever: so would we.
+        while self.budget.is_spent()
+            && !self.send.is_closed()
+            && self.budget.used() > lane.slab.charged()
+        {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let Lane { range, slab } = lane;
+        let Some(batch) = slab.cut(&range.partition, range.epoch, &self.budget) else {
+            return Ok(());
+        };
+        self.send.blocking_send(Ok(batch)).map_err(|_| None)
+    }
+
+    fn failed(&self, error: &KafkaError) -> Ended {
+        let error = KafkaSourceError::broker("reading a range", error);
+        if error.kind().is_retryable() {
+            // librdkafka tries again by itself; PATIENCE ends it.
+            return Ok(());
+        }
+        Err(Some(error))
+    }
+}
+
+/// The partitions whose position has passed their end without a record to show for it.
+fn passed(consumer: &GroupConsumer, lanes: &BTreeMap<i32, Lane>) -> Vec<i32> {
+    let Ok(positions) = consumer.position() else {
+        return Vec::new();
+    };
+    positions
+        .elements()
+        .iter()
+        .filter_map(|element| match element.offset() {
+            rdkafka::Offset::Offset(position) => {
+                let lane = lanes.get(&element.partition())?;
+                (Offset::try_from(position).ok()? >= lane.range.to).then_some(element.partition())
+            }
+            _ => None,
+        })
+        .collect()
+}
