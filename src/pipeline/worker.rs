@@ -659,7 +659,7 @@ impl Worker {
             return Ok(false);
         };
         let evolution = schema::evolve(&schema, seen, &self.settings.evolution);
-        self.settings.warn(&self.table, &evolution.warnings);
+        self.settings.warn(&evolution.warnings);
         if evolution.changes.is_empty() || !self.settings.may_evolve() {
             return Ok(false);
         }
@@ -684,7 +684,7 @@ impl Worker {
                 }
                 // The fields ride in `_rescued_data`; the data goes on.
                 Err(error) => {
-                    self.settings.evolution_failed(&self.table, &error);
+                    self.settings.evolution_failed(&error);
                     return Ok(false);
                 }
             }

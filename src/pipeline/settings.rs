@@ -1,0 +1,175 @@
+//! One table's options, as each stage wants them.
+
+use crate::{
+    batch::FlushPolicy,
+    commit::CommitOptions,
+    config::{self, Config},
+    decode::DecodeOptions,
+    error::{Error, Kind, Result},
+    schema::{
+        self, Authority, Evolution, EvolutionPolicy, MetadataColumn, SchemaChange, TableSchema,
+    },
+    write::{Compression, WriteOptions},
+};
+use parking_lot::Mutex;
+use std::{collections::HashSet, sync::Arc};
+
+/// Built once when a table is opened.
+pub(crate) struct TableSettings {
+    pub(crate) name: String,
+    pub(crate) url: Option<String>,
+    pub(crate) policy: FlushPolicy,
+    pub(crate) evolution: EvolutionPolicy,
+    pub(crate) decode: Arc<DecodeOptions>,
+    pub(crate) write: WriteOptions,
+    pub(crate) commit: CommitOptions,
+    authority: Authority,
+    declared: Vec<schema::ColumnOptions>,
+    metadata: Vec<MetadataColumn>,
+    partition_by: Vec<String>,
+    /// Warnings given already: one a table, field and kind.
+    warned: Mutex<HashSet<String>>,
+}
+
+/// The most distinct warnings remembered (and so given) of one table.
+const MAX_WARNINGS: usize = 1_000;
+
+impl TableSettings {
+    pub(crate) fn new(config: &Config, name: &str) -> Result<Self> {
+        let table = config.table(name);
+        let url = config.tables.get(name).and_then(|t| t.url.clone());
+        Self::of(table, url)
+    }
+
+    /// The dead-letter table: its schema is fixed, its files small.
+    pub(crate) fn for_ledger(config: &Config) -> Result<Self> {
+        Self::new(config, &config.dead_letters.table)
+    }
+
+    fn of(table: config::Table, url: Option<String>) -> Result<Self> {
+        let metadata = metadata_columns(&table.metadata_columns);
+        let evolution = EvolutionPolicy {
+            evolution: table.evolution,
+            on_conflict: table.on_conflict.clone(),
+            // The kernel cannot write a type change; a warehouse can.
+            widening: false,
+            infer_timestamps: table.infer_timestamps,
+            max_columns: table.max_columns,
+            max_depth: table.max_depth,
+        };
+        Ok(Self {
+            policy: FlushPolicy {
+                interval: table.flush_interval,
+                max_rows: table.max_commit_rows,
+                target_bytes: table.target_file_size_bytes,
+            },
+            decode: Arc::new(DecodeOptions {
+                on_conflict: table.on_conflict,
+                columns: table.columns.clone(),
+                max_event_bytes: table.max_event_bytes,
+                ..DecodeOptions::default()
+            }),
+            write: WriteOptions {
+                target_file_size_bytes: table.target_file_size_bytes,
+                compression: match table.compression {
+                    config::Compression::Zstd => Compression::Zstd { level: 1 },
+                    config::Compression::Snappy => Compression::Snappy,
+                    config::Compression::Lz4 => Compression::Lz4,
+                    config::Compression::None => Compression::None,
+                },
+                ..WriteOptions::default()
+            },
+            commit: CommitOptions {
+                checkpoint_interval_commits: table.checkpoint_interval_commits,
+                guaranteed_columns: metadata
+                    .iter()
+                    .map(|column| column.name().to_owned())
+                    .collect(),
+                ..CommitOptions::default()
+            },
+            evolution,
+            authority: table.authority,
+            declared: table.columns,
+            metadata,
+            partition_by: table.partition_by,
+            name: table.name,
+            url,
+            warned: Mutex::new(HashSet::new()),
+        })
+    }
+
+    /// The schema of a new table before its events are looked at.
+    pub(crate) fn base_schema(&self) -> Result<TableSchema> {
+        Ok(schema::base_schema(
+            &self.declared,
+            &self.metadata,
+            &self.partition_by,
+        )?)
+    }
+
+    /// What a table made by others lacks for its rows to be found again.
+    pub(crate) fn missing_columns(&self, table: &TableSchema) -> Result<Vec<SchemaChange>> {
+        Ok(schema::missing_columns(table, &self.metadata)?)
+    }
+
+    /// Whether we may change the schema ourselves.
+    pub(crate) fn may_evolve(&self) -> bool {
+        self.evolution.evolution == Evolution::Auto && self.authority == Authority::Log
+    }
+
+    pub(crate) fn refuse_missing(&self, missing: &[SchemaChange]) -> Error {
+        let columns: Vec<String> = missing
+            .iter()
+            .filter_map(|change| match change {
+                SchemaChange::AddColumn { field, .. } => {
+                    let data_type = schema::to_sql(field.data_type()).ok()?;
+                    Some(format!("`{}` {data_type}", field.name()))
+                }
+                SchemaChange::Widen { .. } => None,
+            })
+            .collect();
+        Error::new(
+            Kind::Unsupported,
+            format!(
+                "the table lacks columns that its rows need, and its evolution is not `auto`; add them with: alter table `{}` add columns ({})",
+                self.name,
+                columns.join(", ")
+            ),
+        )
+    }
+
+    /// Logs each warning once.
+    pub(crate) fn warn(&self, warnings: &[String]) {
+        let mut warned = self.warned.lock();
+        for warning in warnings {
+            if warned.len() < MAX_WARNINGS && warned.insert(warning.clone()) {
+                tracing::warn!(table = self.name, "{warning}");
+            }
+        }
+    }
+
+    /// The fields ride in `_rescued_data` from now on; said once per message.
+    pub(crate) fn evolution_failed(&self, error: &Error) {
+        metrics::counter!("alluvium_errors_total", "stage" => "evolve", "kind" => error.kind().as_str())
+            .increment(1);
+        self.warn(&[format!(
+            "the schema could not be changed, new fields are kept in _rescued_data: {error}"
+        )]);
+    }
+}
+
+fn metadata_columns(configured: &[config::MetadataColumn]) -> Vec<MetadataColumn> {
+    configured
+        .iter()
+        .map(|column| match column {
+            config::MetadataColumn::Source => MetadataColumn::Source,
+            config::MetadataColumn::Partition => MetadataColumn::Partition,
+            config::MetadataColumn::Offset => MetadataColumn::Offset,
+            config::MetadataColumn::Index => MetadataColumn::Index,
+            config::MetadataColumn::EventTime => MetadataColumn::EventTime,
+            config::MetadataColumn::IngestedAt => MetadataColumn::IngestedAt,
+            config::MetadataColumn::Key => MetadataColumn::Key,
+            config::MetadataColumn::Headers => MetadataColumn::Headers,
+        })
+        .collect()
+}

@@ -1,0 +1,199 @@
+//! The configured sources, started and stopped together.
+
+use super::{Pipeline, intake::SourceIntake, open::ended_early};
+use crate::{
+    config::SourceOptions,
+    error::{Error, Kind, Result},
+    event::Intake,
+    route::{Binding, Router},
+    source::{
+        http::{self, HttpSource},
+        kafka::{self, KafkaSource},
+    },
+    telemetry::Health,
+};
+use futures::future::select_all;
+use std::sync::Arc;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+pub(crate) struct Sources {
+    running: Vec<(String, Running)>,
+}
+
+enum Running {
+    Http(http::Running, String),
+    Kafka(kafka::Running, String, Vec<String>),
+}
+
+impl Sources {
+    /// Starts every source of the configuration. An error leaves none running.
+    pub(crate) async fn start(pipeline: &Pipeline, health: &Health) -> Result<Self> {
+        let config = pipeline.config();
+        let mut running = Vec::new();
+        for (name, options) in &config.sources {
+            let started = start(pipeline, name, options, health).await;
+            match started {
+                Ok(source) => running.push((name.clone(), source)),
+                Err(error) => {
+                    let mut sources = Sources { running };
+                    let soon = Instant::now() + std::time::Duration::from_secs(5);
+                    sources.stop_intake(soon).await;
+                    if let Err(other) = sources.stop(soon).await {
+                        tracing::warn!("{other}");
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        Ok(Self { running })
+    }
+
+    /// Resolves when a source ends by itself.
+    pub(crate) async fn ended(&mut self) -> Result<()> {
+        if self.running.is_empty() {
+            return std::future::pending().await;
+        }
+        let ends = self.running.iter_mut().map(|(name, source)| {
+            Box::pin(async move {
+                let ended = match source {
+                    Running::Http(source, _) => source.finished().await,
+                    Running::Kafka(source, ..) => source.finished().await,
+                };
+                ended.and_then(|()| Err(ended_early(name)))
+            })
+        });
+        select_all(ends).await.0
+    }
+
+    /// No source takes anything new when this returns (or the deadline has passed).
+    pub(crate) async fn stop_intake(&mut self, deadline: Instant) {
+        for (_, source) in &self.running {
+            match source {
+                Running::Http(source, _) => source.stop_intake(),
+                Running::Kafka(source, ..) => source.stop_intake(),
+            }
+        }
+        for (name, source) in &mut self.running {
+            let stopped = timeout_at(deadline, async {
+                match source {
+                    Running::Http(source, _) => source.intake_stopped().await,
+                    Running::Kafka(source, ..) => source.intake_stopped().await,
+                }
+            });
+            if stopped.await.is_err() {
+                tracing::warn!(source = %name, "the source did not stop in time");
+            }
+        }
+    }
+
+    /// Ends every source: acks are told, groups left, the spool closed.
+    pub(crate) async fn stop(&mut self, deadline: Instant) -> Result<()> {
+        let mut result = Ok(());
+        for (name, source) in self.running.drain(..) {
+            let stopped = timeout_at(deadline, async {
+                match source {
+                    Running::Http(source, _) => source.stop().await,
+                    Running::Kafka(source, ..) => source.stop().await,
+                }
+            })
+            .await
+            .unwrap_or_else(|_| {
+                Err(Error::new(
+                    Kind::Unavailable,
+                    format!("the source did not end within shutdown_timeout_seconds, source=`{name}`"),
+                ))
+            });
+            result = result.and(stopped);
+        }
+        result
+    }
+
+    pub(crate) fn http_addresses(&self) -> Vec<(String, String)> {
+        self.running
+            .iter()
+            .filter_map(|(name, source)| match source {
+                Running::Http(_, address) => Some((name.clone(), address.clone())),
+                Running::Kafka(..) => None,
+            })
+            .collect()
+    }
+
+    pub(crate) fn kafka_names(&self) -> Vec<(String, String, Vec<String>)> {
+        self.running
+            .iter()
+            .filter_map(|(name, source)| match source {
+                Running::Kafka(_, brokers, topics) => {
+                    Some((name.clone(), brokers.clone(), topics.clone()))
+                }
+                Running::Http(..) => None,
+            })
+            .collect()
+    }
+}
+
+/// The tables that the configuration binds to a source.
+pub(crate) fn bindings(pipeline: &Pipeline, source: &str) -> Vec<Binding> {
+    let config = pipeline.config();
+    config
+        .tables
+        .keys()
+        .map(|name| config.table(name))
+        .filter(|table| table.source.as_deref() == Some(source))
+        .map(|table| Binding {
+            table: table.name.into(),
+            topics: table.topics,
+        })
+        .collect()
+}
+
+async fn start(
+    pipeline: &Pipeline,
+    name: &str,
+    options: &SourceOptions,
+    health: &Health,
+) -> Result<Running> {
+    let config = pipeline.config();
+    let shared = pipeline.shared();
+    let bound = bindings(pipeline, name);
+    let shutdown = CancellationToken::new();
+    match options {
+        SourceOptions::Http(options) => {
+            let router = Router::new(name, &options.table, bound)?;
+            let intake = SourceIntake::new(pipeline.tables().clone(), router, true);
+            let scheme = if options.tls.is_some() { "https" } else { "http" };
+            let health = health.clone();
+            let source = HttpSource::start(
+                options,
+                &config.spool_path(),
+                config.spool.to_options(),
+                &config.pipeline,
+                name,
+                intake as Arc<dyn Intake>,
+                shared.budget.clone(),
+                Arc::new(move |component: &str, state| health.set(component, state)),
+                shutdown,
+            )
+            .await?;
+            let address = format!("{scheme}://{}", source.address());
+            Ok(Running::Http(source, address))
+        }
+        SourceOptions::Kafka(options) => {
+            let router = Router::new(name, &options.table, bound)?;
+            let intake = SourceIntake::new(pipeline.tables().clone(), router, false);
+            let source = KafkaSource::start(
+                options,
+                &config.pipeline,
+                name,
+                intake as Arc<dyn Intake>,
+                shared.budget.clone(),
+                shutdown,
+            )?;
+            Ok(Running::Kafka(
+                source,
+                options.brokers.clone(),
+                options.topics.clone(),
+            ))
+        }
+    }
+}
