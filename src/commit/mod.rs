@@ -1,1 +1,48 @@
-//! commit
+//! The Delta log of a table: what it shows, and the versions we add to it.
+//!
+//! In: [`Upload`]s, files that are in storage but in no version yet, with the offset ranges they
+//! account for. Out: a [`CommitOutcome`], and the [`TableState`] that the next files are encoded
+//! for. Only this room makes a range committed (invariants 1, 2, 4 and 5).
+//!
+//! Layout:
+//! - [`decide`](mod@decide): the rules of exactly-once as a pure function
+//! - `log`: the trait a log is behind; `kernel`, `create`, `adds`: `delta_kernel` behind it
+//! - `land`: the loop that repeats a commit until its fate is known
+//! - `state`, `preflight`, `fit`: what a snapshot means to a writer, and which tables are refused
+//! - `table_log`: one table, for the other rooms; `group`: one committer for all its producers
+//! - `evolve`: metadata commits; `checkpoint`: background work; `history`, `dead_letters`: reading
+//!
+//! Kernel calls block, so each runs in `spawn_blocking`. Limits: a table holds at most
+//! [`options::MAX_COLUMNS`] columns and one version names at most [`options::MAX_FILES_PER_COMMIT`] files.
+
+mod account;
+mod adds;
+mod checkpoint;
+mod create;
+mod dead_letters;
+pub mod decide;
+mod error;
+mod evolve;
+mod fit;
+mod group;
+mod history;
+mod kernel;
+mod land;
+mod log;
+pub mod options;
+mod preflight;
+mod sql;
+mod state;
+mod table_log;
+#[cfg(test)]
+mod tests;
+mod upload;
+
+pub use account::{CommitAccount, MarkAccount, RangeAccount};
+pub use error::{CommitError, Result};
+pub use group::{GroupCommitter, Lander};
+pub use history::CommitRecord;
+pub use options::CommitOptions;
+pub use state::TableState;
+pub use table_log::TableLog;
+pub use upload::{CommitOutcome, Evolved, Mark, Upload};

@@ -1,0 +1,292 @@
+//! Version 0 of a table, with its first rows and positions (rule 6).
+//!
+//! Written by ourselves rather than by the kernel, whose create-table always asks for reader
+//! version 3 and writer version 7: ours asks for no more than the columns need, so that old readers
+//! open it.
+
+use super::{
+    account::{CommitAccount, MarkAccount},
+    adds::encode_path,
+    error::{CommitError, Result},
+    kernel::engine_info,
+    log::Change,
+    options::CommitOptions,
+};
+use crate::schema::TableSchema;
+use arrow::datatypes::{DataType, Field, Fields, Schema};
+use delta_kernel::{engine::arrow_conversion::TryFromArrow, schema::StructType};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// The lines of `00000000000000000000.json`.
+///
+/// # Errors
+/// [`CommitError::Upload`] for columns that Delta has no type for, or partitioning that leaves no
+/// other column.
+pub(super) fn version_zero(
+    table: &str,
+    change: &Change,
+    marks: &[MarkAccount],
+    options: &CommitOptions,
+    id: &str,
+    now: i64,
+) -> Result<String> {
+    let refuse = |message: String| CommitError::Upload {
+        table: table.to_owned(),
+        message,
+    };
+    let schema = &change.schema;
+    check_partitioning(schema).map_err(refuse)?;
+    let struct_type = StructType::try_from_arrow(&bare(&schema.columns))
+        .map_err(|error| refuse(error.to_string()))?;
+    let schema_string =
+        serde_json::to_string(&struct_type).map_err(|error| refuse(error.to_string()))?;
+    let account = serde_json::to_string(&CommitAccount::new(&change.ranges, marks))
+        .map_err(|error| refuse(error.to_string()))?;
+    let properties: BTreeMap<&str, &str> = options
+        .table_properties
+        .iter()
+        .map(|(key, value)| (key.as_str(), value.as_str()))
+        .collect();
+
+    let mut actions = vec![
+        json!({"commitInfo": {
+            "timestamp": now,
+            "operation": "CREATE TABLE",
+            "operationParameters": {
+                "partitionBy": serde_json::to_string(&schema.partition_columns).unwrap_or_default(),
+                "properties": serde_json::to_string(&properties).unwrap_or_default(),
+                "isManaged": "false",
+            },
+            "operationMetrics": metrics(change),
+            "isBlindAppend": true,
+            "engineInfo": engine_info(),
+            "txnId": uuid::Uuid::new_v4().to_string(),
+            "userMetadata": account,
+        }}),
+        json!({"protocol": protocol(schema.columns.fields(), &properties).map_err(refuse)?}),
+        json!({"metaData": {
+            "id": id,
+            "format": {"provider": "parquet", "options": {}},
+            "schemaString": schema_string,
+            "partitionColumns": schema.partition_columns,
+            "configuration": properties,
+            "createdTime": now,
+        }}),
+    ];
+    for file in &change.files {
+        let mut add = json!({
+            "path": encode_path(&file.path),
+            "partitionValues": file
+                .partition_values
+                .iter()
+                .map(|(name, value)| (name.clone(), match value.as_deref() {
+                    None | Some("") => Value::Null,
+                    Some(value) => Value::from(value),
+                }))
+                .collect::<serde_json::Map<_, _>>(),
+            "size": file.size,
+            "modificationTime": file.modification_time,
+            "dataChange": true,
+        });
+        if !file.stats.is_empty() {
+            add["stats"] = Value::from(file.stats.as_str());
+        }
+        actions.push(json!({ "add": add }));
+    }
+    let ranges = change
+        .ranges
+        .iter()
+        .map(|range| (range.partition.id.app_id(), range.range.end));
+    let marks = marks
+        .iter()
+        .map(|mark| (mark.app_id.as_str(), mark.version));
+    for (app_id, version) in ranges.chain(marks) {
+        actions.push(json!({"txn": {"appId": app_id, "version": version, "lastUpdated": now}}));
+    }
+    let mut lines = String::new();
+    for action in actions {
+        lines.push_str(&action.to_string());
+        lines.push('\n');
+    }
+    Ok(lines)
+}
+
+/// `operationMetrics`: texts, as table history has them.
+pub(super) fn metrics(change: &Change) -> BTreeMap<&'static str, String> {
+    let rows: u64 = change.files.iter().map(|file| file.rows).sum();
+    let bytes: u64 = change.files.iter().map(|file| file.size).sum();
+    [
+        ("numFiles", change.files.len().to_string()),
+        ("numOutputRows", rows.to_string()),
+        ("numOutputBytes", bytes.to_string()),
+    ]
+    .into()
+}
+
+fn check_partitioning(schema: &TableSchema) -> Result<(), String> {
+    for name in &schema.partition_columns {
+        let Ok(field) = schema.columns.field_with_name(name) else {
+            return Err(format!(
+                "a partition column that is no column, column=`{name}`"
+            ));
+        };
+        if field.data_type().is_nested() {
+            return Err(format!(
+                "a partition column must be of a simple type, column=`{name}`"
+            ));
+        }
+    }
+    if !schema.partition_columns.is_empty()
+        && schema.partition_columns.len() >= schema.columns.fields().len()
+    {
+        return Err("a table needs a column that it is not partitioned by".into());
+    }
+    Ok(())
+}
+
+/// The least protocol that the columns and properties need. Features are listed only where one
+/// needs them, as then reader version 3 and writer version 7 are.
+fn protocol(columns: &Fields, properties: &BTreeMap<&str, &str>) -> Result<Value, String> {
+    let on = |key: &str| {
+        properties
+            .get(key)
+            .is_some_and(|value| value.eq_ignore_ascii_case("true"))
+    };
+    let mut reader: Vec<&str> = Vec::new();
+    let mut writer: Vec<&str> = Vec::new();
+    if any_type(columns, &|data_type| {
+        matches!(data_type, DataType::Timestamp(_, None))
+    }) {
+        reader.push("timestampNtz");
+        writer.push("timestampNtz");
+    }
+    for (property, feature, reads) in [
+        ("delta.enableDeletionVectors", "deletionVectors", true),
+        ("delta.enableTypeWidening", "typeWidening", true),
+        ("delta.enableChangeDataFeed", "changeDataFeed", false),
+    ] {
+        if on(property) {
+            writer.push(feature);
+            if reads {
+                reader.push(feature);
+            }
+        }
+    }
+    if properties.get("delta.checkpointPolicy") == Some(&"v2") {
+        reader.push("v2Checkpoint");
+        writer.push("v2Checkpoint");
+    }
+    for refused in [
+        "delta.columnMapping.mode",
+        "delta.enableRowTracking",
+        "delta.enableInCommitTimestamps",
+        "delta.enableIcebergCompatV1",
+        "delta.enableIcebergCompatV2",
+        "delta.enableIcebergCompatV3",
+        "delta.setTransactionRetentionDuration",
+    ] {
+        if properties.contains_key(refused) {
+            return Err(format!(
+                "a property that new tables are not given; create the table with SQL first, property=`{refused}`"
+            ));
+        }
+    }
+    if writer.is_empty() {
+        return Ok(json!({"minReaderVersion": 1, "minWriterVersion": 2}));
+    }
+    // Features that writer version 2 implies are listed where features are.
+    writer.extend(["appendOnly", "invariants"]);
+    if reader.is_empty() {
+        return Ok(json!({"minReaderVersion": 1, "minWriterVersion": 7, "writerFeatures": writer}));
+    }
+    Ok(json!({
+        "minReaderVersion": 3,
+        "minWriterVersion": 7,
+        "readerFeatures": reader,
+        "writerFeatures": writer,
+    }))
+}
+
+fn any_type(fields: &Fields, wanted: &dyn Fn(&DataType) -> bool) -> bool {
+    fields.iter().any(|field| any_type_of(field, wanted))
+}
+
+fn any_type_of(field: &Field, wanted: &dyn Fn(&DataType) -> bool) -> bool {
+    wanted(field.data_type())
+        || match field.data_type() {
+            DataType::Struct(fields) => any_type(fields, wanted),
+            DataType::List(element) | DataType::Map(element, _) => any_type_of(element, wanted),
+            _ => false,
+        }
+}
+
+/// The columns without what Delta keeps for column mapping, as a new table maps none, and all of
+/// them nullable, as events may lack any.
+fn bare(columns: &Schema) -> Schema {
+    Schema::new(strip_all(columns.fields()))
+}
+
+fn strip_all(fields: &Fields) -> Fields {
+    fields
+        .iter()
+        .map(|field| strip(field).with_nullable(true))
+        .collect()
+}
+
+/// Keeps the field's own nullability, as keys and entries of maps are never null.
+fn strip(field: &Field) -> Field {
+    let metadata = field
+        .metadata()
+        .iter()
+        .filter(|(key, _)| !key.starts_with("delta.columnMapping.") && !key.starts_with("PARQUET:"))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    let data_type = match field.data_type() {
+        DataType::Struct(fields) => DataType::Struct(strip_all(fields)),
+        DataType::List(element) => DataType::List(strip(element).with_nullable(true).into()),
+        DataType::Map(entries, sorted) => {
+            let inner = match entries.data_type() {
+                DataType::Struct(pair) => DataType::Struct(
+                    pair.iter()
+                        .enumerate()
+                        .map(|(index, field)| strip(field).with_nullable(index > 0))
+                        .collect(),
+                ),
+                other => other.clone(),
+            };
+            let entries = Field::new(entries.name(), inner, entries.is_nullable());
+            DataType::Map(entries.into(), *sorted)
+        }
+        other => other.clone(),
+    };
+    Field::new(field.name(), data_type, field.is_nullable()).with_metadata(metadata)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn protocol_of(fields: Vec<Field>, properties: &[(&str, &str)]) -> Result<Value, String> {
+        protocol(&fields.into(), &properties.iter().copied().collect())
+    }
+
+    #[test]
+    fn the_protocol_asks_for_no_more_than_is_needed() {
+        let plain = vec![Field::new("a", DataType::Int64, true)];
+        assert_eq!(
+            protocol_of(plain.clone(), &[]).unwrap(),
+            json!({"minReaderVersion": 1, "minWriterVersion": 2})
+        );
+        let ntz = DataType::Timestamp(arrow::datatypes::TimeUnit::Microsecond, None);
+        let nested = DataType::Struct(vec![Field::new("t", ntz, true)].into());
+        let found = protocol_of(vec![Field::new("s", nested, true)], &[]).unwrap();
+        assert_eq!(found["readerFeatures"], json!(["timestampNtz"]));
+        let vectors = protocol_of(plain.clone(), &[("delta.enableDeletionVectors", "true")]);
+        assert_eq!(vectors.unwrap()["minReaderVersion"], 3);
+        let feed = protocol_of(plain.clone(), &[("delta.enableChangeDataFeed", "true")]).unwrap();
+        assert_eq!(feed["minReaderVersion"], 1);
+        let refused = protocol_of(plain, &[("delta.columnMapping.mode", "name")]).unwrap_err();
+        assert!(refused.contains("delta.columnMapping.mode"), "{refused}");
+    }
+}

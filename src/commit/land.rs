@@ -1,0 +1,223 @@
+//! The loop that repeats a commit until its fate is known.
+
+use super::{
+    account::MarkAccount,
+    decide::{Claim, Decision, Evidence, MarkClaim, decide},
+    error::{CommitError, Result},
+    log::{Change, DeltaLog, Put},
+};
+use crate::event::{Offset, SourcePartition};
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// The fate of a [`Change`], and the snapshot that tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Landed<S> {
+    /// `ours` where the PUT was answered; else the ranges were found standing at `version`.
+    Committed {
+        snapshot: S,
+        ours: bool,
+    },
+    Stale {
+        snapshot: S,
+    },
+    Fenced {
+        snapshot: S,
+        partition: SourcePartition,
+        stored: Option<Offset>,
+    },
+}
+
+/// Lands `change`, or says why it cannot.
+///
+/// `cached` is the newest snapshot known, which the first attempt may build on: its positions are
+/// checked like any other's (rule 2), and the PUT conflicts where it is not the newest. An answer
+/// other than Commit is never given from it, but from a reload. `table_id` is the table that positions were read
+/// under, if one was ever seen.
+///
+/// # Errors
+/// Unauthorized, unsupported and the like, once a reload has shown that nothing landed; what may
+/// pass by itself is tried again until `cancel`.
+pub(super) async fn land<L: DeltaLog>(
+    log: &L,
+    cached: Option<L::Snapshot>,
+    table_id: Option<&str>,
+    change: Arc<Change>,
+    cancel: &CancellationToken,
+) -> Result<Landed<L::Snapshot>> {
+    let mut change = change;
+    let mut cached = cached;
+    let mut failures = 0;
+    // What to report should the commit turn out not to have landed.
+    let mut fault: Option<CommitError> = None;
+    // The id found at the first sight of a table that was absent or unknown before.
+    let mut seen_id: Option<String> = table_id.map(str::to_owned);
+    loop {
+        if failures > 0 {
+            tokio::select! {
+                () = log.pause(failures) => {}
+                () = cancel.cancelled() => {}
+            }
+        }
+        if cancel.is_cancelled() {
+            return Err(CommitError::Cancelled {
+                table: log.name().to_owned(),
+            });
+        }
+        let first_look = cached.take();
+        let from_cache = first_look.is_some();
+        let snapshot = match first_look {
+            Some(snapshot) => Some(snapshot),
+            None => match log.latest().await {
+                Ok(snapshot) => snapshot,
+                Err(error) if error.kind().is_retryable() => {
+                    note(log, &error);
+                    failures += 1;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            },
+        };
+        let Some(snapshot) = snapshot else {
+            // No table. One that was there has gone; one that positions were expected of as well.
+            if seen_id.is_some() || change.ranges.iter().any(|range| range.expected.is_some()) {
+                return Err(CommitError::Gone {
+                    table: log.name().to_owned(),
+                });
+            }
+            if let Some(error) = fault.take_if(|error| !error.kind().is_retryable()) {
+                return Err(error);
+            }
+            let marks = moving(&change, &vec![None; change.app_ids.len()]);
+            match log.put(None, &change, &marks).await {
+                Put::Committed(snapshot) => {
+                    return Ok(Landed::Committed {
+                        snapshot,
+                        ours: true,
+                    });
+                }
+                Put::Unknown(error) => {
+                    note(log, &error);
+                    fault = Some(error);
+                    failures += 1;
+                }
+            }
+            continue;
+        };
+        let stored = match log.positions(&snapshot, &change.app_ids).await {
+            Ok(stored) => stored,
+            Err(error) if error.kind().is_retryable() => {
+                note(log, &error);
+                failures += 1;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        let found = log.table_id(&snapshot);
+        let same_table = seen_id.as_deref().is_none_or(|id| id == found);
+        let claims: Vec<Claim> = change
+            .ranges
+            .iter()
+            .zip(&stored)
+            .map(|(range, stored)| Claim {
+                expected: range.expected,
+                end: range.range.end,
+                stored: *stored,
+            })
+            .collect();
+        let marks: Vec<MarkClaim> = change
+            .marks
+            .iter()
+            .zip(stored.iter().skip(claims.len()))
+            .map(|(mark, stored)| MarkClaim {
+                version: mark.version,
+                stored: *stored,
+            })
+            .collect();
+        let fresh = change.oldest.is_none_or(|oldest| {
+            log.now().saturating_sub(oldest) <= log.longest_file_age(&snapshot)
+        });
+        let decision = decide(&Evidence {
+            claims: &claims,
+            marks: &marks,
+            same_table,
+            fits: change.files.is_empty() || log.fits(&snapshot, &change.schema),
+            fresh,
+        });
+        if from_cache && decision != Decision::Commit {
+            continue;
+        }
+        match decision {
+            Decision::Replaced => {
+                return Err(CommitError::Replaced {
+                    table: log.name().to_owned(),
+                    expected: seen_id.unwrap_or_default(),
+                    found: found.to_owned(),
+                });
+            }
+            Decision::Landed => {
+                let marks_stand = marks.iter().all(|mark| mark.stored >= Some(mark.version));
+                if marks_stand {
+                    return Ok(Landed::Committed {
+                        snapshot,
+                        ours: false,
+                    });
+                }
+                // Another writer landed the same ranges without our marks.
+                change = Arc::new(change.marks_alone());
+                fault = None;
+                continue;
+            }
+            Decision::Fenced { index } => {
+                let partition = change
+                    .partition(index)
+                    .unwrap_or_else(|| SourcePartition::new(""));
+                return Ok(Landed::Fenced {
+                    partition,
+                    stored: stored.get(index).copied().flatten(),
+                    snapshot,
+                });
+            }
+            Decision::Stale => return Ok(Landed::Stale { snapshot }),
+            Decision::Commit => {}
+        }
+        if let Some(error) = fault.take_if(|error| !error.kind().is_retryable()) {
+            return Err(error);
+        }
+        seen_id.get_or_insert_with(|| found.to_owned());
+        let marks = moving(&change, &stored);
+        match log.put(Some(&snapshot), &change, &marks).await {
+            Put::Committed(snapshot) => {
+                return Ok(Landed::Committed {
+                    snapshot,
+                    ours: true,
+                });
+            }
+            Put::Unknown(error) => {
+                note(log, &error);
+                fault = Some(error);
+                failures += 1;
+            }
+        }
+    }
+}
+
+/// The marks that would move; the greater version stays.
+fn moving(change: &Change, stored: &[Option<Offset>]) -> Vec<MarkAccount> {
+    change
+        .marks
+        .iter()
+        .zip(stored.iter().skip(change.ranges.len()))
+        .filter(|(mark, stored)| **stored < Some(mark.version))
+        .map(|(mark, _)| MarkAccount {
+            app_id: mark.app_id.clone(),
+            version: mark.version,
+        })
+        .collect()
+}
+
+fn note<L: DeltaLog>(log: &L, error: &CommitError) {
+    let kind = error.kind().as_str();
+    metrics::counter!("alluvium_errors_total", "stage" => "commit", "kind" => kind).increment(1);
+    tracing::debug!(table = log.name(), kind, %error, "the answer of the log is unknown, reloading");
+}
