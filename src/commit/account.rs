@@ -12,6 +12,18 @@ pub struct CommitAccount {
     pub ranges: Vec<RangeAccount>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub marks: Vec<MarkAccount>,
+    /// Positions that a person set (`alluvium table positions reset`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resets: Vec<ResetAccount>,
+}
+
+/// A position that a person set, and what it was before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResetAccount {
+    pub app_id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Offset>,
+    pub to: Offset,
 }
 
 /// One range: `[start, end)` of a source partition, and what became of its offsets.
@@ -52,6 +64,15 @@ impl CommitAccount {
                 })
                 .collect(),
             marks: marks.to_vec(),
+            resets: Vec::new(),
+        }
+    }
+
+    pub(super) fn of_resets(resets: Vec<ResetAccount>) -> Self {
+        Self {
+            alluvium: Self::FORMAT,
+            resets,
+            ..Self::default()
         }
     }
 

@@ -29,6 +29,10 @@ pub enum CommitError {
     },
     #[error("the table has gone: restore it, or restart to make a new one, table=`{table}`")]
     Gone { table: String },
+    #[error(
+        "other writers committed faster than this change could be; try again, table=`{table}`"
+    )]
+    Busy { table: String },
     #[error("the upload is not well formed: {message}, table=`{table}`")]
     Upload { table: String, message: String },
     #[error(
@@ -51,6 +55,7 @@ impl CommitError {
             CommitError::Log { kind, .. } => *kind,
             CommitError::Unsupported { .. } => Kind::Unsupported,
             CommitError::Replaced { .. } | CommitError::Gone { .. } => Kind::Corrupt,
+            CommitError::Busy { .. } => Kind::Conflict,
             CommitError::Upload { .. } => Kind::Bug,
             CommitError::Statistics { .. } => Kind::InvalidData,
             CommitError::Cancelled { .. } => Kind::Unavailable,

@@ -1,0 +1,43 @@
+//! The admin address: metrics and health.
+
+use crate::{
+    config::Config,
+    error::{Error, Kind, Result},
+    telemetry::{self, Health},
+};
+use std::net::SocketAddr;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// Binds `admin.listen` and serves it until `cancel`. An empty address serves nothing.
+pub(crate) async fn start(
+    config: &Config,
+    health: &Health,
+    cancel: CancellationToken,
+) -> Result<Option<SocketAddr>> {
+    let listen = &config.admin.listen;
+    if listen.is_empty() {
+        return Ok(None);
+    }
+    let cannot_bind = |error: std::io::Error| {
+        Error::new(
+            Kind::Config,
+            format!("the admin server cannot listen; choose another address, or \"\" for none, admin.listen=`{listen}`"),
+        )
+        .with_source(error)
+    };
+    let listener = TcpListener::bind(listen).await.map_err(cannot_bind)?;
+    let address = listener.local_addr().map_err(cannot_bind)?;
+    let health = health.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            ended = telemetry::admin::serve(listener, health) => {
+                if let Err(error) = ended {
+                    tracing::warn!("the admin server ended: {error}");
+                }
+            }
+            () = cancel.cancelled() => {}
+        }
+    });
+    Ok(Some(address))
+}
