@@ -1,40 +1,29 @@
 //! Names, types and the evolution of a table's schema.
 //!
-//! In: the fields that decoding has seen. Out: a [`TableSchema`] and the [`SchemaChange`]s that
-//! would make room for them. The decision is a pure function; who applies it is the table's
-//! authority (design.md, "Schema evolution").
+//! In: the fields that decoding has seen ([`Seen`]). Out: a [`TableSchema`] and the
+//! [`SchemaChange`]s that would make room for them. The decision ([`evolve`]) is a pure function;
+//! who applies it is the table's authority (design.md, "Schema evolution"). Limits: columns and
+//! depth of an [`EvolutionPolicy`], distinct fields of a [`Seen`].
 
+mod base;
+mod error;
+mod evolve;
+pub mod names;
 mod options;
+mod seen;
+mod table;
+pub mod types;
 
+pub use base::{
+    MetadataColumn, RESCUED_DATA, base_schema, dead_letter_schema, missing_columns,
+    missing_declared, rescued_field,
+};
+pub use error::SchemaError;
+pub use evolve::{EvolutionPolicy, Evolved, evolve, is_sibling_name, sibling_name};
+pub use names::{EVENT_FIELD, safe_column_name, safe_table_name};
 pub use options::{Authority, ColumnOptions, ColumnType, Evolution, OnConflict};
+pub use seen::{Fields as SeenFields, Kind, Room, Seen, Shape};
+pub use table::{COLUMN_ID, PHYSICAL_NAME, SchemaChange, TableSchema, count_in, physical_name};
 
-use crate::event::SchemaFingerprint;
-use arrow::datatypes::{FieldRef, SchemaRef};
-
-/// The logical schema of a table at one version.
-///
-/// Field metadata keeps what Delta keeps there (`delta.columnMapping.physicalName`,
-/// `delta.columnMapping.id`, comments).
-#[derive(Clone, Debug, PartialEq)]
-pub struct TableSchema {
-    /// All columns in table order, partition columns included.
-    pub columns: SchemaRef,
-    /// Logical names, in the table's order.
-    pub partition_columns: Vec<String>,
-    pub fingerprint: SchemaFingerprint,
-}
-
-/// One change of a schema. All are additive or widening: no value already stored changes.
-#[derive(Clone, Debug, PartialEq)]
-pub enum SchemaChange {
-    /// A nullable column, or a field of the struct at `parent` (path of logical names; empty: top level).
-    AddColumn {
-        parent: Vec<String>,
-        field: FieldRef,
-    },
-    /// A wider type for the column at `path` (Delta type widening).
-    Widen {
-        path: Vec<String>,
-        to: arrow::datatypes::DataType,
-    },
-}
+#[cfg(test)]
+mod tests;
