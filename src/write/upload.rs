@@ -94,7 +94,11 @@ async fn put(
         };
         return Ok(());
     }
-    let mut upload = store.put_multipart(path).await?;
+    let mut upload = tokio::select! {
+        biased;
+        () = options.cancel.cancelled() => return Err(Failure::Cancelled),
+        upload = store.put_multipart(path) => upload?,
+    };
     let sent = tokio::select! {
         biased;
         () = options.cancel.cancelled() => Err(Failure::Cancelled),
