@@ -1,0 +1,140 @@
+//! What can go wrong between a URL and its objects.
+
+use crate::error::Kind;
+use std::io;
+
+/// An error of the storage room.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    #[error("not a place tables can be in, {reason}, url=`{url}`")]
+    InvalidUrl { url: String, reason: String },
+    #[error(
+        "storage of this kind is not supported yet, use a folder or a file: URL, scheme=`{scheme}` url=`{url}`"
+    )]
+    UnsupportedScheme { scheme: String, url: String },
+    #[error("not a table name, {reason}, name=`{name}`")]
+    InvalidName { name: String, reason: &'static str },
+    #[error("the object store failed, {action}, path=`{path}`: {source}")]
+    Store {
+        action: &'static str,
+        path: String,
+        source: object_store::Error,
+    },
+}
+
+impl Error {
+    pub fn kind(&self) -> Kind {
+        match self {
+            Error::InvalidUrl { .. } => Kind::Config,
+            Error::UnsupportedScheme { .. } => Kind::Unsupported,
+            Error::InvalidName { .. } => Kind::InvalidData,
+            Error::Store { source, .. } => kind_of(source),
+        }
+    }
+}
+
+impl From<Error> for crate::error::Error {
+    fn from(error: Error) -> Self {
+        crate::error::Error::new(error.kind(), error.to_string())
+    }
+}
+
+/// What an object store's error asks of its receiver.
+///
+/// Whatever is not understood is [`Kind::Unavailable`]: a later try may succeed. Stores answer "not
+/// found" to a write for a missing bucket and for one whose existence the credential may not learn, so
+/// it counts as a missing right; a reader that expects absence must look at the error itself first.
+pub fn kind_of(error: &object_store::Error) -> Kind {
+    use object_store::Error as E;
+    match error {
+        E::PermissionDenied { .. } | E::Unauthenticated { .. } | E::NotFound { .. } => {
+            Kind::Unauthorized
+        }
+        E::AlreadyExists { .. } | E::Precondition { .. } => Kind::Conflict,
+        E::NotSupported { .. } | E::NotImplemented { .. } => Kind::Unsupported,
+        E::UnknownConfigurationKey { .. } => Kind::Config,
+        E::InvalidPath { .. } => Kind::InvalidData,
+        E::Generic { source, .. } if lacks_right(source.as_ref()) => Kind::Unauthorized,
+        _ => Kind::Unavailable,
+    }
+}
+
+/// Whether the operating system refused for lack of rights, somewhere in the chain of causes.
+fn lacks_right(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(io) = error.downcast_ref::<io::Error>() {
+            return is_refusal(io);
+        }
+        cause = error.source();
+    }
+    false
+}
+
+fn is_refusal(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+    )
+}
+
+/// An operating system's error in object_store's words, so that wrappers and callers see one type.
+pub(super) fn io_error(path: &std::path::Path, source: io::Error) -> object_store::Error {
+    let path = path.display().to_string();
+    match source.kind() {
+        io::ErrorKind::AlreadyExists => object_store::Error::AlreadyExists {
+            path,
+            source: source.into(),
+        },
+        io::ErrorKind::NotFound => object_store::Error::NotFound {
+            path,
+            source: source.into(),
+        },
+        _ if is_refusal(&source) => object_store::Error::PermissionDenied {
+            path,
+            source: source.into(),
+        },
+        _ => object_store::Error::Generic {
+            store: "DurableLocal",
+            source: Box::new(AtPath { path, source }),
+        },
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{source}, path=`{path}`")]
+struct AtPath {
+    path: String,
+    source: io::Error,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn kind(os: io::ErrorKind) -> Kind {
+        kind_of(&io_error(Path::new("/x"), os.into()))
+    }
+
+    #[test]
+    fn a_full_disk_is_waited_for_and_a_refusal_is_not() {
+        assert_eq!(kind(io::ErrorKind::StorageFull), Kind::Unavailable);
+        assert_eq!(kind(io::ErrorKind::PermissionDenied), Kind::Unauthorized);
+        assert_eq!(kind(io::ErrorKind::ReadOnlyFilesystem), Kind::Unauthorized);
+        assert_eq!(kind(io::ErrorKind::AlreadyExists), Kind::Conflict);
+    }
+
+    #[test]
+    fn a_refusal_deep_in_the_chain_is_found() {
+        let error = object_store::Error::Generic {
+            store: "LocalFileSystem",
+            source: Box::new(AtPath {
+                path: "/x".into(),
+                source: io::ErrorKind::PermissionDenied.into(),
+            }),
+        };
+        assert_eq!(kind_of(&error), Kind::Unauthorized);
+    }
+}

@@ -1,0 +1,57 @@
+//! What can go wrong between rows and a file in storage.
+
+use crate::{error::Kind, storage};
+
+/// An error of the write room. After one from a [`super::TableWriter`], drop the writer: some of the rows may be
+/// in its files and others not.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    #[error("unknown compression, use zstd, snappy, lz4 or none, compression=`{0}`")]
+    Compression(String),
+    #[error("rows do not have the table's columns, {reason}, column=`{column}`")]
+    Schema { column: String, reason: String },
+    #[error("a column that must have a value has none, column=`{column}`")]
+    Null { column: String },
+    #[error(
+        "a value cannot be a partition value, partition by another column, {reason}, column=`{column}`"
+    )]
+    PartitionValue { column: String, reason: String },
+    #[error("encoding a Parquet file failed, path=`{path}`: {source}")]
+    Encode {
+        path: String,
+        source: parquet::errors::ParquetError,
+    },
+    #[error("arranging rows failed: {0}")]
+    Arrange(#[from] arrow::error::ArrowError),
+    #[error(
+        "uploading a file failed, check that the place exists and that the credential may write there, path=`{path}`: {source}"
+    )]
+    Upload {
+        path: String,
+        source: object_store::Error,
+    },
+    #[error("an upload was given up at shutdown, path=`{path}`")]
+    Cancelled { path: String },
+    #[error(transparent)]
+    Storage(#[from] storage::Error),
+}
+
+impl Error {
+    pub fn kind(&self) -> Kind {
+        match self {
+            Error::Compression(_) => Kind::Config,
+            Error::Null { .. } | Error::PartitionValue { .. } => Kind::InvalidData,
+            Error::Schema { .. } | Error::Encode { .. } | Error::Arrange(_) => Kind::Bug,
+            Error::Upload { source, .. } => storage::kind_of(source),
+            Error::Cancelled { .. } => Kind::Unavailable,
+            Error::Storage(error) => error.kind(),
+        }
+    }
+}
+
+impl From<Error> for crate::error::Error {
+    fn from(error: Error) -> Self {
+        crate::error::Error::new(error.kind(), error.to_string())
+    }
+}

@@ -1,0 +1,138 @@
+//! How files are written.
+
+use super::Error;
+use parquet::{
+    basic::{self, ZstdLevel},
+    file::properties::{EnabledStatistics, WriterProperties, WriterVersion},
+};
+use std::{str::FromStr, time::Duration};
+use tokio_util::sync::CancellationToken;
+
+/// Parquet's compression of pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// Level 1 to 22; a level outside of it is brought into it.
+    Zstd { level: i32 },
+    Snappy,
+    /// Parquet's `LZ4_RAW`; the older `LZ4` is deprecated.
+    Lz4,
+    None,
+}
+
+impl Default for Compression {
+    fn default() -> Self {
+        Compression::Zstd { level: 1 }
+    }
+}
+
+impl FromStr for Compression {
+    type Err = Error;
+
+    /// The configuration's spelling: `zstd` (level 1), `snappy`, `lz4`, `none`.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match text {
+            "zstd" => Ok(Compression::Zstd { level: 1 }),
+            "snappy" => Ok(Compression::Snappy),
+            "lz4" => Ok(Compression::Lz4),
+            "none" => Ok(Compression::None),
+            other => Err(Error::Compression(other.to_owned())),
+        }
+    }
+}
+
+impl Compression {
+    /// The end of a file's name, in Spark's spelling.
+    pub(super) fn suffix(self) -> &'static str {
+        match self {
+            Compression::Zstd { .. } => ".zstd.parquet",
+            Compression::Snappy => ".snappy.parquet",
+            Compression::Lz4 => ".lz4raw.parquet",
+            Compression::None => ".parquet",
+        }
+    }
+
+    fn codec(self) -> basic::Compression {
+        match self {
+            Compression::Zstd { level } => {
+                basic::Compression::ZSTD(ZstdLevel::try_new(level.clamp(1, 22)).unwrap_or_default())
+            }
+            Compression::Snappy => basic::Compression::SNAPPY,
+            Compression::Lz4 => basic::Compression::LZ4_RAW,
+            Compression::None => basic::Compression::UNCOMPRESSED,
+        }
+    }
+}
+
+/// How a [`super::TableWriter`] makes files.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WriteOptions {
+    /// A file is closed when its encoded size reaches this.
+    pub target_file_size_bytes: u64,
+    pub compression: Compression,
+    /// The most files open at once, one a partition; past it the largest is closed first.
+    pub max_open_partitions: usize,
+    /// A row group ends at the first of these two limits; bytes are of encoded data.
+    pub max_row_group_rows: usize,
+    pub max_row_group_bytes: usize,
+}
+
+impl Default for WriteOptions {
+    fn default() -> Self {
+        Self {
+            target_file_size_bytes: 128 << 20,
+            compression: Compression::default(),
+            max_open_partitions: 64,
+            max_row_group_rows: 1 << 20,
+            max_row_group_bytes: 128 << 20,
+        }
+    }
+}
+
+impl WriteOptions {
+    /// Version 1 pages with plain and dictionary encodings, which every reader knows; statistics by column
+    /// chunk, as page statistics cost a third of the encoder's time (facts/performance.md); names within lists
+    /// and maps as the Parquet specification wants them.
+    pub(super) fn properties(&self) -> WriterProperties {
+        WriterProperties::builder()
+            .set_created_by(concat!("alluvium version ", env!("CARGO_PKG_VERSION")).into())
+            .set_writer_version(WriterVersion::PARQUET_1_0)
+            .set_compression(self.compression.codec())
+            .set_max_row_group_row_count(Some(self.max_row_group_rows.max(1)))
+            .set_max_row_group_bytes(Some(self.max_row_group_bytes.max(1)))
+            .set_data_page_size_limit(1 << 20)
+            .set_data_page_row_count_limit(20_000)
+            .set_dictionary_enabled(true)
+            .set_statistics_enabled(EnabledStatistics::Chunk)
+            .set_coerce_types(true)
+            .build()
+    }
+}
+
+/// How [`super::upload`] sends files.
+#[derive(Clone, Debug)]
+pub struct UploadOptions {
+    /// Larger files go in parts.
+    pub multipart_threshold_bytes: usize,
+    /// Object stores want at least 5 MiB, and all parts but the last of one size.
+    pub part_size_bytes: usize,
+    /// Parts of one file in flight at once.
+    pub max_concurrent_parts: usize,
+    /// The first wait between attempts; it doubles up to the longest, and a random share of it is waited.
+    pub first_backoff: Duration,
+    pub longest_backoff: Duration,
+    /// Ends the retries: the upload returns [`super::Error::Cancelled`].
+    pub cancel: CancellationToken,
+}
+
+impl Default for UploadOptions {
+    fn default() -> Self {
+        Self {
+            multipart_threshold_bytes: 32 << 20,
+            part_size_bytes: 16 << 20,
+            max_concurrent_parts: 4,
+            first_backoff: Duration::from_millis(100),
+            longest_backoff: Duration::from_secs(30),
+            cancel: CancellationToken::new(),
+        }
+    }
+}
