@@ -7,12 +7,16 @@ use super::{
     table_log::TableLog,
 };
 use crate::event::Offset;
+use arrow::{
+    array::{Array, AsArray, RecordBatch},
+    datatypes::Int64Type,
+};
 use delta_kernel::{
-    actions::{LOG_TXN_SCHEMA, visitors::SetTransactionVisitor},
+    actions::LOG_TXN_SCHEMA,
     committer::FileSystemCommitter,
-    engine_data::RowVisitor,
     transaction::{CommitResult, UpdateTableOperation},
 };
+use delta_kernel::engine::arrow_data::EngineDataArrowExt;
 use std::collections::BTreeMap;
 
 /// How often a reset is tried against other writers.
@@ -32,19 +36,22 @@ impl TableLog {
         self.log
             .blocking(move |table, engine| {
                 let kernel = |error| CommitError::kernel(&table.name, "read", error);
-                let mut visitor = SetTransactionVisitor::new(None);
+                let mut positions = BTreeMap::new();
                 let batches = snapshot
                     .log_segment()
                     .read_actions(engine.as_ref(), LOG_TXN_SCHEMA.clone())
                     .map_err(kernel)?;
                 for batch in batches {
                     let actions = batch.map_err(kernel)?.actions;
-                    visitor.visit_rows_of(actions.as_ref()).map_err(kernel)?;
+                    let rows = actions.try_into_record_batch().map_err(kernel)?;
+                    // Newest first: what is known already is newer.
+                    for (id, version) in txns_of(&rows) {
+                        positions.entry(id).or_insert(version);
+                    }
                 }
-                Ok(visitor
-                    .set_transactions
+                Ok(positions
                     .into_iter()
-                    .filter_map(|(id, txn)| Some((id, Offset::try_from(txn.version).ok()?)))
+                    .filter_map(|(id, version)| Some((id, Offset::try_from(version).ok()?)))
                     .collect())
             })
             .await
@@ -111,4 +118,23 @@ impl TableLog {
             table: self.name().to_owned(),
         })
     }
+}
+
+/// App id and version of the rows that hold a `txn`.
+fn txns_of(rows: &RecordBatch) -> Vec<(String, i64)> {
+    let Some(txn) = rows.column_by_name("txn").and_then(|c| c.as_struct_opt()) else {
+        return Vec::new();
+    };
+    let (Some(ids), Some(versions)) = (
+        txn.column_by_name("appId")
+            .and_then(|c| c.as_string_opt::<i32>()),
+        txn.column_by_name("version")
+            .and_then(|c| c.as_primitive_opt::<Int64Type>()),
+    ) else {
+        return Vec::new();
+    };
+    (0..txn.len())
+        .filter(|row| txn.is_valid(*row) && ids.is_valid(*row) && versions.is_valid(*row))
+        .map(|row| (ids.value(row).to_owned(), versions.value(row)))
+        .collect()
 }

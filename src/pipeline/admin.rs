@@ -3,7 +3,7 @@
 use crate::{
     config::Config,
     error::{Error, Kind, Result},
-    telemetry::{self, Health},
+    telemetry::{self, Health, PrometheusHandle},
 };
 use std::net::SocketAddr;
 use tokio::net::TcpListener;
@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) async fn start(
     config: &Config,
     health: &Health,
+    recorder: PrometheusHandle,
     cancel: CancellationToken,
 ) -> Result<Option<SocketAddr>> {
     let listen = &config.admin.listen;
@@ -31,7 +32,7 @@ pub(crate) async fn start(
     let health = health.clone();
     tokio::spawn(async move {
         tokio::select! {
-            ended = telemetry::admin::serve(listener, health) => {
+            ended = telemetry::admin::serve(listener, health, recorder) => {
                 if let Err(error) = ended {
                     tracing::warn!("the admin server ended: {error}");
                 }

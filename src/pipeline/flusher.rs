@@ -3,15 +3,14 @@
 //! The worker goes on decoding and encoding the next batch meanwhile. After a failure that drops
 //! files, jobs of the same generation are dropped too: their ranges continue one that did not land.
 
-use super::{lane::LetterRange, ledger::Ledger, retry::Backoff};
+use super::{lane::LetterRange,ledger::Ledger, retry::Backoff};
 use crate::{
     commit::{CommitOutcome, TableLog, TableState, Upload},
-    error::{Kind, Result},
+    error::{Error, Kind, Result},
     event::{BytePermit, CommitRange, DataFile, Epoch, Offset, SourcePartition},
     schema::TableSchema,
     storage::TableLocation,
-    telemetry::Rates,
-    write::{EncodedFile, upload},
+    write::{EncodedFile, UploadOptions, upload},
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use std::{sync::Arc, time::Instant};
@@ -55,8 +54,7 @@ pub(crate) struct Flusher {
     pub(crate) table: Arc<str>,
     pub(crate) location: TableLocation,
     pub(crate) log: Arc<TableLog>,
-    pub(crate) ledger: Arc<Ledger>,
-    pub(crate) rates: Arc<Rates>,
+    pub(crate) shared: Arc<Shared>,
     pub(crate) cancel: CancellationToken,
     pub(crate) jobs: mpsc::Receiver<Job>,
     pub(crate) done: mpsc::UnboundedSender<Done>,
@@ -86,7 +84,7 @@ impl Flusher {
     }
 
     async fn flush(&self, job: Job) -> Result<Done> {
-        let files = self.upload(job.files).await?;
+        let made = self.upload(job.files).await?;
         drop(job.permit);
         // Dead letters are committed first, and their verdicts are final (rule 11).
         for letters in &job.letters {
@@ -101,8 +99,9 @@ impl Flusher {
                 state: None,
             });
         }
+        let (ranges, files) = (job.ranges.clone(), made.len());
         let upload = Upload {
-            files,
+            files: made,
             schema: job.schema,
             ranges: job.ranges,
             marks: Vec::new(),
@@ -112,7 +111,8 @@ impl Flusher {
             CommitOutcome::Committed { version, state } => {
                 metrics::histogram!("alluvium_event_to_commit_seconds")
                     .record(job.opened.elapsed().as_secs_f64());
-                self.rates.committed(job.rows);
+                self.shared.rates.committed(job.rows);
+                self.shared.tally.version(files, &ranges);
                 tracing::debug!(table = %self.table, version, rows = job.rows, "committed");
                 Done::Settled {
                     ends: job.ends,
@@ -140,12 +140,16 @@ impl Flusher {
     }
 
     async fn upload(&self, files: Vec<EncodedFile>) -> Result<Vec<DataFile>> {
+        let options = UploadOptions {
+            cancel: self.cancel.clone(),
+            ..UploadOptions::default()
+        };
         stream::iter(files)
-            .map(|file| upload(&self.location, file, &self.cancel))
+            .map(|file| upload(&self.location, file, &options))
             .buffered(UPLOADS)
             .try_collect()
             .await
-            .map_err(Into::into)
+            .map_err(Error::from)
     }
 
     async fn commit_letters(
@@ -155,9 +159,10 @@ impl Flusher {
     ) -> Result<Option<Done>> {
         let mut backoff = Backoff::new("dead_letters", &self.table);
         loop {
-            match self.ledger.commit_letters(letters).await {
+            match self.shared.ledger.commit_letters(letters).await {
                 Ok(CommitOutcome::Committed { .. }) => {
-                    self.rates.dead_letters(letters.letters.len() as u64);
+                    self.shared.rates.dead_letters(letters.letters.len() as u64);
+                    self.shared.tally.dead_letters(letters.letters.len());
                     return Ok(None);
                 }
                 Ok(CommitOutcome::Stale { .. }) => backoff.wait(&self.cancel).await?,
@@ -183,7 +188,7 @@ impl Flusher {
         loop {
             match self.log.commit(upload.clone(), self.cancel.clone()).await {
                 Ok(outcome) => return Ok(outcome),
-                Err(error) => backoff.failed(&error, &self.cancel).await?,
+                Err(error) => backoff.failed(&error.into(), &self.cancel).await?,
             }
         }
     }

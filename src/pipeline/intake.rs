@@ -141,7 +141,7 @@ impl SourceIntake {
         }
         shared
             .rates
-            .read(batch.records.len() as u64, batch.slab.len() as u64);
+            .taken(batch.records.len() as u64, batch.slab.len() as u64);
         let raw = Arc::new(batch);
         for (permit, what) in reserved
             .into_iter()
@@ -162,9 +162,9 @@ impl SourceIntake {
     }
 
     async fn known(&self, partition: &Partition, ledger: super::ledger::LedgerMarks) -> Result<Known> {
-        let (fan_out, fixed) = {
+        let (fan_out, fixed): (bool, Option<Arc<str>>) = {
             let router = self.router.lock();
-            (router.is_fan_out(), router.fixed_table(&partition.topic))
+            (router.is_fan_out(), router.fixed_table(&partition.topic).map(Arc::from))
         };
         let tables = match (&fixed, ledger.low_water) {
             _ if self.keeps_records => Vec::new(),
@@ -318,6 +318,25 @@ impl Intake for SourceIntake {
                 return None;
             }
         }
+    }
+
+    async fn highest_position(&self, partition: &Partition) -> Result<Option<Offset>> {
+        let ledger = self
+            .tables
+            .shared()
+            .ledger
+            .log()
+            .all_positions()
+            .await
+            .map_err(Error::from)?;
+        // The mark and the streams of dead letters: all app ids that begin with the partition's.
+        let own = format!("{}!", partition.id);
+        let marks = ledger
+            .into_iter()
+            .filter(|(id, _)| id.starts_with(&own))
+            .map(|(_, position)| position);
+        let tables = self.tables.all_positions(&partition.id).await?;
+        Ok(tables.into_iter().chain(marks).max())
     }
 
     async fn committed(&self, table: &str, partition: &Partition, end: Offset) -> Result<u64> {

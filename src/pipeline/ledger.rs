@@ -3,12 +3,12 @@
 use super::{lane::LetterRange, retry::Backoff};
 use crate::{
     commit::{CommitOutcome, GroupCommitter, Mark, TableLog, Upload},
-    decode::{Verdicts, dead_letter_batch, dead_letter_schema},
+    decode::{Verdicts, dead_letter_batch},
     error::{Error, Kind, Result},
     event::{ByteBudget, Offset, SourcePartition, WriteSpec},
-    schema::TableSchema,
+    schema::{TableSchema, dead_letter_schema},
     storage::TableLocation,
-    write::{TableWriter, WriteOptions, upload},
+    write::{TableWriter, UploadOptions, WriteOptions, upload},
 };
 use std::{collections::HashMap, sync::Arc};
 use tokio_util::sync::CancellationToken;
@@ -112,28 +112,34 @@ impl Ledger {
             &letters.partition,
             &letters.letters,
             chrono::Utc::now().timestamp_micros(),
-        );
+        )?;
         let _held = self.budget.charge(rows.get_array_memory_size() as u64);
         let options = self.write.clone();
         let encoded = tokio::task::spawn_blocking(move || {
-            let mut writer = TableWriter::new(spec, options);
+            let mut writer = TableWriter::new(spec, options)?;
             writer.write(&rows)?;
             writer.finish()
         })
         .await
         .map_err(|e| Error::new(Kind::Bug, "the encoder of dead letters stopped").with_source(e))??;
         let mut files = Vec::with_capacity(encoded.len());
+        let options = UploadOptions {
+            cancel: self.cancel.clone(),
+            ..UploadOptions::default()
+        };
         for file in encoded {
-            files.push(upload(&self.location, file, &self.cancel).await?);
+            files.push(upload(&self.location, file, &options).await?);
         }
-        self.committer
+        let outcome = self
+            .committer
             .submit(Upload {
                 files,
                 schema: self.schema.clone(),
                 ranges: vec![letters.range.clone()],
                 marks: Vec::new(),
             })
-            .await
+            .await?;
+        Ok(outcome)
     }
 
     /// Moves marks forward; a mark that the ledger already holds or has passed stays.
@@ -151,9 +157,9 @@ impl Ledger {
                 // Nothing in it can be fenced; a schema that moved does not concern marks.
                 Ok(_) => backoff.wait(&self.cancel).await?,
                 Err(error) if error.kind().is_retryable() => {
-                    backoff.failed(&error, &self.cancel).await?
+                    backoff.failed(&error.into(), &self.cancel).await?
                 }
-                Err(error) => return Err(error),
+                Err(error) => return Err(error.into()),
             }
         }
     }

@@ -27,9 +27,14 @@ mod serve;
 mod settings;
 mod sources;
 mod tables;
+mod tally;
 mod tracker;
 mod worker;
 
-pub use backfill::{BackfillFiles, BackfillKafka, backfill_files, backfill_kafka};
+pub use backfill::{
+    BackfillFiles, BackfillKafka, DryRun, FilesSummary, KafkaSummary, backfill_files, backfill_kafka,
+    dry_run,
+};
 pub use open::Pipeline;
 pub use serve::{Listening, serve};
+pub use tally::Committed;

@@ -7,6 +7,7 @@ use super::{
     retry::stopping,
     settings::TableSettings,
     tables::Tables,
+    tally::Tally,
     worker::Shared,
 };
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
     error::{Error, Kind, Result},
     event::ByteBudget,
     storage::Lake,
-    telemetry::{Health, Rates},
+    telemetry::Rates,
 };
 use std::{
     sync::{Arc, OnceLock},
@@ -69,6 +70,7 @@ impl Pipeline {
             cores: Arc::new(Semaphore::new(cores)),
             cancel,
             room: Notify::new(),
+            tally: Tally::default(),
             failure: OnceLock::new(),
         });
         let tables = Arc::new(Tables::new(config.clone(), lake.clone(), shared));
@@ -96,11 +98,10 @@ impl Pipeline {
     }
 
     /// The tasks beside the data path: marks, pressure, gauges.
-    pub(crate) fn start_upkeep(&self, health: &Health) -> TaskTracker {
+    pub(crate) fn start_upkeep(&self) -> TaskTracker {
         let upkeep = TaskTracker::new();
         upkeep.spawn(marks::keep(self.shared().clone()));
         upkeep.spawn(relieve(self.tables.clone()));
-        health.set("intake", Ok(()));
         upkeep
     }
 
@@ -152,6 +153,7 @@ async fn relieve(tables: Arc<Tables>) {
         }
         let (used, limit) = (shared.budget.used(), shared.budget.limit());
         metrics::gauge!("alluvium_inflight_bytes").set(used as f64);
+        shared.rates.set_inflight(used);
         if used as f64 > limit as f64 * PRESSURE {
             tables.relieve(used.saturating_sub((limit as f64 * RELIEVED) as u64));
         }

@@ -4,7 +4,7 @@ use super::{Pipeline, sources::Sources};
 use crate::{
     config::Config,
     error::{Error, Kind, Result},
-    telemetry::{Health, Rates},
+    telemetry::{Health, PrometheusHandle, Rates},
 };
 use std::{future::Future, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};
@@ -31,6 +31,7 @@ pub async fn serve(
     config: Config,
     rates: Arc<Rates>,
     health: Health,
+    recorder: PrometheusHandle,
     on_listening: impl FnOnce(&Listening),
     stop: impl Future<Output = ()>,
 ) -> Result<()> {
@@ -38,8 +39,8 @@ pub async fn serve(
     let limit = Duration::from_secs_f64(config.shutdown_timeout_seconds);
     let pipeline = Pipeline::open(config.clone(), rates).await?;
     pipeline.preflight().await?;
-    let upkeep = pipeline.start_upkeep(&health);
-    let admin = super::admin::start(&config, &health, pipeline.shared().cancel.clone()).await?;
+    let upkeep = pipeline.start_upkeep();
+    let admin = super::admin::start(&config, &health, recorder, pipeline.shared().cancel.clone()).await?;
     let mut sources = Sources::start(&pipeline, &health).await?;
     on_listening(&Listening {
         http: sources.http_addresses(),
@@ -55,7 +56,7 @@ pub async fn serve(
             () = cancel.cancelled() => Err(pipeline.failure()),
         }
     };
-    health.set("intake", Err("the process is stopping".into()));
+    health.drain();
     let drained = drain(&pipeline, &mut sources, Instant::now() + limit).await;
     pipeline.shared().cancel.cancel();
     upkeep.close();
@@ -70,7 +71,9 @@ pub async fn serve(
 /// Stops reading, commits what was read, tells the sources, all before the deadline.
 async fn drain(pipeline: &Pipeline, sources: &mut Sources, deadline: Instant) -> Result<()> {
     sources.stop_intake(deadline).await;
-    let settled = timeout_at(deadline, async {
+    // A spool hands on what it still holds; the loop below commits that too.
+    let spools = sources.stop_spools(deadline);
+    let settle = async {
         loop {
             let moved = pipeline.shared().registry.moved();
             if pipeline.shared().registry.all_open_tables().is_empty()
@@ -81,8 +84,9 @@ async fn drain(pipeline: &Pipeline, sources: &mut Sources, deadline: Instant) ->
             pipeline.tables().flush_open();
             let _ = tokio::time::timeout(Duration::from_millis(200), moved).await;
         }
-    })
-    .await;
+    };
+    let (spools, settled) = tokio::join!(spools, timeout_at(deadline, settle));
+    spools?;
     let marks = timeout_at(deadline, super::marks::write_due(pipeline.shared())).await;
     if let Ok(Err(error)) = marks {
         tracing::warn!("the low-water marks were not written, reading begins lower next time: {error}");

@@ -64,10 +64,11 @@ impl TableSettings {
                 target_bytes: table.target_file_size_bytes,
             },
             decode: Arc::new(DecodeOptions {
-                on_conflict: table.on_conflict,
+                table: table.name.as_str().into(),
                 columns: table.columns.clone(),
+                metadata_columns: metadata.clone(),
+                policy: evolution.clone(),
                 max_event_bytes: table.max_event_bytes,
-                ..DecodeOptions::default()
             }),
             write: WriteOptions {
                 target_file_size_bytes: table.target_file_size_bytes,
@@ -122,7 +123,7 @@ impl TableSettings {
             .iter()
             .filter_map(|change| match change {
                 SchemaChange::AddColumn { field, .. } => {
-                    let data_type = schema::to_sql(field.data_type()).ok()?;
+                    let data_type = schema::types::to_sql(field.data_type()).ok()?;
                     Some(format!("`{}` {data_type}", field.name()))
                 }
                 SchemaChange::Widen { .. } => None,

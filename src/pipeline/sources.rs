@@ -9,11 +9,12 @@ use crate::{
     source::{
         http::{self, HttpSource},
         kafka::{self, KafkaSource},
+        spool,
     },
-    telemetry::Health,
+    telemetry::{Health, Role},
 };
 use futures::future::select_all;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
@@ -39,8 +40,10 @@ impl Sources {
                     let mut sources = Sources { running };
                     let soon = Instant::now() + std::time::Duration::from_secs(5);
                     sources.stop_intake(soon).await;
-                    if let Err(other) = sources.stop(soon).await {
-                        tracing::warn!("{other}");
+                    for ended in [sources.stop_spools(soon).await, sources.stop(soon).await] {
+                        if let Err(other) = ended {
+                            tracing::warn!("{other}");
+                        }
                     }
                     return Err(error);
                 }
@@ -57,7 +60,7 @@ impl Sources {
         let ends = self.running.iter_mut().map(|(name, source)| {
             Box::pin(async move {
                 let ended = match source {
-                    Running::Http(source, _) => source.finished().await,
+                    Running::Http(source, _) => source.ended().await,
                     Running::Kafka(source, ..) => source.finished().await,
                 };
                 ended.and_then(|()| Err(ended_early(name)))
@@ -66,39 +69,55 @@ impl Sources {
         select_all(ends).await.0
     }
 
-    /// No source takes anything new when this returns (or the deadline has passed).
+    /// No source takes anything new when this returns (or the deadline has passed). Requests that wait
+    /// for a commit are answered first.
     pub(crate) async fn stop_intake(&mut self, deadline: Instant) {
         for (_, source) in &self.running {
-            match source {
-                Running::Http(source, _) => source.stop_intake(),
-                Running::Kafka(source, ..) => source.stop_intake(),
+            if let Running::Kafka(source, ..) = source {
+                source.stop_intake();
             }
         }
         for (name, source) in &mut self.running {
-            let stopped = timeout_at(deadline, async {
-                match source {
-                    Running::Http(source, _) => source.intake_stopped().await,
-                    Running::Kafka(source, ..) => source.intake_stopped().await,
+            let stopped = match source {
+                Running::Http(source, _) => source.stop_intake(until(deadline)).await,
+                Running::Kafka(source, ..) => {
+                    timeout_at(deadline, source.intake_stopped()).await.is_ok()
                 }
-            });
-            if stopped.await.is_err() {
+            };
+            if !stopped {
                 tracing::warn!(source = %name, "the source did not stop in time");
             }
         }
     }
 
-    /// Ends every source: acks are told, groups left, the spool closed.
+    /// Spools hand on what they hold and close; what is not committed by the deadline stays in them.
+    pub(crate) fn stop_spools(
+        &mut self,
+        deadline: Instant,
+    ) -> impl Future<Output = Result<()>> + use<> {
+        let all = std::mem::take(&mut self.running);
+        let (mut spools, mut rest) = (Vec::new(), Vec::new());
+        for (name, source) in all {
+            match source {
+                Running::Http(source, _) => spools.push(source),
+                kafka @ Running::Kafka(..) => rest.push((name, kafka)),
+            }
+        }
+        self.running = rest;
+        async move {
+            let stops = spools.into_iter().map(|spool| spool.stop(until(deadline)));
+            futures::future::join_all(stops).await.into_iter().collect()
+        }
+    }
+
+    /// Ends what is left once the pipeline has drained: acks are told, groups left.
     pub(crate) async fn stop(&mut self, deadline: Instant) -> Result<()> {
         let mut result = Ok(());
         for (name, source) in self.running.drain(..) {
-            let stopped = timeout_at(deadline, async {
-                match source {
-                    Running::Http(source, _) => source.stop().await,
-                    Running::Kafka(source, ..) => source.stop().await,
-                }
-            })
-            .await
-            .unwrap_or_else(|_| {
+            let Running::Kafka(source, ..) = source else {
+                continue;
+            };
+            let stopped = timeout_at(deadline, source.stop()).await.unwrap_or_else(|_| {
                 Err(Error::new(
                     Kind::Unavailable,
                     format!("the source did not end within shutdown_timeout_seconds, source=`{name}`"),
@@ -163,17 +182,23 @@ async fn start(
             let intake = SourceIntake::new(pipeline.tables().clone(), router, true);
             let scheme = if options.tls.is_some() { "https" } else { "http" };
             let health = health.clone();
-            let source = HttpSource::start(
-                options,
-                &config.spool_path(),
-                config.spool.to_options(),
-                &config.pipeline,
-                name,
-                intake as Arc<dyn Intake>,
-                shared.budget.clone(),
-                Arc::new(move |component: &str, state| health.set(component, state)),
+            health.register(&format!("spool/{name}"), Role::Intake);
+            let source = HttpSource::start(http::Start {
+                options: options.clone(),
+                spool_folder: &config.spool_path().join(name),
+                spool_options: spool::Options {
+                    max_bytes: config.spool.max_bytes,
+                    segment_bytes: config.spool.segment_bytes,
+                    group_commit: Duration::from_millis(config.spool.group_commit_milliseconds),
+                    ..spool::Options::default()
+                },
+                pipeline: &config.pipeline,
+                source: name,
+                intake: intake as Arc<dyn Intake>,
+                budget: shared.budget.clone(),
+                health: Arc::new(move |component: &str, state| health.set(component, state)),
                 shutdown,
-            )
+            })
             .await?;
             let address = format!("{scheme}://{}", source.address());
             Ok(Running::Http(source, address))
@@ -196,4 +221,9 @@ async fn start(
             ))
         }
     }
+}
+
+/// What is left until the deadline.
+fn until(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
 }

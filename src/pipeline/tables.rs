@@ -95,8 +95,7 @@ impl Tables {
                 table: table.clone(),
                 location,
                 log: log.clone(),
-                ledger: self.shared.ledger.clone(),
-                rates: self.shared.rates.clone(),
+                shared: self.shared.clone(),
                 cancel: self.shared.cancel.clone(),
                 jobs: job_queue,
                 done,
@@ -132,25 +131,24 @@ impl Tables {
             .map_err(Error::from)
     }
 
+    /// The log of a table, of its worker where it is open.
+    pub(crate) fn log(&self, table: &str) -> Result<Arc<TableLog>> {
+        if let Some(handle) = self.open.lock().get(table) {
+            return Ok(handle.log.clone());
+        }
+        let settings = TableSettings::new(&self.config, table)?;
+        let location = self.location(table, &settings)?;
+        Ok(Arc::new(TableLog::new(location, table, settings.commit)))
+    }
+
     /// Fresh positions of a partition in one table, opened or not. `None`: the table does not know it.
     pub(crate) async fn position(
         &self,
         table: &str,
         partition: &SourcePartition,
     ) -> Result<Option<Offset>> {
-        let known = self.open.lock().get(table).map(|handle| handle.log.clone());
-        let log = match known {
-            Some(log) => log,
-            None => {
-                let settings = TableSettings::new(&self.config, table)?;
-                Arc::new(TableLog::new(
-                    self.location(table, &settings)?,
-                    table,
-                    settings.commit,
-                ))
-            }
-        };
-        let positions = log
+        let positions = self
+            .log(table)?
             .positions(&[partition.app_id().to_owned()], true)
             .await?;
         Ok(positions.into_iter().next().flatten())

@@ -11,6 +11,7 @@ use super::{
     registry::Registry,
     retry::Backoff,
     settings::TableSettings,
+    tally::Tally,
 };
 use crate::{
     batch::{FlushReason, OpenBatch},
@@ -25,6 +26,7 @@ use crate::{
     write::{EncodedFile, TableWriter},
 };
 use arrow::record_batch::RecordBatch;
+use parking_lot::Mutex;
 use std::{
     collections::HashMap,
     sync::{
@@ -91,6 +93,7 @@ pub(crate) struct Shared {
     pub(crate) cancel: CancellationToken,
     /// Signalled when a worker has taken a delivery, so that sources may offer again.
     pub(crate) room: tokio::sync::Notify,
+    pub(crate) tally: Tally,
     /// Why the pipeline stopped by itself.
     pub(crate) failure: std::sync::OnceLock<Error>,
 }
@@ -128,7 +131,8 @@ pub(crate) struct State {
     loaded: bool,
     schema: Option<Arc<TableSchema>>,
     spec: Option<Arc<WriteSpec>>,
-    engine: Engine,
+    /// Behind a lock only because the encoder is not `Sync`; nobody else holds it.
+    engine: Mutex<Engine>,
     /// Batches taken while the table does not exist: its schema is inferred from all of them.
     waiting: Vec<RoutedBatch>,
     waiting_bytes: u64,
@@ -156,7 +160,7 @@ impl State {
             loaded: false,
             schema: None,
             spec: None,
-            engine: Engine::default(),
+            engine: Mutex::default(),
             waiting: Vec::new(),
             waiting_bytes: 0,
             open: OpenBatch::new(budget),
@@ -327,7 +331,7 @@ impl Worker {
         state.waiting.clear();
         state.waiting_bytes = 0;
         state.closed.clear();
-        state.engine.writer = None;
+        state.engine.get_mut().writer = None;
         drop(state.open.reset(&self.shared.budget));
         let open: Vec<SourcePartition> = state
             .lanes
@@ -573,7 +577,7 @@ impl Worker {
         if changed {
             self.state.schema = Some(table.schema.clone());
             self.state.spec = Some(table.spec.clone());
-            self.state.engine.decoder = None;
+            self.state.engine.get_mut().decoder = None;
             self.close_writer();
         }
         self.state.table = Some(table);
@@ -581,7 +585,7 @@ impl Worker {
 
     /// A file holds one schema; the next rows go to a new one.
     fn close_writer(&mut self) {
-        if let Some(writer) = self.state.engine.writer.take() {
+        if let Some(writer) = self.state.engine.get_mut().writer.take() {
             match writer.finish() {
                 Ok(files) => self.state.closed.extend(files),
                 Err(error) => {
@@ -609,7 +613,7 @@ impl Worker {
         let schema = Arc::new(schema);
         self.state.spec = Some(Arc::new(new_table_spec(&schema)));
         self.state.schema = Some(schema);
-        self.state.engine.decoder = None;
+        self.state.engine.get_mut().decoder = None;
         self.close_writer();
     }
 
@@ -619,24 +623,21 @@ impl Worker {
         let mut decoded = self.decode(&batches).await?;
         for _ in 0..EVOLUTION_ROUNDS {
             let mut seen = Seen::default();
-            for one in &decoded {
-                seen.merge(&one.seen);
+            for one in &mut decoded {
+                seen.merge(std::mem::take(&mut one.seen));
             }
             if seen.is_empty() || !self.evolve(&seen).await? {
                 break;
             }
             decoded = self.decode(&batches).await?;
         }
-        let mut rows = 0;
         for (batch, one) in batches.iter().zip(decoded) {
-            rows += one.counts.rows;
             self.note(&one);
             if let Some(lane) = self.state.lanes.get_mut(&batch.raw.partition.id) {
                 lane.add(&one.counts, one.rejected);
             }
             self.state.open.push(one.rows);
         }
-        self.shared.rates.decoded(rows);
         if self.state.open.piece_bytes() >= ENCODE_CHUNK_BYTES {
             self.encode().await?;
         }
@@ -664,7 +665,7 @@ impl Worker {
             return Ok(false);
         }
         let Some(table) = self.state.table.clone() else {
-            self.set_new_schema(schema::apply(&schema, &evolution.changes)?);
+            self.set_new_schema(schema.apply(&evolution.changes)?);
             return Ok(true);
         };
         let cancel = self.shared.cancel.clone();
@@ -680,11 +681,11 @@ impl Worker {
                 }
                 Ok(Evolved::Moved(state)) => break state,
                 Err(error) if error.kind().is_retryable() => {
-                    backoff.failed(&error, &cancel).await?
+                    backoff.failed(&error.into(), &cancel).await?
                 }
                 // The fields ride in `_rescued_data`; the data goes on.
                 Err(error) => {
-                    self.settings.evolution_failed(&error);
+                    self.settings.evolution_failed(&error.into());
                     return Ok(false);
                 }
             }
@@ -715,11 +716,11 @@ impl Worker {
                 Some(decoder) => decoder,
                 none => none.insert(Decoder::new(schema, options)?),
             };
-            Ok(batches
-                .iter()
-                .zip(&verdicts)
-                .map(|(batch, verdicts)| decoder.decode(batch, verdicts, now))
-                .collect())
+            let mut decoded = Vec::with_capacity(batches.len());
+            for (batch, verdicts) in batches.iter().zip(&verdicts) {
+                decoded.push(decoder.decode(batch, verdicts, now)?);
+            }
+            Ok(decoded)
         })
         .await
     }
@@ -737,17 +738,18 @@ impl Worker {
         let options = self.settings.write.clone();
         let (full, bytes) = self
             .blocking(move |engine| {
-                let writer = engine
-                    .writer
-                    .get_or_insert_with(|| TableWriter::new(spec, options));
+                let writer = match &mut engine.writer {
+                    Some(writer) => writer,
+                    none => none.insert(TableWriter::new(spec, options)?),
+                };
                 for piece in &pieces {
                     writer.write(&current(piece, &schema)?)?;
                 }
-                Ok((writer.take_full(), writer.memory_bytes() as u64))
+                Ok((writer.take_full(), writer.memory_bytes()))
             })
             .await?;
         self.state.closed.extend(full);
-        let closed: u64 = self.state.closed.iter().map(|f| f.size() as u64).sum();
+        let closed: u64 = self.state.closed.iter().map(|file| file.size).sum();
         self.state.open.set_encoded_bytes(bytes + closed);
         Ok(())
     }
@@ -758,7 +760,7 @@ impl Worker {
         self.absorb_waiting().await?;
         self.encode().await?;
         let mut files = std::mem::take(&mut self.state.closed);
-        if let Some(writer) = self.state.engine.writer.take() {
+        if let Some(writer) = self.state.engine.get_mut().writer.take() {
             let rest = self
                 .blocking(move |_| writer.finish().map_err(Error::from))
                 .await?;
@@ -766,7 +768,7 @@ impl Worker {
         }
         let rows = self.state.open.rows();
         let opened = self.state.open.opened().unwrap_or_else(Instant::now);
-        let held: u64 = files.iter().map(|file| file.size() as u64).sum();
+        let held: u64 = files.iter().map(|file| file.size).sum();
         let mut permit = self.state.open.reset(&self.shared.budget);
         permit.resize(held);
         let registry = &self.shared.registry;
@@ -808,7 +810,7 @@ impl Worker {
         match &self.state.schema {
             Some(schema) => Some(schema.clone()),
             // Unroutable records alone: no table of its own, the ledger's schema is as good as any.
-            None => Some(Arc::new(crate::decode::dead_letter_schema())),
+            None => Some(Arc::new(schema::dead_letter_schema())),
         }
     }
 
@@ -817,7 +819,7 @@ impl Worker {
         &mut self,
         work: impl FnOnce(&mut Engine) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let mut engine = std::mem::take(&mut self.state.engine);
+        let mut engine = std::mem::take(self.state.engine.get_mut());
         let permit = self
             .shared
             .cores
@@ -834,7 +836,7 @@ impl Worker {
         .map_err(|error| {
             Error::new(Kind::Bug, "decoding or encoding panicked").with_source(error)
         })?;
-        self.state.engine = engine;
+        *self.state.engine.get_mut() = engine;
         result
     }
 }
