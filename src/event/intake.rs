@@ -1,7 +1,7 @@
 //! What a source sees of the pipeline: where to read, where to put what was read, what is committed.
 
 use super::{Epoch, Offset, Partition, RawBatch};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use async_trait::async_trait;
 use std::{sync::Arc, time::Duration};
 
@@ -79,4 +79,17 @@ pub trait Intake: Send + Sync {
     /// Waits until every table holds this partition's records below `end`, flushing early. Returns
     /// the table's version that covers them (`ack = "commit"`).
     async fn committed(&self, table: &str, partition: &Partition, end: Offset) -> Result<u64>;
+
+    /// The highest position that any table or the ledger holds for this partition, tables not yet
+    /// open in this process included; `None` if none knows it. A spool asks once after opening whether
+    /// tables are ahead of its disk (exactly-once.md, rule 17), which the low-water mark does not tell.
+    async fn highest_position(&self, partition: &Partition) -> Result<Option<Offset>> {
+        Err(Error::new(
+            Kind::Bug,
+            format!(
+                "this intake does not know the highest position, partition=`{}`",
+                partition.id
+            ),
+        ))
+    }
 }

@@ -26,6 +26,14 @@ pub struct HttpOptions {
     pub max_decompressed_bytes: u64,
     /// The longest event; a longer one is a dead letter.
     pub max_event_bytes: u64,
+    /// The most events of one request; a longer one is answered 413.
+    pub max_events: usize,
+    /// The most bytes of bodies in memory before they are in the spool; beyond them requests are
+    /// answered 429. Comes on top of `memory_budget_bytes`.
+    pub max_inflight_bytes: u64,
+    /// The most idempotency keys remembered, about 100 bytes of memory each; the oldest are forgotten
+    /// first, sooner than 24 hours if there are more.
+    pub max_idempotency_keys: usize,
     /// The most requests at work at once; further ones are answered 429.
     pub max_requests: usize,
     /// The most open connections; further ones wait to be accepted.
@@ -77,6 +85,9 @@ impl Default for HttpOptions {
             max_body_bytes: 16 << 20,
             max_decompressed_bytes: 64 << 20,
             max_event_bytes: 1 << 20,
+            max_events: 100_000,
+            max_inflight_bytes: 64 << 20,
+            max_idempotency_keys: 500_000,
             max_requests: 1_024,
             max_connections: 4_096,
             request_timeout_seconds: 30.0,

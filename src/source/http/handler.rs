@@ -1,0 +1,328 @@
+//! `POST /v1/events/{table}`: one request from its headers to its answer.
+
+use super::{
+    answer::{self, Commit, Refusal},
+    auth::{Keys, is_table_name},
+    body::{self, Coding, Room},
+    options::{HttpAck, HttpOptions},
+    split::{self, Flaw, Limits, Split},
+};
+use crate::{
+    event::{ByteBudget, Intake, OffsetRange},
+    source::spool::{Answer, Append, Begin, BodyHash, KeyHash, Spool},
+};
+use axum::{
+    Router,
+    extract::{Path, Request, State},
+    http::{HeaderMap, header},
+    response::{IntoResponse, Response},
+    routing,
+};
+use bytes::Bytes;
+use std::{sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+/// Bodies above this are split and hashed off the run time's threads.
+const INLINE_BYTES: usize = 128 << 10;
+/// How long a request waits for bytes of others to reach the disk before it is answered 429.
+const ROOM_WAIT: Duration = Duration::from_millis(500);
+/// Room a request asks for before its body is read.
+const FIRST_BYTES: u64 = 4 << 10;
+
+/// What every request needs.
+pub(super) struct App {
+    pub(super) source: Arc<str>,
+    pub(super) options: HttpOptions,
+    pub(super) keys: Keys,
+    pub(super) spool: Arc<Spool>,
+    pub(super) intake: Arc<dyn Intake>,
+    pub(super) requests: Semaphore,
+    pub(super) bodies: ByteBudget,
+    pub(super) draining: CancellationToken,
+    pub(super) request_timeout: Duration,
+    pub(super) commit_timeout: Duration,
+}
+
+pub(super) fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/v1/events/{table}", routing::post(post))
+        .fallback(|| async { Refusal::not_found() })
+        .method_not_allowed_fallback(|| async { Refusal::method_not_allowed() })
+        .with_state(app)
+}
+
+async fn post(
+    State(app): State<Arc<App>>,
+    table: Option<Path<String>>,
+    request: Request,
+) -> Response {
+    let began = std::time::Instant::now();
+    let table = table.map(|Path(table)| table).unwrap_or_default();
+    let response = app.take(&table, request).await.unwrap_or_else(|refusal| {
+        tracing::debug!(source = &*app.source, code = refusal.code, "a request was refused");
+        metrics::counter!("alluvium_http_refused_total", "source" => app.source.to_string(), "code" => refusal.code)
+            .increment(1);
+        refusal.into_response()
+    });
+    let status = response.status().as_str().to_owned();
+    metrics::counter!("alluvium_http_requests_total", "source" => app.source.to_string(), "status" => status)
+        .increment(1);
+    metrics::histogram!("alluvium_http_request_duration_seconds", "source" => app.source.to_string())
+        .record(began.elapsed().as_secs_f64());
+    response
+}
+
+/// A body ready for the spool.
+struct Prepared {
+    body: Bytes,
+    split: Split,
+    key: Option<(KeyHash, BodyHash)>,
+    room: Room,
+}
+
+impl App {
+    async fn take(&self, table: &str, request: Request) -> Result<Response, Refusal> {
+        let (parts, body) = request.into_parts();
+        let headers = &parts.headers;
+        let sender = self.keys.sender(headers)?;
+        if !is_table_name(table) {
+            return Err(Refusal::bad_request(
+                "invalid_table",
+                "the path does not name a table",
+                "use letters, digits, `_`, `-` and `.`, at most 128, not beginning with `.` or `_`",
+            ));
+        }
+        self.keys.allow(&sender, table)?;
+        let ack = self.ack(parts.uri.query())?;
+        let lines = is_ndjson(headers)?;
+        let coding = Coding::of(headers)?;
+        let key = idempotency_key(headers)?.map(|key| KeyHash::new(sender.id(), table, key));
+        if self.draining.is_cancelled() {
+            return Err(Refusal::draining());
+        }
+        // The spool takes what the tables cannot yet; only its own trouble stops requests.
+        if let Err(error) = &*self.spool.health().borrow() {
+            return Err(error.clone().into());
+        }
+        let at_work = self
+            .requests
+            .try_acquire()
+            .map_err(|_| Refusal::too_many("too many requests are at work"))?;
+        let declared = headers
+            .get(header::CONTENT_LENGTH)
+            .and_then(|value| value.to_str().ok()?.parse().ok());
+        let mut room = self.room().await?;
+        let read = body::read(body, self.options.max_body_bytes, declared, &mut room);
+        let sent = tokio::time::timeout(self.request_timeout, read)
+            .await
+            .map_err(|_| Refusal::timed_out())??;
+        let prepared = self.prepare(sent, coding, lines, key, room).await?;
+        let (listed, answer, replayed) = self.store(table, prepared).await?;
+        drop(at_work);
+        let commit = match ack {
+            HttpAck::Spool => Commit::None,
+            // Dead letters alone make no version of this table.
+            HttpAck::Commit if answer.accepted == 0 => Commit::None,
+            HttpAck::Commit => self.committed(table, answer.range).await,
+        };
+        let (good, bad) = (answer.accepted as usize, answer.rejected as usize);
+        Ok(answer::accepted(good, bad, &listed, replayed, commit))
+    }
+
+    fn ack(&self, query: Option<&str>) -> Result<HttpAck, Refusal> {
+        let mut ack = self.options.ack;
+        for (name, value) in url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+            ack = match (&*name, &*value) {
+                ("ack", "commit") => HttpAck::Commit,
+                ("ack", "spool") => HttpAck::Spool,
+                ("ack", _) => {
+                    return Err(Refusal::bad_request(
+                        "invalid_ack",
+                        "`ack` is not known",
+                        "use ack=spool or ack=commit",
+                    ));
+                }
+                _ => ack,
+            };
+        }
+        Ok(ack)
+    }
+
+    async fn room(&self) -> Result<Room, Refusal> {
+        let permit = tokio::time::timeout(ROOM_WAIT, self.bodies.acquire(FIRST_BYTES))
+            .await
+            .map_err(|_| Refusal::too_many("too many bytes are on their way to the disk"))?;
+        Ok(Room::new(self.bodies.clone(), permit))
+    }
+
+    async fn prepare(
+        &self,
+        sent: Bytes,
+        coding: Coding,
+        lines: bool,
+        key: Option<KeyHash>,
+        mut room: Room,
+    ) -> Result<Prepared, Refusal> {
+        let limit = self.options.max_decompressed_bytes.min(u32::MAX.into());
+        let limits = Limits {
+            event_bytes: self.options.max_event_bytes,
+            events: self.options.max_events,
+        };
+        let inline = coding == Coding::Identity && sent.len() <= INLINE_BYTES;
+        let work = move || {
+            if sent.len() as u64 > limit {
+                return Err(Refusal::too_large(
+                    "the body",
+                    limit,
+                    "max_decompressed_bytes",
+                ));
+            }
+            let body = body::decompress(coding, &sent, limit, &mut room)?;
+            let split = split::split(&body, lines, limits).map_err(|flaw| match flaw {
+                Flaw::TooMany => {
+                    Refusal::too_large("the number of events", limits.events as u64, "max_events")
+                }
+                Flaw::Malformed(what) => Refusal::bad_request(
+                    "malformed_body",
+                    format!("{what}; nothing was taken"),
+                    "send NDJSON, a JSON array of objects, or one object",
+                ),
+            })?;
+            let key = key.map(|key| (key, BodyHash::new(&body)));
+            Ok(Prepared {
+                body,
+                split,
+                key,
+                room,
+            })
+        };
+        if inline {
+            return work();
+        }
+        tokio::task::spawn_blocking(work)
+            .await
+            .map_err(|_| Refusal::internal())?
+    }
+
+    /// Makes a request durable, once for its key. Returns the rejected events, what to answer and
+    /// whether that was answered before.
+    async fn store(
+        &self,
+        table: &str,
+        prepared: Prepared,
+    ) -> Result<(Vec<(u32, crate::event::RejectReason)>, Answer, bool), Refusal> {
+        let Prepared {
+            body,
+            split,
+            key,
+            room,
+        } = prepared;
+        let rejected = split.rejected.len() as u32;
+        let accepted = split.events.len() as u32 - rejected;
+        let received_at = chrono::Utc::now().timestamp_micros();
+        let answer = |range| Answer {
+            range,
+            accepted,
+            rejected,
+            received_at,
+        };
+        if split.events.is_empty() {
+            // Nothing to keep, so nothing to remember: an empty body is an empty success.
+            return Ok((Vec::new(), answer(OffsetRange { start: 0, end: 0 }), false));
+        }
+        let claim = match key {
+            None => None,
+            Some((key, hash)) => match self.spool.keys().begin(key, hash, received_at).await {
+                Begin::New(claim) => Some(claim),
+                Begin::Done(answer) => return Ok((split.rejected, answer, true)),
+                Begin::OtherBody => return Err(Refusal::other_body()),
+            },
+        };
+        let listed = split
+            .rejected
+            .iter()
+            .take(answer::MAX_LISTED + 1)
+            .cloned()
+            .collect();
+        let (source, bytes) = (self.source.to_string(), body.len() as u64);
+        let append = self.spool.append(Append {
+            table: table.into(),
+            body,
+            events: split.events,
+            rejected: split.rejected,
+            received_at,
+            claim,
+            permit: Some(room.permit),
+        });
+        let range = append.await?;
+        metrics::counter!("alluvium_http_events_total", "source" => source.clone(), "outcome" => "accepted")
+            .increment(accepted.into());
+        metrics::counter!("alluvium_http_events_total", "source" => source.clone(), "outcome" => "rejected")
+            .increment(rejected.into());
+        metrics::counter!("alluvium_http_bytes_total", "source" => source).increment(bytes);
+        Ok((listed, answer(range), false))
+    }
+
+    /// Waits for the table's version, at most `commit_timeout_seconds`.
+    async fn committed(&self, table: &str, range: OffsetRange) -> Commit {
+        // The identity of the numbers may change under the wait (rule 17), and then the wait ends by time.
+        let Some(partition) = self.spool.partition_of(range.start) else {
+            return Commit::Later;
+        };
+        let wait = self.intake.committed(table, &partition, range.end);
+        match tokio::time::timeout(self.commit_timeout, wait).await {
+            Ok(Ok(version)) => Commit::Version(version),
+            Ok(Err(error)) => {
+                tracing::warn!(source = &*self.source, table, %error, "a request's events are durable, but their commit is not known");
+                Commit::Later
+            }
+            Err(_) => Commit::Later,
+        }
+    }
+}
+
+/// Whether the content type says lines; others leave the form to `split.rs`.
+fn is_ndjson(headers: &HeaderMap) -> Result<bool, Refusal> {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else {
+        return Ok(false);
+    };
+    let value = value.as_bytes();
+    let essence = value.split(|&byte| byte == b';').next().unwrap_or(value);
+    match essence.trim_ascii().to_ascii_lowercase().as_slice() {
+        b"application/x-ndjson"
+        | b"application/ndjson"
+        | b"application/jsonl"
+        | b"application/x-jsonlines" => Ok(true),
+        // The last is what curl -d and some SDKs send for whatever they are given.
+        b""
+        | b"application/json"
+        | b"text/plain"
+        | b"text/json"
+        | b"application/x-www-form-urlencoded"
+        | b"application/octet-stream" => Ok(false),
+        other => Err(Refusal::unsupported(
+            "unsupported_media_type",
+            format!(
+                "Content-Type `{}` is not known",
+                String::from_utf8_lossy(other)
+            ),
+            "send application/x-ndjson, application/json or text/plain",
+        )),
+    }
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<&[u8]>, Refusal> {
+    let mut keys = headers.get_all("idempotency-key").iter();
+    let Some(key) = keys.next() else {
+        return Ok(None);
+    };
+    if key.is_empty() || key.len() > 255 || keys.next().is_some() {
+        return Err(Refusal::bad_request(
+            "invalid_idempotency_key",
+            "Idempotency-Key is empty, longer than 255 bytes or given twice",
+            "send one random key, such as a UUID, with each request",
+        ));
+    }
+    Ok(Some(key.as_bytes()))
+}

@@ -1,0 +1,535 @@
+//! The one thread that writes: takes what is queued, writes it in one go, fsyncs once, answers all.
+
+use super::{
+    Shared,
+    disk::{self, Disk},
+    error::{Result, SpoolError},
+    keys::Claim,
+    meta::Identity,
+    record::{self, Encoded, KeyPart},
+    segment::{self, HEADER, Segment},
+};
+use crate::event::{BytePermit, Offset, OffsetRange};
+use std::{
+    fs::{self, File},
+    io::IoSlice,
+    path::PathBuf,
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError},
+    },
+    time::{Duration, Instant},
+};
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+/// A group is closed at this many bytes or requests.
+const GROUP_BYTES: u64 = 16 << 20;
+const GROUP_REQUESTS: usize = 4_096;
+/// How often a failed disk is tried again while nothing is asked of it.
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
+/// With less room than this the spool reports itself full before anything is refused.
+const LITTLE_ROOM: u64 = 4 << 10;
+
+pub(super) enum Command {
+    Append(Job),
+    Truncate(Offset),
+    Confirm(oneshot::Sender<Result<()>>),
+    Adopt(oneshot::Sender<Result<()>>),
+    Close(oneshot::Sender<Result<()>>),
+}
+
+/// One append and who waits for it.
+pub(super) struct Job {
+    pub(super) request: Encoded,
+    pub(super) key: Option<KeyPart>,
+    pub(super) received_at: i64,
+    pub(super) claim: Option<Claim>,
+    pub(super) permit: Option<BytePermit>,
+    pub(super) done: oneshot::Sender<Result<OffsetRange>>,
+}
+
+impl Job {
+    /// The claim goes first: whoever waited for the same key finds it settled.
+    fn answer(self, answer: Result<OffsetRange>) {
+        drop(self.claim);
+        drop(self.permit);
+        // A client that went away is not told.
+        let _ = self.done.send(answer);
+    }
+}
+
+pub(super) struct Writer {
+    disk: Arc<dyn Disk>,
+    shared: Arc<Shared>,
+    queue: Receiver<Command>,
+    /// The next number to give out; only ever rises.
+    next: Offset,
+    state: State,
+    /// How many requests the last group held: whether there is somebody to wait for.
+    last_group: usize,
+    key_files: Vec<(PathBuf, i64)>,
+    _lock: File,
+}
+
+/// The segment being written, which is the last of the log.
+enum State {
+    /// The next append begins one.
+    Idle,
+    Open(Segment),
+    /// A write or fsync of it failed: nothing beyond `len` may be trusted or written again, since a
+    /// second fsync of pages that failed once proves nothing.
+    Failed(Segment),
+}
+
+impl Writer {
+    pub(super) fn new(
+        disk: Arc<dyn Disk>,
+        shared: Arc<Shared>,
+        queue: Receiver<Command>,
+        next: Offset,
+        key_files: Vec<(PathBuf, i64)>,
+        lock: File,
+    ) -> Self {
+        Self {
+            disk,
+            shared,
+            queue,
+            next,
+            state: State::Idle,
+            last_group: 0,
+            key_files,
+            _lock: lock,
+        }
+    }
+
+    pub(super) fn run(mut self) {
+        loop {
+            let command = match self.queue.recv_timeout(PROBE_INTERVAL) {
+                Ok(command) => command,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.probe();
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            let after = match command {
+                Command::Append(job) => {
+                    let (group, other) = self.gather(job);
+                    self.last_group = group.len();
+                    self.append(group);
+                    other
+                }
+                other => Some(other),
+            };
+            match after {
+                None | Some(Command::Append(_)) => {}
+                Some(Command::Truncate(low_water)) => self.truncate(low_water),
+                Some(Command::Confirm(done)) => {
+                    let _ = done.send(self.confirm());
+                }
+                Some(Command::Adopt(done)) => {
+                    let _ = done.send(self.adopt());
+                }
+                Some(Command::Close(done)) => {
+                    let closed = self.close();
+                    drop(self); // The lock is free before the caller hears of it.
+                    let _ = done.send(closed);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Takes what is queued behind the first append. Waits for more only if there was company last
+    /// time: a lone client would wait for nobody. Another command ends the group and comes after it.
+    fn gather(&mut self, first: Job) -> (Vec<Job>, Option<Command>) {
+        let deadline = Instant::now() + self.shared.options.group_commit;
+        let mut bytes = first.request.len;
+        let mut group = vec![first];
+        while bytes < GROUP_BYTES && group.len() < GROUP_REQUESTS {
+            let next = match self.queue.try_recv() {
+                Ok(next) => next,
+                Err(_) if self.last_group > 1 && group.len() < self.last_group => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    match self.queue.recv_timeout(left) {
+                        Ok(next) => next,
+                        Err(_) => break,
+                    }
+                }
+                Err(_) => break,
+            };
+            match next {
+                Command::Append(job) => {
+                    bytes += job.request.len;
+                    group.push(job);
+                }
+                other => return (group, Some(other)),
+            }
+        }
+        (group, None)
+    }
+
+    fn append(&mut self, group: Vec<Job>) {
+        let mut fitting = Vec::with_capacity(group.len());
+        let mut bytes = 0;
+        for job in group {
+            match self.room(bytes, job.request.len) {
+                Ok(()) => {
+                    bytes += job.request.len;
+                    fitting.push(job);
+                }
+                Err(error) => job.answer(Err(error)),
+            }
+        }
+        if !fitting.is_empty() {
+            match self.write(&mut fitting) {
+                Ok(ranges) => self.publish(fitting, ranges),
+                Err(error) => {
+                    metrics::counter!("alluvium_errors_total", "stage" => "spool", "kind" => error.kind().as_str()).increment(1);
+                    self.set_health(Err(error.clone()));
+                    for job in fitting {
+                        job.answer(Err(error.clone()));
+                    }
+                }
+            }
+        }
+        self.report_room();
+    }
+
+    /// Whether `bytes` more fit beside `taken`, letting go of the current segment if all of it is committed.
+    fn room(&mut self, taken: u64, bytes: u64) -> Result<()> {
+        let max = self.shared.options.max_bytes;
+        let need = bytes.saturating_add(HEADER);
+        if need > max {
+            return Err(SpoolError::TooLarge { bytes, max });
+        }
+        let (mut used, low_water) = {
+            let log = self.shared.log.lock();
+            (log.bytes(), log.low_water)
+        };
+        if used + taken + need > max
+            && taken == 0
+            && let State::Open(segment) = &self.state
+            && segment.end <= low_water
+        {
+            self.state = State::Idle;
+            self.let_go(low_water);
+            used = self.shared.log.lock().bytes();
+        }
+        if used + taken + need > max {
+            return Err(SpoolError::Full { used, max });
+        }
+        Ok(())
+    }
+
+    /// Numbers, writes and fsyncs a group. On an error the numbers stay used.
+    fn write(&mut self, group: &mut [Job]) -> Result<Vec<OffsetRange>> {
+        let mut segment = self.segment()?;
+        let mut ranges = Vec::with_capacity(group.len());
+        for job in &mut *group {
+            let start = self.next;
+            for chunk in &mut job.request.chunks {
+                self.next = chunk.seal(self.next, segment.len);
+            }
+            debug_assert_eq!(self.next - start, job.request.events);
+            ranges.push(OffsetRange {
+                start,
+                end: self.next,
+            });
+        }
+        let mut slices: Vec<_> = group
+            .iter()
+            .flat_map(|job| &job.request.chunks)
+            .flat_map(|chunk| [IoSlice::new(&chunk.head), IoSlice::new(&chunk.payload)])
+            .collect();
+        let bytes: u64 = group.iter().map(|job| job.request.len).sum();
+        let began = Instant::now();
+        let written = disk::write_all(&*self.disk, &segment.file, &mut slices)
+            .map_err(SpoolError::io("write", &segment.path))
+            .and_then(|()| {
+                self.disk
+                    .sync(&segment.file)
+                    .map_err(SpoolError::io("fsync", &segment.path))
+            });
+        metrics::histogram!("alluvium_spool_group_duration_seconds")
+            .record(began.elapsed().as_secs_f64());
+        metrics::histogram!("alluvium_spool_group_requests").record(group.len() as f64);
+        if let Err(error) = written {
+            self.state = State::Failed(segment);
+            return Err(error);
+        }
+        segment.len += bytes;
+        segment.end = self.next;
+        {
+            let mut log = self.shared.log.lock();
+            if let Some(last) = log.segments.back_mut() {
+                last.len = segment.len;
+                last.end = segment.end;
+            }
+        }
+        self.state = if segment.len >= self.shared.options.segment_bytes {
+            State::Idle
+        } else {
+            State::Open(segment)
+        };
+        Ok(ranges)
+    }
+
+    /// The group is durable: first the keys, then readers, then those who wait.
+    fn publish(&mut self, group: Vec<Job>, ranges: Vec<OffsetRange>) {
+        let mut bytes = 0;
+        for (job, range) in group.iter().zip(&ranges) {
+            bytes += job.request.len;
+            if let Some(key) = &job.key {
+                let answer = segment::answer(key, range.start, range.end, job.received_at);
+                self.shared.keys.insert(key.key, key.body, answer);
+            }
+        }
+        metrics::counter!("alluvium_spool_appended_bytes_total").increment(bytes);
+        self.set_health(Ok(()));
+        self.shared.durable.send_replace(self.next);
+        for (job, range) in group.into_iter().zip(ranges) {
+            job.answer(Ok(range));
+        }
+    }
+
+    /// The segment to write to; mends or begins one where needed.
+    fn segment(&mut self) -> Result<Segment> {
+        match std::mem::replace(&mut self.state, State::Idle) {
+            State::Open(segment) => return Ok(segment),
+            State::Idle => {}
+            State::Failed(segment) => {
+                if let Err(error) = self.abandon(&segment) {
+                    self.state = State::Failed(segment);
+                    return Err(error);
+                }
+            }
+        }
+        let path = segment::path(&self.shared.folder, self.next);
+        match self.begin(&path) {
+            Ok(segment) => {
+                self.shared.log.lock().segments.push_back(segment.clone());
+                Ok(segment)
+            }
+            Err(error) => {
+                // Whatever came of it holds no record; a name left behind would be in the way.
+                let _ = fs::remove_file(&path);
+                Err(error)
+            }
+        }
+    }
+
+    /// Creates a segment; it and its name are durable before it takes a record.
+    fn begin(&mut self, path: &std::path::Path) -> Result<Segment> {
+        let first = self.next;
+        let file = self
+            .disk
+            .create(path)
+            .map_err(SpoolError::io("create", path))?;
+        let header = segment::header(first, now_micros());
+        disk::write_all(&*self.disk, &file, &mut [IoSlice::new(&header)])
+            .map_err(SpoolError::io("write", path))?;
+        self.disk
+            .sync(&file)
+            .map_err(SpoolError::io("fsync", path))?;
+        self.disk
+            .sync_folder(&self.shared.folder)
+            .map_err(SpoolError::io("fsync", &self.shared.folder))?;
+        Ok(Segment {
+            path: path.into(),
+            file: Arc::new(file),
+            first,
+            end: first,
+            len: HEADER,
+        })
+    }
+
+    /// Cuts a failed segment to what is durable, so that it can stand before the next one.
+    fn abandon(&mut self, segment: &Segment) -> Result<()> {
+        if segment.end > segment.first {
+            return self
+                .disk
+                .cut(&segment.file, segment.len)
+                .map_err(SpoolError::io("cut", &segment.path));
+        }
+        match fs::remove_file(&segment.path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(SpoolError::io("remove", &segment.path)(error));
+            }
+            _ => {}
+        }
+        self.shared
+            .log
+            .lock()
+            .segments
+            .retain(|other| other.first != segment.first);
+        Ok(())
+    }
+
+    /// After a failure, finds out whether the disk has healed: readiness must not wait for a request
+    /// that an unready process never gets.
+    fn probe(&mut self) {
+        let failed = matches!(*self.shared.health.borrow(), Err(SpoolError::Io { .. }));
+        if failed {
+            match self.segment() {
+                Ok(segment) => {
+                    self.state = State::Open(segment);
+                    self.set_health(Ok(()));
+                }
+                Err(error) => self.set_health(Err(error)),
+            }
+        }
+    }
+
+    fn truncate(&mut self, low_water: Offset) {
+        self.let_go(low_water);
+        self.report_room();
+    }
+
+    fn let_go(&mut self, low_water: Offset) {
+        if let Err(error) = self.remove_below(low_water) {
+            metrics::counter!("alluvium_errors_total", "stage" => "spool", "kind" => error.kind().as_str()).increment(1);
+            tracing::warn!(%error, "committed segments of the spool stay for now");
+        }
+    }
+
+    /// Removes segments of which every event is below `low_water`, the one being written apart.
+    fn remove_below(&mut self, low_water: Offset) -> Result<()> {
+        let current = match &self.state {
+            State::Idle => None,
+            State::Open(segment) | State::Failed(segment) => Some(segment.first),
+        };
+        let gone: Vec<_> = {
+            let log = self.shared.log.lock();
+            log.segments
+                .iter()
+                .take_while(|segment| segment.end <= low_water && Some(segment.first) != current)
+                .cloned()
+                .collect()
+        };
+        if gone.is_empty() {
+            return Ok(());
+        }
+        {
+            // Below this mark events may be missing from now on.
+            let mut meta = self.shared.meta.lock().clone();
+            meta.low_water = meta.low_water.max(low_water);
+            meta.sequence_floor = meta.sequence_floor.max(self.next);
+            while meta
+                .identities
+                .get(1)
+                .is_some_and(|next| next.first <= low_water)
+            {
+                meta.identities.remove(0);
+            }
+            self.save(meta)?;
+        }
+        for segment in gone {
+            let saved = self.shared.keys.save(
+                &self.shared.folder,
+                &*self.disk,
+                segment.first,
+                segment.end,
+            )?;
+            if let Some(newest) = saved {
+                let path = self
+                    .shared
+                    .folder
+                    .join(format!("{:020}.keys", segment.first));
+                self.key_files.push((path, newest));
+            }
+            fs::remove_file(&segment.path).map_err(SpoolError::io("remove", &segment.path))?;
+            self.shared
+                .log
+                .lock()
+                .segments
+                .retain(|other| other.first != segment.first);
+        }
+        let oldest = now_micros().saturating_sub(self.shared.keys.window_micros());
+        self.key_files
+            .retain(|(path, newest)| *newest >= oldest || fs::remove_file(path).is_err());
+        Ok(())
+    }
+
+    fn confirm(&mut self) -> Result<()> {
+        let mut meta = self.shared.meta.lock().clone();
+        if meta.unconfirmed_from.take().is_none() {
+            return Ok(());
+        }
+        self.save(meta)
+    }
+
+    fn adopt(&mut self) -> Result<()> {
+        let mut meta = self.shared.meta.lock().clone();
+        let first = meta.unconfirmed_from.take().unwrap_or(self.next);
+        meta.identities.push(Identity {
+            uuid: Uuid::new_v4().to_string(),
+            first,
+        });
+        self.save(meta)
+    }
+
+    fn save(&self, meta: super::Meta) -> Result<()> {
+        meta.save(&self.shared.folder, &*self.disk)?;
+        *self.shared.meta.lock() = meta;
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<()> {
+        match std::mem::replace(&mut self.state, State::Idle) {
+            State::Open(segment) if segment.end > segment.first => {
+                let mut marker = record::marker();
+                marker.seal(segment.end, segment.len);
+                disk::write_all(
+                    &*self.disk,
+                    &segment.file,
+                    &mut [IoSlice::new(&marker.head)],
+                )
+                .map_err(SpoolError::io("write", &segment.path))?;
+                self.disk
+                    .sync(&segment.file)
+                    .map_err(SpoolError::io("fsync", &segment.path))
+            }
+            State::Failed(segment) => self.abandon(&segment),
+            _ => Ok(()),
+        }
+    }
+
+    fn report_room(&self) {
+        let (used, waiting) = {
+            let log = self.shared.log.lock();
+            (
+                log.bytes(),
+                self.shared.durable.borrow().saturating_sub(log.low_water),
+            )
+        };
+        let max = self.shared.options.max_bytes;
+        metrics::gauge!("alluvium_spool_bytes").set(used as f64);
+        metrics::gauge!("alluvium_spool_uncommitted_events").set(waiting as f64);
+        let full = matches!(*self.shared.health.borrow(), Err(SpoolError::Full { .. }));
+        let fuller = used + LITTLE_ROOM > max;
+        if fuller && !full && self.shared.health.borrow().is_ok() {
+            self.set_health(Err(SpoolError::Full { used, max }));
+        } else if full && !fuller {
+            self.set_health(Ok(()));
+        }
+    }
+
+    fn set_health(&self, health: Result<()>) {
+        let was_ok = self.shared.health.borrow().is_ok();
+        match &health {
+            Err(error) if was_ok => tracing::error!(%error, "the spool takes no events"),
+            Ok(()) if !was_ok => tracing::info!("the spool takes events again"),
+            // Told once, not with every request that fails.
+            _ => {}
+        }
+        if was_ok != health.is_ok() || health.is_err() {
+            let _ = self.shared.health.send_replace(health);
+        }
+    }
+}
+
+fn now_micros() -> i64 {
+    chrono::Utc::now().timestamp_micros()
+}
