@@ -1,1 +1,58 @@
-//! Files in a one-shot backfill.
+//! Files in a one-shot backfill: NDJSON, JSON arrays, CSV and Parquet, plain or compressed.
+//!
+//! In: paths, globs, folders, `file:` URLs. Out: [`crate::event::RawBatch`]es whose offsets are the
+//! ordinals of the records of a lane. A run is described by its manifest, made once and never
+//! changed: which files, how large, from when, in which lane (exactly-once.md, rule 20). A lane is a
+//! source partition, so where a killed run goes on is where the table's `txn` says
+//! (invariants 1, 2 and 4).
+//!
+//! Layout: [`inputs`] lists files · `format` tells what they are · `ndjson`, `json_stream`, `csv`,
+//! `parquet` make records of them · [`manifest`] is the run · `lane` reads the files of one lane in
+//! order · [`run`] drives lanes against an [`crate::event::Intake`] · [`sample`] is the dry run ·
+//! [`ranges`] is the manifest of a backfill of Kafka ranges (rule 16).
+//!
+//! Limits: a record is at most [`MAX_RECORD_BYTES`]; a run has at most [`MAX_LANES`] lanes; a lane
+//! holds one batch of about [`BATCH_BYTES`], charged to the byte budget before it is read.
+
+mod csv;
+mod csv_types;
+mod error;
+mod format;
+pub mod inputs;
+mod json_stream;
+mod lane;
+pub mod manifest;
+mod ndjson;
+mod parquet;
+mod parquet_json;
+pub mod plan;
+mod progress;
+pub mod ranges;
+mod records;
+pub mod run;
+pub mod sample;
+mod text;
+
+#[cfg(test)]
+mod reader_tests;
+#[cfg(test)]
+mod run_tests;
+
+pub use csv_types::CsvType;
+pub use error::FilesError;
+pub use format::{Compression, Format};
+pub use manifest::{FileEntry, Manifest, RunId};
+pub use plan::{Plan, PlanArgs, plan};
+pub use progress::Progress;
+pub use ranges::{KafkaRange, KafkaRanges};
+pub use run::{RunArgs, Summary, run};
+pub use sample::{FileSample, Sample, sample};
+
+/// The longest record of a file. What is longer stops the run: it could not be kept as a dead letter.
+pub const MAX_RECORD_BYTES: usize = 64 << 20;
+
+/// About how many bytes of records a batch holds.
+pub const BATCH_BYTES: usize = 1 << 20;
+
+/// The most lanes of a run, each a `txn` in the table for ever.
+pub const MAX_LANES: usize = 8;

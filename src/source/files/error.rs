@@ -1,0 +1,178 @@
+//! What can go wrong with files.
+
+use crate::error::{Error, Kind};
+use std::{io, path::PathBuf};
+
+/// Errors of this room.
+#[derive(Debug, thiserror::Error)]
+pub enum FilesError {
+    #[error("no file matches; check the path and its rights input=`{0}`")]
+    NoMatch(String),
+    #[error(
+        "bad glob pattern; quote it in the shell and see `alluvium backfill --help`: {reason} input=`{input}`"
+    )]
+    BadPattern { input: String, reason: String },
+    #[error(
+        "only local files are read: a path, a glob or a file: URL; copy the files to a disk first scheme=`{scheme}` input=`{input}`"
+    )]
+    Scheme { scheme: String, input: String },
+    #[error(
+        "a file: URL must be an absolute path on this machine, as in file:///data/a.ndjson input=`{0}`"
+    )]
+    BadFileUrl(String),
+    #[error("a path must be UTF-8 to stand in the manifest; rename the file path=`{0}`")]
+    PathNotUtf8(String),
+    #[error(
+        "cannot tell the format; name the file .ndjson, .jsonl, .json, .csv, .tsv or .parquet, compressed with a further .gz or .zst path=`{0}`"
+    )]
+    UnknownFormat(String),
+    #[error("the file is UTF-16; convert it to UTF-8 (iconv -f UTF-16 -t UTF-8) path=`{0}`")]
+    Utf16(String),
+    #[error("cannot read the file: {source} path=`{path}` after_records=`{records}`")]
+    Read {
+        path: String,
+        records: u64,
+        source: io::Error,
+    },
+    #[error(
+        "{problem}; nothing committed is lost; mend the file for a run of its own path=`{path}` after_records=`{records}`"
+    )]
+    Damaged {
+        path: String,
+        records: u64,
+        problem: String,
+    },
+    #[error(
+        "a record is longer than the limit; split the file path=`{path}` after_records=`{records}` limit_bytes=`{limit}`"
+    )]
+    RecordTooLong {
+        path: String,
+        records: u64,
+        limit: usize,
+    },
+    #[error("a column cannot be read as JSON: {problem} path=`{path}`")]
+    Column { path: String, problem: String },
+    #[error("the CSV header cannot be used: {problem} path=`{path}`")]
+    Header { path: String, problem: String },
+    /// The inputs are no longer those of the manifest; the text says what each way on would do.
+    #[error("{0}")]
+    InputsChanged(String),
+    #[error(
+        "the run's manifest is missing, yet the table holds positions of it, so which records they count cannot be told; take another run id (--run-id), which reads every file from its start run_id=`{run_id}` lane=`{lane}` position=`{position}`"
+    )]
+    ManifestLost {
+        run_id: String,
+        lane: u32,
+        position: u64,
+    },
+    #[error(
+        "the run's manifest does not read back as it was written: {problem}; restore it or take another run id (--run-id) path=`{path}`"
+    )]
+    ManifestCorrupt { path: String, problem: String },
+    #[error(
+        "the manifest was written by a newer alluvium; use that version path=`{path}` format=`{format}`"
+    )]
+    ManifestFormat { path: String, format: u32 },
+    #[error("a run id is 1 to 64 letters, digits, `-` or `_` run_id=`{0}`")]
+    BadRunId(String),
+    #[error(
+        "the file changed while it was read; what is committed stays, the rest was not taken path=`{0}`"
+    )]
+    ChangedWhileRead(String),
+    #[error(
+        "the position lies past the end of the lane, so the files are not those that were read; take another run id (--run-id) lane=`{lane}` position=`{position}` records=`{records}`"
+    )]
+    PastTheEnd {
+        lane: u32,
+        position: u64,
+        records: u64,
+    },
+    #[error(
+        "other writers keep moving this run's positions; stop the other backfill of the same run or let it finish run_id=`{run_id}` lane=`{lane}`"
+    )]
+    NoProgress { run_id: String, lane: u32 },
+    #[error(
+        "the pipeline stopped before the backfill was done; run the same command again to go on"
+    )]
+    PipelineStopped,
+    #[error("the manifest cannot be read or written: {source} path=`{path}`")]
+    Store {
+        path: String,
+        source: object_store::Error,
+    },
+    #[error("{0}")]
+    Overlap(String),
+    #[error(
+        "a range is from below to: topic=`{topic}` partition=`{partition}` from=`{from}` to=`{to}`"
+    )]
+    EmptyRange {
+        topic: String,
+        partition: i32,
+        from: u64,
+        to: u64,
+    },
+    #[error("a reading task ended early: {0}")]
+    Task(String),
+}
+
+impl FilesError {
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::NoMatch(_)
+            | Self::BadPattern { .. }
+            | Self::BadFileUrl(_)
+            | Self::PathNotUtf8(_)
+            | Self::BadRunId(_)
+            | Self::InputsChanged(_)
+            | Self::EmptyRange { .. }
+            | Self::Overlap(_) => Kind::Config,
+            Self::Scheme { .. }
+            | Self::UnknownFormat(_)
+            | Self::Utf16(_)
+            | Self::Column { .. }
+            | Self::ManifestFormat { .. } => Kind::Unsupported,
+            Self::Damaged { .. }
+            | Self::RecordTooLong { .. }
+            | Self::Header { .. }
+            | Self::ChangedWhileRead(_) => Kind::InvalidData,
+            Self::Read { source, .. } => match source.kind() {
+                io::ErrorKind::PermissionDenied => Kind::Unauthorized,
+                io::ErrorKind::NotFound => Kind::Config,
+                _ => Kind::Unavailable,
+            },
+            Self::Store { source, .. } => match source {
+                object_store::Error::PermissionDenied { .. }
+                | object_store::Error::Unauthenticated { .. } => Kind::Unauthorized,
+                _ => Kind::Unavailable,
+            },
+            Self::ManifestLost { .. } | Self::ManifestCorrupt { .. } | Self::PastTheEnd { .. } => {
+                Kind::Corrupt
+            }
+            Self::NoProgress { .. } => Kind::Fenced,
+            Self::PipelineStopped => Kind::Unavailable,
+            Self::Task(_) => Kind::Bug,
+        }
+    }
+
+    /// An I/O error before any record of the file.
+    pub(crate) fn open(path: &str, source: io::Error) -> Self {
+        Self::Read {
+            path: path.to_owned(),
+            records: 0,
+            source,
+        }
+    }
+}
+
+impl From<FilesError> for Error {
+    fn from(error: FilesError) -> Self {
+        Error::new(error.kind(), error.to_string())
+    }
+}
+
+/// A path as text, or why not.
+pub(crate) fn path_text(path: PathBuf) -> Result<String, FilesError> {
+    path.into_os_string()
+        .into_string()
+        .map_err(|path| FilesError::PathNotUtf8(path.to_string_lossy().into_owned()))
+}

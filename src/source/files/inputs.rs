@@ -1,0 +1,223 @@
+//! Which files a command line names.
+
+use super::{FilesError, error::path_text, format::is_known_name};
+use std::{
+    collections::BTreeMap,
+    path::{Component, Path, PathBuf},
+    time::UNIX_EPOCH,
+};
+use url::Url;
+
+/// A file as listed: what a manifest remembers of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Absolute.
+    pub path: String,
+    pub size: u64,
+    /// Modification time, microseconds since the epoch.
+    pub modified_us: i64,
+}
+
+/// The arguments in the one form that names a run: absolute paths and patterns, sorted, each once.
+/// `file:` URLs become paths; other schemes are refused.
+pub fn canonical(inputs: &[String]) -> Result<Vec<String>, FilesError> {
+    let mut all = inputs
+        .iter()
+        .map(|input| absolute(input))
+        .collect::<Result<Vec<_>, _>>()?;
+    all.sort();
+    all.dedup();
+    Ok(all)
+}
+
+/// The files that canonical inputs name now, sorted by path, each once. A folder stands for the files
+/// of known names below it, hidden ones and those that begin with `_` left out. An input that names
+/// no file is an error.
+pub fn list(inputs: &[String]) -> Result<Vec<Found>, FilesError> {
+    let mut found = BTreeMap::new();
+    for input in inputs {
+        let before = found.len();
+        let mut any = false;
+        for path in matches(input)? {
+            any |= collect(&path, &mut found)?;
+        }
+        if !any && found.len() == before {
+            return Err(FilesError::NoMatch(input.clone()));
+        }
+    }
+    Ok(found.into_values().collect())
+}
+
+/// What the file is now.
+pub(crate) fn stat(path: &str) -> Result<Found, FilesError> {
+    let metadata = std::fs::metadata(path).map_err(|e| FilesError::open(path, e))?;
+    let modified = metadata.modified().map_err(|e| FilesError::open(path, e))?;
+    let micros = |d: std::time::Duration| i64::try_from(d.as_micros()).unwrap_or(i64::MAX);
+    let modified_us = match modified.duration_since(UNIX_EPOCH) {
+        Ok(after) => micros(after),
+        Err(before) => -micros(before.duration()),
+    };
+    Ok(Found {
+        path: path.to_owned(),
+        size: metadata.len(),
+        modified_us,
+    })
+}
+
+fn absolute(input: &str) -> Result<String, FilesError> {
+    let path = match scheme(input) {
+        None => PathBuf::from(input),
+        Some("file") => Url::parse(input)
+            .ok()
+            .and_then(|url| url.to_file_path().ok())
+            .ok_or_else(|| FilesError::BadFileUrl(input.to_owned()))?,
+        Some(scheme) => {
+            return Err(FilesError::Scheme {
+                scheme: scheme.to_owned(),
+                input: input.to_owned(),
+            });
+        }
+    };
+    let path = std::path::absolute(&path).map_err(|e| FilesError::open(input, e))?;
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => {
+                plain.pop();
+            }
+            Component::CurDir => {}
+            part => plain.push(part),
+        }
+    }
+    path_text(plain)
+}
+
+/// The scheme of `scheme://…` or `file:…`; a path with a colon in it has none.
+fn scheme(input: &str) -> Option<&str> {
+    let (scheme, rest) = input.split_once(':')?;
+    let named = !scheme.is_empty()
+        && scheme
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
+    (named && (scheme == "file" || rest.starts_with("//"))).then_some(scheme)
+}
+
+/// The paths of one input; one that exists as it stands is no pattern, whatever it contains.
+fn matches(input: &str) -> Result<Vec<PathBuf>, FilesError> {
+    if Path::new(input).exists() || !input.contains(['*', '?', '[']) {
+        return Ok(vec![PathBuf::from(input)]);
+    }
+    let bad = |reason: String| FilesError::BadPattern {
+        input: input.to_owned(),
+        reason,
+    };
+    glob::glob(input)
+        .map_err(|e| bad(e.to_string()))?
+        .map(|path| {
+            path.map_err(|e| {
+                let at = e.path().to_string_lossy().into_owned();
+                FilesError::open(&at, e.into())
+            })
+        })
+        .collect()
+}
+
+/// Adds a file, or the files below a folder; whether there was any.
+fn collect(path: &Path, found: &mut BTreeMap<String, Found>) -> Result<bool, FilesError> {
+    let text = path_text(path.to_owned())?;
+    if !path.is_dir() {
+        if !path.exists() {
+            return Ok(false);
+        }
+        let file = stat(&text)?;
+        found.insert(text, file);
+        return Ok(true);
+    }
+    let mut any = false;
+    for entry in std::fs::read_dir(path).map_err(|e| FilesError::open(&text, e))? {
+        let entry = entry.map_err(|e| FilesError::open(&text, e))?;
+        let hidden = entry.file_name().to_string_lossy().starts_with(['.', '_']);
+        let kind = entry.file_type().map_err(|e| FilesError::open(&text, e))?;
+        // A folder that is a link is not followed: it could lead back.
+        if !hidden && (kind.is_dir() || (entry.path().is_file() && is_known_name(&entry.path()))) {
+            any |= collect(&entry.path(), found)?;
+        }
+    }
+    Ok(any)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn one_form_for_every_spelling() {
+        let cwd = std::env::current_dir().unwrap();
+        let cwd = cwd.to_str().unwrap();
+        let spellings = [
+            "b/../a.json",
+            "./a.json",
+            "a.json",
+            &format!("file://{cwd}/a.json"),
+        ];
+        let inputs: Vec<String> = spellings.iter().map(|s| s.to_string()).collect();
+        assert_eq!(canonical(&inputs).unwrap(), vec![format!("{cwd}/a.json")]);
+        let colon = canonical(&["12:30.json".into()]).unwrap();
+        assert_eq!(colon, vec![format!("{cwd}/12:30.json")]);
+    }
+
+    #[test]
+    fn other_schemes_are_refused_by_name() {
+        for input in [
+            "s3://bucket/a.json",
+            "https://example.com/a.json",
+            "abfss://c@a/x",
+        ] {
+            let error = canonical(&[input.into()]).unwrap_err();
+            assert!(matches!(error, FilesError::Scheme { .. }), "{error}");
+            assert_eq!(error.kind(), crate::error::Kind::Unsupported);
+        }
+        assert!(matches!(
+            canonical(&["file://host/a".into()]),
+            Err(FilesError::BadFileUrl(_))
+        ));
+    }
+
+    #[test]
+    fn globs_folders_and_literal_names() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+        fs::create_dir_all(dir.path().join("sub/.hidden")).unwrap();
+        for name in [
+            "a.json",
+            "b[1].json",
+            "sub/c.csv.gz",
+            "sub/_SUCCESS",
+            "sub/note.txt",
+            "sub/.hidden/d.json",
+        ] {
+            fs::write(dir.path().join(name), "x").unwrap();
+        }
+        let names = |input: String| -> Vec<String> {
+            list(&[input])
+                .unwrap()
+                .into_iter()
+                .map(|f| f.path)
+                .collect()
+        };
+        assert_eq!(names(at("*.json")), vec![at("a.json"), at("b[1].json")]);
+        assert_eq!(names(at("b[1].json")), vec![at("b[1].json")]);
+        assert_eq!(
+            names(at("")),
+            vec![at("a.json"), at("b[1].json"), at("sub/c.csv.gz")]
+        );
+        assert!(matches!(list(&[at("none*")]), Err(FilesError::NoMatch(_))));
+        assert!(matches!(
+            list(&[at("none.json")]),
+            Err(FilesError::NoMatch(_))
+        ));
+        let twice = list(&[at("*.json"), at("a.json")]).unwrap();
+        assert_eq!(twice.len(), 2);
+    }
+}

@@ -1,0 +1,237 @@
+//! Parquet: each row an object of column name to value.
+
+use super::{
+    FilesError, MAX_RECORD_BYTES,
+    parquet_json::write_lines,
+    records::{Chunk, RecordReader},
+    text::BytesRead,
+};
+use crate::event::RecordKind;
+use ::parquet::{
+    arrow::arrow_reader::{
+        ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
+        ParquetRecordBatchReaderBuilder,
+    },
+    basic::Type as PhysicalType,
+    errors::ParquetError,
+};
+use arrow::{
+    datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef, TimeUnit},
+    error::ArrowError,
+};
+use memchr::memchr_iter;
+use std::{fs::File, sync::Arc, sync::atomic::Ordering};
+
+/// Rows decoded at once, at most.
+const MAX_ROWS: usize = 8_192;
+
+pub(crate) struct ParquetReader {
+    path: String,
+    metadata: ArrowReaderMetadata,
+    /// None until the first row is wanted: skipping moves `next_row` alone.
+    reader: Option<ParquetRecordBatchReader>,
+    next_row: u64,
+    rows: u64,
+    /// JSON lines of rows decoded but not handed on, from `at`.
+    lines: Vec<u8>,
+    at: usize,
+    file_bytes: u64,
+    bytes: BytesRead,
+    counted: u64,
+}
+
+impl ParquetReader {
+    pub(crate) fn open(path: &str, bytes: BytesRead) -> Result<Self, FilesError> {
+        let file = File::open(path).map_err(|e| FilesError::open(path, e))?;
+        let file_bytes = file
+            .metadata()
+            .map_err(|e| FilesError::open(path, e))?
+            .len();
+        let metadata = load(path, &file)?;
+        let rows = u64::try_from(metadata.metadata().file_metadata().num_rows()).unwrap_or(0);
+        Ok(Self {
+            path: path.to_owned(),
+            metadata,
+            reader: None,
+            next_row: 0,
+            rows,
+            lines: Vec::new(),
+            at: 0,
+            file_bytes,
+            bytes,
+            counted: 0,
+        })
+    }
+
+    /// The columns as Arrow types, for whoever makes a table for them.
+    pub(crate) fn schema(&self) -> SchemaRef {
+        self.metadata.schema().clone()
+    }
+
+    fn damaged(&self, error: impl ToString) -> FilesError {
+        FilesError::Damaged {
+            path: self.path.clone(),
+            records: self.next_row,
+            problem: format!("the Parquet file cannot be read: {}", error.to_string()),
+        }
+    }
+
+    /// So many rows that their JSON is about one batch.
+    fn batch_rows(&self) -> usize {
+        let groups = self.metadata.metadata().row_groups();
+        let bytes: i64 = groups.iter().map(|g| g.total_byte_size().max(0)).sum();
+        let per_row = u64::try_from(bytes).unwrap_or(0) / self.rows.max(1);
+        // JSON is some times larger than the encoded columns, by names and repeated values.
+        let rows = super::BATCH_BYTES as u64 / (per_row * 4).max(1);
+        usize::try_from(rows).unwrap_or(MAX_ROWS).clamp(1, MAX_ROWS)
+    }
+
+    /// Decodes the next rows; false when there are none.
+    fn decode(&mut self) -> Result<bool, FilesError> {
+        if self.next_row >= self.rows {
+            return Ok(false);
+        }
+        let mut reader = match self.reader.take() {
+            Some(reader) => reader,
+            None => {
+                let file = File::open(&self.path).map_err(|e| FilesError::open(&self.path, e))?;
+                let offset = usize::try_from(self.next_row).map_err(|e| self.damaged(e))?;
+                ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
+                    .with_batch_size(self.batch_rows())
+                    .with_offset(offset)
+                    .build()
+                    .map_err(|e| self.damaged(e))?
+            }
+        };
+        let Some(batch) = reader.next() else {
+            return Err(self.damaged("there are fewer rows than the footer says"));
+        };
+        let batch = batch.map_err(|e| self.damaged(e))?;
+        self.reader = Some(reader);
+        self.lines.clear();
+        self.at = 0;
+        write_lines(&batch, &mut self.lines).map_err(|e| match e {
+            ArrowError::JsonError(problem) => FilesError::Column {
+                path: self.path.clone(),
+                problem,
+            },
+            other => self.damaged(other),
+        })?;
+        Ok(true)
+    }
+
+    fn count_bytes(&mut self) {
+        let share = u128::from(self.file_bytes) * u128::from(self.next_row);
+        let now = u64::try_from(share / u128::from(self.rows.max(1))).unwrap_or(self.file_bytes);
+        self.bytes
+            .fetch_add(now.saturating_sub(self.counted), Ordering::Relaxed);
+        self.counted = now.max(self.counted);
+    }
+}
+
+impl RecordReader for ParquetReader {
+    fn read(&mut self, chunk: &mut Chunk, target_bytes: usize) -> Result<bool, FilesError> {
+        let mut more = true;
+        while more && !chunk.is_full(target_bytes) {
+            if self.at >= self.lines.len() && !self.decode()? {
+                more = false;
+                break;
+            }
+            // JSON text holds no bare newline, so each line is a row.
+            let rest = &self.lines[self.at..];
+            let mut begin = 0;
+            for end in memchr_iter(b'\n', rest) {
+                let line = &rest[begin..end];
+                if line.len() > MAX_RECORD_BYTES {
+                    return Err(FilesError::RecordTooLong {
+                        path: self.path.clone(),
+                        records: self.next_row,
+                        limit: MAX_RECORD_BYTES,
+                    });
+                }
+                let start = chunk.slab.len();
+                chunk.slab.extend_from_slice(line);
+                chunk.push(start, RecordKind::Event);
+                self.next_row += 1;
+                begin = end + 1;
+                if chunk.is_full(target_bytes) {
+                    break;
+                }
+            }
+            self.at += begin;
+        }
+        self.count_bytes();
+        Ok(more)
+    }
+
+    /// Only before the first row is read: then it costs nothing.
+    fn skip(&mut self, n: u64) -> Result<u64, FilesError> {
+        if self.reader.is_some() || !self.lines.is_empty() {
+            // Rows in hand are passed one by one.
+            let mut skipped = 0;
+            let mut chunk = Chunk::default();
+            while skipped < n {
+                chunk.slab.clear();
+                chunk.records.clear();
+                if !self.read(&mut chunk, 1)? {
+                    break;
+                }
+                skipped += chunk.records.len() as u64;
+            }
+            return Ok(skipped);
+        }
+        let skipped = n.min(self.rows - self.next_row);
+        self.next_row += skipped;
+        self.count_bytes();
+        Ok(skipped)
+    }
+}
+
+/// The footer, with INT96 columns read as UTC microseconds: they are instants (Spark and Impala write
+/// them so), and nanoseconds would wrap before 1677 and after 2262. The Arrow schema that some writers
+/// embed is not used, so that a column's type is what Parquet itself says.
+fn load(path: &str, file: &File) -> Result<ArrowReaderMetadata, FilesError> {
+    let failed = |e: ParquetError| FilesError::Damaged {
+        path: path.to_owned(),
+        records: 0,
+        problem: format!("the Parquet footer cannot be read: {e}"),
+    };
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let metadata = ArrowReaderMetadata::load(file, options).map_err(failed)?;
+    let leaves: Vec<bool> = metadata
+        .parquet_schema()
+        .columns()
+        .iter()
+        .map(|column| column.physical_type() == PhysicalType::INT96)
+        .collect();
+    if !leaves.contains(&true) {
+        return Ok(metadata);
+    }
+    let mut leaves = leaves.into_iter();
+    let fields: Fields = metadata
+        .schema()
+        .fields()
+        .iter()
+        .map(|field| retype(field, &mut leaves))
+        .collect();
+    let options = ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(fields)));
+    ArrowReaderMetadata::try_new(metadata.metadata().clone(), options).map_err(failed)
+}
+
+/// The field with its INT96 leaves as UTC microseconds; `leaves` says of each leaf in order whether it
+/// is one.
+fn retype(field: &FieldRef, leaves: &mut impl Iterator<Item = bool>) -> FieldRef {
+    let data_type = match field.data_type() {
+        DataType::Struct(fields) => {
+            DataType::Struct(fields.iter().map(|f| retype(f, leaves)).collect())
+        }
+        DataType::List(item) => DataType::List(retype(item, leaves)),
+        DataType::Map(entries, sorted) => DataType::Map(retype(entries, leaves), *sorted),
+        leaf => match leaves.next() {
+            Some(true) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            _ => leaf.clone(),
+        },
+    };
+    let field = Field::clone(field).with_data_type(data_type);
+    Arc::new(field)
+}

@@ -1,0 +1,496 @@
+//! Every format, plain and compressed: the same records at every reading, wherever it begins.
+
+use super::{
+    Compression, CsvType, FilesError, Format,
+    csv::guess_types,
+    csv_types::CsvTypes,
+    format::{detect, open},
+    records::Chunk,
+    text::BytesRead,
+};
+use crate::event::RecordKind;
+use proptest::prelude::*;
+use std::{io::Write, path::Path, sync::Arc};
+
+fn write(dir: &Path, name: &str, bytes: &[u8]) -> String {
+    let path = dir.join(name);
+    std::fs::write(&path, bytes).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn zst(bytes: &[u8]) -> Vec<u8> {
+    zstd::stream::encode_all(bytes, 1).unwrap()
+}
+
+/// All records from the n-th on, as text, with the code of those rejected.
+fn records_from(
+    path: &str,
+    n: u64,
+    target: usize,
+) -> Result<Vec<(String, &'static str)>, FilesError> {
+    let (format, compression) = detect(path)?;
+    let types: CsvTypes = match format.separator() {
+        Some(separator) => guess_types(path, compression, separator)?
+            .into_iter()
+            .map(|(name, guess)| (name, guess.decide()))
+            .collect(),
+        None => CsvTypes::new(),
+    };
+    let mut reader = open(path, format, compression, &types, BytesRead::default())?;
+    assert!(reader.skip(n)? <= n);
+    let mut all = Vec::new();
+    loop {
+        let mut chunk = Chunk::default();
+        let more = reader.read(&mut chunk, target)?;
+        for (span, kind) in &chunk.records {
+            let bytes = &chunk.slab[span.start as usize..span.end as usize];
+            let code = match kind {
+                RecordKind::Rejected(reason) => reason.code,
+                _ => "",
+            };
+            all.push((String::from_utf8_lossy(bytes).into_owned(), code));
+        }
+        if !more {
+            return Ok(all);
+        }
+    }
+}
+
+fn values(path: &str) -> Vec<String> {
+    let all = records_from(path, 0, 1 << 20).unwrap();
+    for n in 0..=all.len() {
+        let rest = records_from(path, n as u64, 7).unwrap();
+        assert_eq!(rest, all[n..], "read on from record {n} of {path}");
+    }
+    all.into_iter().map(|(value, _)| value).collect()
+}
+
+#[test]
+fn lines_blank_lines_line_ends_and_a_byte_order_mark() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = b"\xef\xbb\xbf{\"a\":1}\r\n\n  \t\r\nnot json\n{\"a\":2}";
+    let want = vec!["{\"a\":1}", "not json", "{\"a\":2}"];
+    for (name, bytes) in [
+        ("a.ndjson", text.to_vec()),
+        ("a.jsonl", text.to_vec()),
+        ("a.ndjson.gz", gzip(text)),
+        ("a.jsonl.zst", zst(text)),
+        ("no_extension", text.to_vec()),
+        ("wrongly-named.ndjson", gzip(text)),
+    ] {
+        assert_eq!(values(&write(dir.path(), name, &bytes)), want, "{name}");
+    }
+    assert!(values(&write(dir.path(), "empty.json", b"")).is_empty());
+    let two_members = [gzip(b"1\n"), gzip(b"2\n")].concat();
+    assert_eq!(
+        values(&write(dir.path(), "two.ndjson.gz", &two_members)),
+        ["1", "2"]
+    );
+}
+
+#[test]
+fn arrays_are_split_by_structure_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = br#" [ {"a":[1,{"b":"],}\"["}]} , "x,]" ,nope,{"c":1]  , 5 ] "#;
+    let want = vec![
+        r#"{"a":[1,{"b":"],}\"["}]}"#,
+        r#""x,]""#,
+        "nope",
+        "{\"c\":1]",
+        "5",
+    ];
+    for (name, bytes) in [
+        ("a.json", text.to_vec()),
+        ("a.json.gz", gzip(text)),
+        ("a.zst", zst(text)),
+    ] {
+        let path = write(dir.path(), name, &bytes);
+        assert_eq!(detect(&path).unwrap().0, Format::JsonArray);
+        assert_eq!(values(&path), want, "{name}");
+    }
+    assert!(values(&write(dir.path(), "none.json", b"[ ]")).is_empty());
+    let gaps = records_from(&write(dir.path(), "gaps.json", b"[1,,2,]"), 0, 100).unwrap();
+    let codes: Vec<_> = gaps.iter().map(|(v, code)| (v.as_str(), *code)).collect();
+    assert_eq!(
+        codes,
+        [("1", ""), ("", "malformed"), ("2", ""), ("", "malformed")]
+    );
+}
+
+#[test]
+fn objects_over_several_lines() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = write(
+        dir.path(),
+        "a.json",
+        b"{\n \"a\": \"}\\\"{\"\n}\n{\n\"b\":[{}]\n}{} 7 ",
+    );
+    assert_eq!(detect(&path).unwrap().0, Format::JsonSequence);
+    assert_eq!(
+        values(&path),
+        ["{\n \"a\": \"}\\\"{\"\n}", "{\n\"b\":[{}]\n}", "{}", "7"]
+    );
+    let lines = write(dir.path(), "b.json", b"{\"a\":1}\n{\"a\":\n{\"a\":2}\n");
+    assert_eq!(detect(&lines).unwrap().0, Format::Ndjson);
+    assert_eq!(values(&lines), ["{\"a\":1}", "{\"a\":", "{\"a\":2}"]);
+}
+
+#[test]
+fn damage_is_an_error_that_says_where_never_an_end() {
+    let dir = tempfile::tempdir().unwrap();
+    // Incompressible enough that cutting the end cuts records.
+    let lines: String = (0..5000u64)
+        .map(|i| format!("{{\"i\":{}}}\n", i.wrapping_mul(0x9E37_79B9_7F4A_7C15)))
+        .collect();
+    let array = format!("[{}]", lines.trim_end().replace('\n', ","));
+    for (name, whole) in [
+        ("a.ndjson.gz", gzip(lines.as_bytes())),
+        ("a.ndjson.zst", zst(lines.as_bytes())),
+        ("a.json.gz", gzip(array.as_bytes())),
+        ("a.json", array.as_bytes().to_vec()),
+    ] {
+        assert_eq!(
+            records_from(&write(dir.path(), name, &whole), 0, 1000)
+                .unwrap()
+                .len(),
+            5000
+        );
+        for cut in [whole.len() - 1, whole.len() / 2] {
+            let path = write(dir.path(), name, &whole[..cut]);
+            let error = records_from(&path, 0, 1000).unwrap_err();
+            assert!(
+                matches!(error, FilesError::Damaged { .. }),
+                "{name} cut at {cut}: {error}"
+            );
+            assert!(
+                error.to_string().contains(&path) && error.to_string().contains("after_records")
+            );
+        }
+    }
+    for bad in [&b"[1] 2"[..], b"[1", b"[\"a", b"[{", b"[1,", b"["] {
+        let path = write(dir.path(), "bad.json", bad);
+        assert!(records_from(&path, 0, 100).is_err(), "{bad:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_told_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let refused = |name: &str, bytes: &[u8]| detect(&write(dir.path(), name, bytes)).unwrap_err();
+    assert!(matches!(
+        refused("a.txt", b"hello"),
+        FilesError::UnknownFormat(_)
+    ));
+    assert!(matches!(
+        refused("a.json", b"\xff\xfe{\0"),
+        FilesError::Utf16(_)
+    ));
+    assert!(matches!(
+        refused("a.parquet", b"{}"),
+        FilesError::Damaged { .. }
+    ));
+    assert!(matches!(
+        detect("/nowhere/a.json"),
+        Err(FilesError::Read { .. })
+    ));
+}
+
+#[test]
+fn csv_values_by_the_type_of_their_column() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "\u{feff}id,zip,price,ok,note,none\r\n\
+                1,10001,1.50,true,\"a,\"\"b\"\"\n c\",\r\n\
+                2,02134,2,false,,\r\n";
+    let want = vec![
+        r#"{"id":1,"zip":"10001","price":1.50,"ok":true,"note":"a,\"b\"\n c"}"#,
+        r#"{"id":2,"zip":"02134","price":2,"ok":false}"#,
+    ];
+    for (name, bytes) in [
+        ("a.csv", text.as_bytes().to_vec()),
+        ("a.csv.gz", gzip(text.as_bytes())),
+        ("a.csv.zst", zst(text.as_bytes())),
+    ] {
+        assert_eq!(values(&write(dir.path(), name, &bytes)), want, "{name}");
+    }
+    assert_eq!(
+        values(&write(dir.path(), "a.tsv", b"a\tb\n1\tx,y\n")),
+        [r#"{"a":1,"b":"x,y"}"#]
+    );
+    assert!(values(&write(dir.path(), "header.csv", b"a,b\n")).is_empty());
+    assert!(values(&write(dir.path(), "empty.csv", b"")).is_empty());
+}
+
+#[test]
+fn csv_rows_that_do_not_fit_are_records_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = write(dir.path(), "a.csv", b"a,b\n1,2\n3\n4,5,6\n7,\xff\n8,9\n");
+    let all = records_from(&path, 0, 1000).unwrap();
+    let got: Vec<_> = all.iter().map(|(v, code)| (v.as_str(), *code)).collect();
+    assert_eq!(
+        got,
+        [
+            (r#"{"a":1,"b":"2"}"#, ""),
+            ("3", "malformed"),
+            ("4,5,6", "malformed"),
+            ("7,\u{fffd}", "invalid_utf8"),
+            (r#"{"a":8,"b":"9"}"#, ""),
+        ]
+    );
+    assert_eq!(records_from(&path, 3, 1).unwrap(), all[3..]);
+    for header in ["a,a\n1,2\n", "a,\n1,2\n"] {
+        let path = write(dir.path(), "bad.csv", header.as_bytes());
+        assert!(matches!(
+            records_from(&path, 0, 1),
+            Err(FilesError::Header { .. })
+        ));
+    }
+}
+
+#[test]
+fn a_tables_column_overrides_what_the_csv_looks_like() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = write(dir.path(), "a.csv", b"n,t\nx,1\n7,2\n");
+    let types = CsvTypes::from([("n".into(), CsvType::Number), ("t".into(), CsvType::Text)]);
+    let mut reader = open(
+        &path,
+        Format::Csv,
+        Compression::None,
+        &types,
+        BytesRead::default(),
+    )
+    .unwrap();
+    let mut chunk = Chunk::default();
+    reader.read(&mut chunk, 1000).unwrap();
+    assert_eq!(chunk.slab, br#"{"n":"x","t":"1"}{"n":7,"t":"2"}"#);
+}
+
+mod parquet {
+    use super::*;
+    use ::parquet::{
+        arrow::ArrowWriter,
+        basic::Compression as Codec,
+        data_type::{Int96, Int96Type},
+        file::{properties::WriterProperties, writer::SerializedFileWriter},
+        schema::parser::parse_message_type,
+    };
+    use arrow::{
+        array::*,
+        datatypes::{DataType, Field, Int32Type, Int64Type, Schema},
+        record_batch::RecordBatch,
+    };
+
+    fn file(dir: &Path, batch: &RecordBatch) -> String {
+        let mut bytes = Vec::new();
+        let properties = WriterProperties::builder()
+            .set_compression(Codec::SNAPPY)
+            .set_max_row_group_row_count(Some(3))
+            .build();
+        let mut writer =
+            ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties)).unwrap();
+        writer.write(batch).unwrap();
+        writer.close().unwrap();
+        write(dir, "a.parquet", &bytes)
+    }
+
+    #[test]
+    fn exact_values() {
+        let dir = tempfile::tempdir().unwrap();
+        let decimals =
+            Decimal128Array::from(vec![Some(12345678901234567890123456789012345678), None])
+                .with_precision_and_scale(38, 10)
+                .unwrap();
+        let mut map = MapBuilder::new(None, Int32Builder::new(), StringBuilder::new());
+        map.keys().append_value(7);
+        map.values().append_null();
+        map.append(true).unwrap();
+        map.append(false).unwrap();
+        let list =
+            ListArray::from_iter_primitive::<Int64Type, _, _>([Some(vec![Some(1), None]), None]);
+        let dictionary: DictionaryArray<Int32Type> = vec![Some("x\n"), None].into_iter().collect();
+        let batch = RecordBatch::try_from_iter_with_nullable([
+            (
+                "long",
+                Arc::new(Int64Array::from(vec![Some(i64::MIN), None])) as ArrayRef,
+                true,
+            ),
+            (
+                "ulong",
+                Arc::new(UInt64Array::from(vec![Some(u64::MAX), None])),
+                true,
+            ),
+            (
+                "float",
+                Arc::new(Float32Array::from(vec![Some(0.1), Some(2.0)])),
+                true,
+            ),
+            (
+                "double",
+                Arc::new(Float64Array::from(vec![Some(0.1), Some(f64::NAN)])),
+                true,
+            ),
+            (
+                "infinite",
+                Arc::new(Float64Array::from(vec![Some(f64::NEG_INFINITY), None])),
+                true,
+            ),
+            ("decimal", Arc::new(decimals), true),
+            (
+                "date",
+                Arc::new(Date32Array::from(vec![Some(19_723), None])),
+                true,
+            ),
+            (
+                "instant",
+                Arc::new(
+                    TimestampMicrosecondArray::from(vec![Some(1_700_000_000_123_456), None])
+                        .with_timezone("+02:00"),
+                ),
+                true,
+            ),
+            (
+                "local",
+                Arc::new(TimestampMillisecondArray::from(vec![
+                    Some(1_700_000_000_123),
+                    None,
+                ])),
+                true,
+            ),
+            (
+                "bytes",
+                Arc::new(BinaryArray::from(vec![Some(&b"\x00\xff"[..]), None])),
+                true,
+            ),
+            ("text", Arc::new(dictionary), true),
+            ("map", Arc::new(map.finish()), true),
+            ("list", Arc::new(list), true),
+        ])
+        .unwrap();
+        let got = values(&file(dir.path(), &batch));
+        assert_eq!(
+            got,
+            [
+                concat!(
+                    r#"{"long":-9223372036854775808,"ulong":18446744073709551615,"float":0.1,"double":0.1,"#,
+                    r#""infinite":"-Infinity","decimal":1234567890123456789012345678.9012345678,"#,
+                    r#""date":"2024-01-01","instant":"2023-11-14T22:13:20.123456Z","local":"2023-11-14T22:13:20.123","#,
+                    r#""bytes":"AP8=","text":"x\n","map":{"7":null},"list":[1,null]}"#
+                ),
+                r#"{"float":2.0,"double":"NaN"}"#
+            ]
+        );
+    }
+
+    #[test]
+    fn rows_are_found_again_over_row_groups() {
+        let dir = tempfile::tempdir().unwrap();
+        let rows: Vec<i64> = (0..20).collect();
+        let schema = Arc::new(Schema::new(vec![Field::new("i", DataType::Int64, false)]));
+        let batch = RecordBatch::try_new(schema, vec![Arc::new(Int64Array::from(rows))]).unwrap();
+        let path = file(dir.path(), &batch);
+        let want: Vec<String> = (0..20).map(|i| format!("{{\"i\":{i}}}")).collect();
+        assert_eq!(values(&path), want);
+
+        let whole = std::fs::read(&path).unwrap();
+        let mut broken = whole.clone();
+        for byte in &mut broken[40..60] {
+            *byte ^= 0xff;
+        }
+        for bytes in [&whole[..whole.len() - 1], &broken[..]] {
+            let error = records_from(&write(dir.path(), "b.parquet", bytes), 0, 10).unwrap_err();
+            assert!(matches!(error, FilesError::Damaged { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn int96_is_an_instant() {
+        let dir = tempfile::tempdir().unwrap();
+        let schema = Arc::new(
+            parse_message_type(
+                "message m { required int64 a; optional group s { required int96 t; } }",
+            )
+            .unwrap(),
+        );
+        let mut bytes = Vec::new();
+        let mut writer = SerializedFileWriter::new(&mut bytes, schema, Arc::default()).unwrap();
+        let mut group = writer.next_row_group().unwrap();
+        let mut column = group.next_column().unwrap().unwrap();
+        column
+            .typed::<::parquet::data_type::Int64Type>()
+            .write_batch(&[5], None, None)
+            .unwrap();
+        column.close().unwrap();
+        let mut column = group.next_column().unwrap().unwrap();
+        let mut t = Int96::new();
+        // Nanoseconds of the day, then the Julian day of 2300-01-01.
+        t.set_data(
+            3_600_000_000_000u64 as u32,
+            (3_600_000_000_000u64 >> 32) as u32,
+            2_561_118,
+        );
+        column
+            .typed::<Int96Type>()
+            .write_batch(&[t], Some(&[1]), None)
+            .unwrap();
+        column.close().unwrap();
+        group.close().unwrap();
+        writer.close().unwrap();
+        let got = values(&write(dir.path(), "a.parquet", &bytes));
+        assert_eq!(got, [r#"{"a":5,"s":{"t":"2300-01-01T01:00:00Z"}}"#]);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Arrays and lines of the same values give the same records, however small the reads.
+    #[test]
+    fn an_array_is_its_elements(values in prop::collection::vec(json(), 0..8), pretty in any::<bool>(), target in 1usize..64) {
+        let dir = tempfile::tempdir().unwrap();
+        let array = serde_json::Value::Array(values.clone());
+        let text = if pretty { serde_json::to_string_pretty(&array) } else { serde_json::to_string(&array) }.unwrap();
+        let path = write(dir.path(), "a.json", text.as_bytes());
+        let lines: String = values.iter().map(|v| format!("{v}\n")).collect();
+        let ndjson = write(dir.path(), "a.ndjson", lines.as_bytes());
+        let parse = |path: &str| -> Vec<serde_json::Value> {
+            records_from(path, 0, target).unwrap().iter().map(|(v, _)| serde_json::from_str(v).unwrap()).collect()
+        };
+        prop_assert_eq!(&parse(&path), &values);
+        prop_assert_eq!(&parse(&ndjson), &values);
+    }
+
+    /// Whatever the bytes: no panic, and reading twice gives the same.
+    #[test]
+    fn any_bytes_read_the_same_twice(bytes in prop::collection::vec(prop::sample::select(&b"[]{},:\"\\ \nab1\xff\x1f\x8b"[..]), 0..64), name in prop::sample::select(&["a.json", "a.ndjson", "a.csv", "a"][..])) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = write(dir.path(), name, &bytes);
+        let first = records_from(&path, 0, 8).map_err(|e| e.to_string());
+        let again = records_from(&path, 0, 1000).map_err(|e| e.to_string());
+        prop_assert_eq!(&first, &again);
+        if let Ok(all) = first {
+            let half = all.len() / 2;
+            prop_assert_eq!(records_from(&path, half as u64, 3).unwrap(), all[half..].to_vec());
+        }
+    }
+}
+
+fn json() -> impl Strategy<Value = serde_json::Value> {
+    let leaf = prop_oneof![
+        Just(serde_json::Value::Null),
+        any::<bool>().prop_map(Into::into),
+        any::<i64>().prop_map(Into::into),
+        "[\\[\\]{},\":\\\\ a\n]{0,8}".prop_map(Into::into),
+    ];
+    leaf.prop_recursive(3, 16, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Into::into),
+            prop::collection::vec(("[a\"\\[]{0,3}", inner), 0..4)
+                .prop_map(|m| serde_json::Value::Object(m.into_iter().collect())),
+        ]
+    })
+}

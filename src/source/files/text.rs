@@ -1,0 +1,157 @@
+//! Bytes of a text file: decompressed, counted, with errors that say where.
+
+use super::{Compression, FilesError, MAX_RECORD_BYTES};
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader, Read},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+const BUFFER_BYTES: usize = 256 << 10;
+
+/// Bytes of the file itself (compressed, if it is) read so far; shared with the progress bar.
+pub(crate) type BytesRead = Arc<AtomicU64>;
+
+struct Counted<R> {
+    inner: R,
+    bytes: BytesRead,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(buf)?;
+        self.bytes.fetch_add(n as u64, Ordering::Relaxed);
+        Ok(n)
+    }
+}
+
+/// A buffered reader of a file's text that knows its file and how many records it gave.
+pub(crate) struct TextFile {
+    input: Box<dyn BufRead + Send>,
+    path: String,
+    compression: Compression,
+    pub(crate) records: u64,
+}
+
+impl TextFile {
+    /// Opens the file and passes a UTF-8 byte order mark.
+    pub(crate) fn open(
+        path: &str,
+        compression: Compression,
+        bytes: BytesRead,
+    ) -> Result<Self, FilesError> {
+        let file = File::open(path).map_err(|e| FilesError::open(path, e))?;
+        let counted = Counted { inner: file, bytes };
+        let input: Box<dyn BufRead + Send> = match compression {
+            Compression::None => Box::new(BufReader::with_capacity(BUFFER_BYTES, counted)),
+            Compression::Gzip => Box::new(BufReader::with_capacity(
+                BUFFER_BYTES,
+                flate2::read::MultiGzDecoder::new(BufReader::with_capacity(BUFFER_BYTES, counted)),
+            )),
+            Compression::Zstd => Box::new(BufReader::with_capacity(
+                BUFFER_BYTES,
+                zstd::stream::read::Decoder::new(counted).map_err(|e| FilesError::open(path, e))?,
+            )),
+        };
+        let mut text = Self {
+            input,
+            path: path.to_owned(),
+            compression,
+            records: 0,
+        };
+        if text.fill()?.starts_with(b"\xef\xbb\xbf") {
+            text.consume(3);
+        }
+        Ok(text)
+    }
+
+    /// The next bytes; empty at the end of the file.
+    pub(crate) fn fill(&mut self) -> Result<&[u8], FilesError> {
+        loop {
+            match self.input.fill_buf() {
+                Ok(_) => break,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(self.failed(e)),
+            }
+        }
+        // A second call, because a borrow that leaves by the match above would last until the return.
+        self.input.fill_buf().map_err(|source| FilesError::Read {
+            path: self.path.clone(),
+            records: self.records,
+            source,
+        })
+    }
+
+    pub(crate) fn consume(&mut self, n: usize) {
+        self.input.consume(n);
+    }
+
+    /// A reader over the same bytes, for parsers that want one.
+    pub(crate) fn into_read(self) -> impl Read + Send {
+        self.input
+    }
+
+    pub(crate) fn failed(&self, error: io::Error) -> FilesError {
+        io_failed(&self.path, self.compression, self.records, error)
+    }
+
+    pub(crate) fn damaged(&self, problem: impl Into<String>) -> FilesError {
+        FilesError::Damaged {
+            path: self.path.clone(),
+            records: self.records,
+            problem: problem.into(),
+        }
+    }
+
+    pub(crate) fn check_length(&self, bytes: usize) -> Result<(), FilesError> {
+        if bytes <= MAX_RECORD_BYTES {
+            return Ok(());
+        }
+        Err(FilesError::RecordTooLong {
+            path: self.path.clone(),
+            records: self.records,
+            limit: MAX_RECORD_BYTES,
+        })
+    }
+}
+
+/// A decompressor's complaint is damage; anything else of the disk may pass.
+pub(crate) fn io_failed(
+    path: &str,
+    compression: Compression,
+    records: u64,
+    error: io::Error,
+) -> FilesError {
+    let damaged = matches!(
+        error.kind(),
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData
+    );
+    match compression {
+        // zstd reports every problem of a frame as `Other`.
+        Compression::Zstd if damaged || error.kind() == io::ErrorKind::Other => {
+            FilesError::Damaged {
+                path: path.to_owned(),
+                records,
+                problem: format!("the zstd stream is cut short or broken: {error}"),
+            }
+        }
+        Compression::Gzip if damaged => FilesError::Damaged {
+            path: path.to_owned(),
+            records,
+            problem: format!("the gzip stream is cut short or broken: {error}"),
+        },
+        _ => FilesError::Read {
+            path: path.to_owned(),
+            records,
+            source: error,
+        },
+    }
+}
+
+/// JSON's whitespace.
+pub(crate) fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
+}
