@@ -1,1 +1,79 @@
-//! telemetry
+//! Logs, metrics, health and the live line.
+//!
+//! In: what every room tells (`tracing` events, `metrics` by name, [`Health`], [`Rates`]). Out: lines
+//! on stderr, and `/metrics`, `/healthz`, `/readyz` on the admin address. No secret passes (invariant 7).
+
+pub mod admin;
+mod format;
+mod health;
+mod log;
+pub mod names;
+mod prometheus;
+mod rates;
+mod screen;
+
+pub use health::{Health, Role};
+pub use log::LogFormat;
+pub use metrics_exporter_prometheus::PrometheusHandle;
+pub use rates::{Rates, Totals, live_line};
+pub use screen::Screen;
+
+use crate::error::{Error, Kind};
+
+/// What went wrong while telemetry was set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    #[error(
+        "the log filter is not understood; write a level, or directives as in `info,alluvium::commit=debug`, filter=`{filter}`"
+    )]
+    Filter {
+        filter: String,
+        source: tracing_subscriber::filter::ParseError,
+    },
+    #[error("logs or metrics are set up already in this process: {0}")]
+    Twice(String),
+    #[error("the histogram buckets of the metrics are refused: {0}")]
+    Buckets(String),
+}
+
+impl TelemetryError {
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Filter { .. } => Kind::Config,
+            Self::Twice(_) | Self::Buckets(_) => Kind::Bug,
+        }
+    }
+}
+
+impl From<TelemetryError> for Error {
+    fn from(error: TelemetryError) -> Self {
+        let kind = error.kind();
+        Error::new(kind, error.to_string())
+    }
+}
+
+/// The process's telemetry. Cheap to clone.
+#[derive(Clone)]
+pub struct Telemetry {
+    pub screen: Screen,
+    /// Renders what `/metrics` answers.
+    pub recorder: PrometheusHandle,
+    /// Whether there is a terminal for a live line or progress bars: stderr is one and logs are text.
+    pub live: bool,
+}
+
+/// Sets up logs on stderr and the metrics recorder, once a process.
+///
+/// # Errors
+/// A filter that does not parse; a second call.
+pub fn start(format: LogFormat, filter: &str) -> Result<Telemetry, TelemetryError> {
+    let screen = Screen::stderr();
+    let live = log::start(format, filter, &screen)?;
+    let recorder = prometheus::install()?;
+    names::describe();
+    Ok(Telemetry {
+        screen,
+        recorder,
+        live,
+    })
+}

@@ -1,0 +1,134 @@
+//! Every metric: its name, and what it tells. Base units; counters end in `_total`. Labels are
+//! bounded: a configuration's names, a stage, a kind, never a file name or a message.
+
+use metrics::{describe_counter, describe_gauge, describe_histogram};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sort {
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+macro_rules! metrics {
+    ($($sort:ident $name:ident = $text:literal : $help:literal;)*) => {
+        $(#[doc = $help] pub const $name: &str = $text;)*
+        /// All of them.
+        pub(super) const ALL: &[(Sort, &str, &str)] = &[$((Sort::$sort, $text, $help)),*];
+    };
+}
+
+metrics! {
+    Counter SOURCE_RECORDS = "alluvium_source_records_total": "Records read or accepted, by source.";
+    Counter SOURCE_BYTES = "alluvium_source_bytes_total": "Bytes of records read or accepted, by source.";
+    Counter SOURCE_TOMBSTONES = "alluvium_source_tombstones_total": "Empty values: read, counted, not landed.";
+    Gauge SOURCE_LAG_RECORDS = "alluvium_source_lag_records": "Records between the low-water mark and the end of the source.";
+    Gauge SOURCE_ASSIGNED_PARTITIONS = "alluvium_source_assigned_partitions": "Source partitions this process reads.";
+    Counter SOURCE_POLLS = "alluvium_source_polls_total": "Polls of a Kafka consumer.";
+    Counter SOURCE_REBALANCES = "alluvium_source_rebalances_total": "Rebalances of a consumer group, by event.";
+    Counter SOURCE_PAUSES = "alluvium_source_pauses_total": "Times a source was paused, by reason.";
+    Counter SOURCE_REWINDS = "alluvium_source_rewinds_total": "Times a partition was read again from its tables' position.";
+    Counter HTTP_REQUESTS = "alluvium_http_requests_total": "HTTP requests, by source and status.";
+    Histogram HTTP_REQUEST_DURATION = "alluvium_http_request_duration_seconds": "Time from a request's first byte to its answer.";
+    Gauge HTTP_CONNECTIONS = "alluvium_http_connections": "Open HTTP connections.";
+    Counter HTTP_REJECTED_EVENTS = "alluvium_http_rejected_events_total": "Events of requests that became dead letters at once, by reason.";
+    Counter HTTP_DUPLICATE_REQUESTS = "alluvium_http_duplicate_requests_total": "Requests whose idempotency key was known: accepted before, not again.";
+    Gauge SPOOL_BYTES = "alluvium_spool_bytes": "Bytes the spool keeps on disk.";
+    Gauge SPOOL_UNCOMMITTED_EVENTS = "alluvium_spool_uncommitted_events": "Events in the spool that no table holds yet.";
+    Counter SPOOL_APPENDED_BYTES = "alluvium_spool_appended_bytes_total": "Bytes appended to the spool.";
+    Histogram SPOOL_GROUP_DURATION = "alluvium_spool_group_duration_seconds": "Time to append and fsync one group of requests.";
+    Histogram SPOOL_GROUP_REQUESTS = "alluvium_spool_group_requests": "Requests that shared one fsync.";
+    Gauge SPOOL_IDEMPOTENCY_KEYS = "alluvium_spool_idempotency_keys": "Idempotency keys remembered.";
+    Counter SPOOL_IDEMPOTENCY_KEYS_EVICTED = "alluvium_spool_idempotency_keys_evicted_total": "Idempotency keys forgotten before their time, for want of room.";
+    Gauge INFLIGHT_BYTES = "alluvium_inflight_bytes": "Bytes of the memory budget in use, by stage.";
+    Gauge MEMORY_BUDGET_BYTES = "alluvium_memory_budget_bytes": "The memory budget.";
+    Counter DECODE_ROWS = "alluvium_decode_rows_total": "Rows decoded, by table.";
+    Counter DECODE_DEAD_LETTERS = "alluvium_decode_dead_letters_total": "Records that became dead letters, by reason.";
+    Counter DECODE_RESCUED_ROWS = "alluvium_decode_rescued_rows_total": "Rows with a value in _rescued_data, by table.";
+    Counter SCHEMA_CHANGES = "alluvium_schema_changes_total": "Changes of tables' schemas, by table and change.";
+    Gauge OPEN_TABLES = "alluvium_open_tables": "Tables this process has open.";
+    Counter WRITE_FILES = "alluvium_write_files_total": "Data files written.";
+    Counter WRITE_ORPHANS = "alluvium_write_orphans_total": "Data files written and then discarded.";
+    Histogram WRITE_FILE_SIZE = "alluvium_write_file_size_bytes": "Size of data files.";
+    Histogram WRITE_UPLOAD_SECONDS = "alluvium_write_upload_seconds": "Time to write one data file to its store.";
+    Histogram COMMIT_DURATION = "alluvium_commit_duration_seconds": "Time of one commit, its retries included, by outcome.";
+    Counter COMMIT_ROWS = "alluvium_commit_rows_total": "Rows committed, by table.";
+    Counter COMMIT_CONFLICTS = "alluvium_commit_conflicts_total": "Versions that another writer took first.";
+    Counter COMMIT_CHECKPOINTS = "alluvium_commit_checkpoints_total": "Checkpoints written.";
+    Histogram EVENT_TO_COMMIT = "alluvium_event_to_commit_seconds": "Age of the oldest event of a commit when it is committed.";
+    Gauge TABLE_VERSION = "alluvium_table_version": "The last version this process saw of a table.";
+    Counter ERRORS = "alluvium_errors_total": "Errors, by stage and kind.";
+}
+
+/// Gives the recorder what each metric tells.
+pub(super) fn describe() {
+    for &(sort, name, help) in ALL {
+        match sort {
+            Sort::Counter => describe_counter!(name, help),
+            Sort::Gauge => describe_gauge!(name, help),
+            Sort::Histogram => describe_histogram!(name, help),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{collections::BTreeSet, fs, path::Path};
+
+    #[test]
+    fn names_follow_the_rules() {
+        let mut seen = BTreeSet::new();
+        for (sort, name, help) in ALL {
+            assert!(seen.insert(name), "{name} twice");
+            assert!(name.starts_with("alluvium_"), "{name}");
+            assert_eq!(*sort == Sort::Counter, name.ends_with("_total"), "{name}");
+            assert!(help.ends_with('.'), "{name}");
+            assert!(!name.contains("milli") && !name.contains("_ms"), "{name}");
+        }
+    }
+
+    /// A room may spell a name out; then it must be one of these.
+    #[test]
+    fn every_name_in_the_source_is_described() {
+        fn walk(folder: &Path, unknown: &mut BTreeSet<String>) {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    walk(&path, unknown);
+                } else if path.extension().is_some_and(|ext| ext == "rs") {
+                    for part in fs::read_to_string(&path).unwrap().split('"').skip(1) {
+                        let plain = part.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+                        let metric = part.starts_with("alluvium_")
+                            && part.len() > "alluvium_".len()
+                            && [
+                                "_total",
+                                "_bytes",
+                                "_seconds",
+                                "_records",
+                                "_version",
+                                "_events",
+                                "_partitions",
+                                "_requests",
+                                "_keys",
+                            ]
+                            .iter()
+                            .any(|end| part.ends_with(end));
+                        if plain && metric && !ALL.iter().any(|(_, name, _)| *name == part) {
+                            unknown.insert(format!("{part} in {}", path.display()));
+                        }
+                    }
+                }
+            }
+        }
+        let mut unknown = BTreeSet::new();
+        walk(
+            &Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
+            &mut unknown,
+        );
+        assert!(
+            unknown.is_empty(),
+            "describe them in telemetry/names.rs: {unknown:#?}"
+        );
+    }
+}
