@@ -6,13 +6,13 @@
 mod budget;
 mod counts;
 mod files;
-mod intake;
 mod partition;
 mod raw;
+mod intake;
 
 pub use budget::{ByteBudget, BytePermit};
 pub use counts::Counts;
 pub use files::{CommitRange, DataFile, DeadLetter, PartitionColumn, SchemaFingerprint, WriteSpec};
 pub use intake::{Acked, Assignment, Intake, Offer, SourceEvent};
 pub use partition::{Epoch, Offset, OffsetRange, Partition, SourcePartition};
-pub use raw::{RawBatch, RecordKind, RecordSpan, RejectReason, RoutedBatch, Totals};
+pub use raw::{RawBatch, RecordKind, RecordSpan, RoutedBatch, RejectReason, Totals};

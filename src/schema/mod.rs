@@ -28,10 +28,7 @@ pub struct TableSchema {
 #[derive(Clone, Debug, PartialEq)]
 pub enum SchemaChange {
     /// A nullable column, or a field of the struct at `parent` (path of logical names; empty: top level).
-    AddColumn {
-        parent: Vec<String>,
-        field: FieldRef,
-    },
+    AddColumn { parent: Vec<String>, field: FieldRef },
     /// A wider type for the column at `path` (Delta type widening).
     Widen {
         path: Vec<String>,
