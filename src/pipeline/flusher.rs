@@ -3,7 +3,7 @@
 //! The worker goes on decoding and encoding the next batch meanwhile. After a failure that drops
 //! files, jobs of the same generation are dropped too: their ranges continue one that did not land.
 
-use super::{lane::LetterRange,ledger::Ledger, retry::Backoff};
+use super::{lane::LetterRange, retry::Backoff, worker::Shared};
 use crate::{
     commit::{CommitOutcome, TableLog, TableState, Upload},
     error::{Error, Kind, Result},

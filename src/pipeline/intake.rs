@@ -17,7 +17,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::mpsc,
     time::{Instant, timeout},
@@ -164,7 +164,7 @@ impl SourceIntake {
     async fn known(&self, partition: &Partition, ledger: super::ledger::LedgerMarks) -> Result<Known> {
         let (fan_out, fixed): (bool, Option<Arc<str>>) = {
             let router = self.router.lock();
-            (router.is_fan_out(), router.fixed_table(&partition.topic).map(Arc::from))
+            (router.is_fan_out(), router.fixed_table(&partition.topic))
         };
         let tables = match (&fixed, ledger.low_water) {
             _ if self.keeps_records => Vec::new(),
@@ -341,26 +341,16 @@ impl Intake for SourceIntake {
 
     async fn committed(&self, table: &str, partition: &Partition, end: Offset) -> Result<u64> {
         let shared = self.tables.shared();
-        let table: Arc<str> = table.into();
-        // A template may send the events to other tables: then all of them are waited for.
-        let fixed = !self.router.lock().is_by_field();
+        // Where fields decide, the events may be in any table: then all of them are waited for.
+        let table = self.router.lock().table_named(table);
         let waiting = shared
             .registry
-            .wait(&partition.id, fixed.then(|| table.clone()), end)
+            .wait(&partition.id, table.clone(), end)
             .ok_or_else(stopping)?;
-        self.tables.urge(fixed.then_some(&*table), &partition.id, end);
+        self.tables.urge(table.as_deref(), &partition.id, end);
         tokio::select! {
             version = waiting => version.map_err(|_| stopping()),
             () = shared.cancel.cancelled() => Err(stopping()),
         }
     }
-}
-
-/// The tables of a routing decision in one map, for tests and dry runs.
-pub(crate) fn count_by_table(routed: &crate::route::Routed, records: usize) -> BTreeMap<String, usize> {
-    routed
-        .tables
-        .iter()
-        .map(|(name, select)| (name.to_string(), select.as_ref().map_or(records, Vec::len)))
-        .collect()
 }

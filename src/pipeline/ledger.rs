@@ -74,6 +74,20 @@ impl Ledger {
             .collect())
     }
 
+    /// Makes the ledger's table if there is none.
+    pub(crate) async fn ensure(&self) -> Result<()> {
+        if self.log.load().await?.is_none() {
+            let upload = Upload {
+                files: Vec::new(),
+                schema: self.schema.clone(),
+                ranges: Vec::new(),
+                marks: Vec::new(),
+            };
+            self.committer.submit(upload).await?;
+        }
+        Ok(())
+    }
+
     /// The position of a dead-letter stream, and its verdicts on offsets from `from` on: those of
     /// the stream's table that were rejected before and must be again.
     pub(crate) async fn verdicts(

@@ -21,6 +21,8 @@ mod marks;
 mod model;
 mod open;
 mod registry;
+mod request;
+mod reset;
 mod resume;
 mod retry;
 mod serve;
@@ -31,10 +33,9 @@ mod tally;
 mod tracker;
 mod worker;
 
-pub use backfill::{
-    BackfillFiles, BackfillKafka, DryRun, FilesSummary, KafkaSummary, backfill_files, backfill_kafka,
-    dry_run,
-};
+pub use backfill::{backfill_files, backfill_range};
 pub use open::Pipeline;
-pub use serve::{Listening, serve};
+pub use request::{BackfillFiles, BackfillRange, Bound, Listening, ResetPlan, ResetPositions};
+pub use reset::{apply_reset, plan_reset};
+pub use serve::serve;
 pub use tally::Committed;

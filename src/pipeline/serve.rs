@@ -1,71 +1,87 @@
 //! The daemon: sources, tables and their upkeep from start to drain.
 
-use super::{Pipeline, sources::Sources};
+use super::{Listening, Pipeline, sources::Sources};
 use crate::{
     config::Config,
     error::{Error, Kind, Result},
-    telemetry::{Health, PrometheusHandle, Rates},
+    telemetry::{self, Health, Rates, Telemetry},
 };
-use std::{future::Future, sync::Arc, time::Duration};
-use tokio::time::{Instant, timeout_at};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::{Instant, timeout_at},
+};
+use tokio_util::task::TaskTracker;
 
-/// What `serve` tells the command line once it takes events.
-#[derive(Clone, Debug)]
-pub struct Listening {
-    /// Name and bound address of each HTTP source, with its scheme.
-    pub http: Vec<(String, String)>,
-    /// Name, brokers and topics of each Kafka source.
-    pub kafka: Vec<(String, String, Vec<String>)>,
-    /// Where the tables are.
-    pub lake: String,
-    /// The bound address of the admin server.
-    pub admin: Option<std::net::SocketAddr>,
-}
+/// How long the tasks of a process that has drained may take to end.
+const CLOSE: Duration = Duration::from_secs(5);
 
-/// Runs until `stop` resolves or a source fails, then drains within `shutdown_timeout_seconds`.
+/// Takes events until SIGTERM or SIGINT, or until a source fails; then commits what it holds, within
+/// `shutdown_timeout_seconds`. A second signal ends the process at once, with exit code 130.
+/// `on_ready` is called once listeners are bound.
 ///
 /// # Errors
 /// A configuration, table or address that is refused at the start; later whatever ended a source.
 /// What was not committed is read again by the next run.
 pub async fn serve(
     config: Config,
-    rates: Arc<Rates>,
-    health: Health,
-    recorder: PrometheusHandle,
-    on_listening: impl FnOnce(&Listening),
-    stop: impl Future<Output = ()>,
+    telemetry: Telemetry,
+    on_ready: impl FnOnce(&Listening) + Send,
 ) -> Result<()> {
+    let mut stop = Signals::new()?;
     let config = Arc::new(config);
     let limit = Duration::from_secs_f64(config.shutdown_timeout_seconds);
-    let pipeline = Pipeline::open(config.clone(), rates).await?;
+    let (rates, health) = (Arc::new(Rates::default()), Health::default());
+    let pipeline = Pipeline::open(config.clone(), rates.clone()).await?;
     pipeline.preflight().await?;
     let upkeep = pipeline.start_upkeep();
-    let admin = super::admin::start(&config, &health, recorder, pipeline.shared().cancel.clone()).await?;
-    let mut sources = Sources::start(&pipeline, &health).await?;
-    on_listening(&Listening {
+    let cancel = pipeline.shared().cancel.clone();
+    let recorder = telemetry.recorder.clone();
+    let admin = super::admin::start(&config, &health, recorder, cancel.clone()).await?;
+    let mut sources = tokio::select! {
+        started = Sources::start(&pipeline, &health) => started?,
+        () = stop.received() => return Ok(()),
+    };
+    on_ready(&Listening {
         http: sources.http_addresses(),
-        kafka: sources.kafka_names(),
-        lake: pipeline.lake_url(),
         admin,
     });
-    let ended = {
-        let cancel = pipeline.shared().cancel.clone();
-        tokio::select! {
-            () = stop => Ok(()),
-            ended = sources.ended() => ended,
-            () = cancel.cancelled() => Err(pipeline.failure()),
+    let live = telemetry.live.then(|| {
+        let line = telemetry::live_line(rates, telemetry.screen.clone(), |_: &Rates| {});
+        tokio::spawn(line)
+    });
+    let ended = tokio::select! {
+        () = stop.received() => Ok(()),
+        ended = sources.ended() => ended,
+        () = cancel.cancelled() => Err(pipeline.failure()),
+    };
+    if let Some(live) = live {
+        live.abort();
+        telemetry.screen.set_live("");
+    }
+    health.drain();
+    tracing::info!("stopping: committing what is held");
+    let drained = tokio::select! {
+        drained = drain(&pipeline, &mut sources, Instant::now() + limit) => drained,
+        () = stop.received() => {
+            tracing::warn!("stopped at once by a second signal; what was not committed is read again by the next run");
+            std::process::exit(130);
         }
     };
-    health.drain();
-    let drained = drain(&pipeline, &mut sources, Instant::now() + limit).await;
-    pipeline.shared().cancel.cancel();
+    cancel.cancel();
+    close(&pipeline, upkeep).await;
+    ended.and(drained)
+}
+
+async fn close(pipeline: &Pipeline, upkeep: TaskTracker) {
     upkeep.close();
-    let _ = tokio::time::timeout(Duration::from_secs(5), async {
+    let ended = tokio::time::timeout(CLOSE, async {
         upkeep.wait().await;
         pipeline.tables().stopped().await;
-    })
-    .await;
-    ended.and(drained)
+    });
+    if ended.await.is_err() {
+        tracing::warn!("a table's worker did not end in time; nothing depends on it any more");
+    }
 }
 
 /// Stops reading, commits what was read, tells the sources, all before the deadline.
@@ -73,12 +89,11 @@ async fn drain(pipeline: &Pipeline, sources: &mut Sources, deadline: Instant) ->
     sources.stop_intake(deadline).await;
     // A spool hands on what it still holds; the loop below commits that too.
     let spools = sources.stop_spools(deadline);
+    let shared = pipeline.shared();
     let settle = async {
         loop {
-            let moved = pipeline.shared().registry.moved();
-            if pipeline.shared().registry.all_open_tables().is_empty()
-                || pipeline.shared().cancel.is_cancelled()
-            {
+            let moved = shared.registry.moved();
+            if shared.registry.all_open_tables().is_empty() || shared.cancel.is_cancelled() {
                 return;
             }
             pipeline.tables().flush_open();
@@ -87,9 +102,11 @@ async fn drain(pipeline: &Pipeline, sources: &mut Sources, deadline: Instant) ->
     };
     let (spools, settled) = tokio::join!(spools, timeout_at(deadline, settle));
     spools?;
-    let marks = timeout_at(deadline, super::marks::write_due(pipeline.shared())).await;
+    let marks = timeout_at(deadline, super::marks::write_due(shared)).await;
     if let Ok(Err(error)) = marks {
-        tracing::warn!("the low-water marks were not written, reading begins lower next time: {error}");
+        tracing::warn!(
+            "the low-water marks were not written, reading begins lower next time: {error}"
+        );
     }
     sources.stop(deadline).await?;
     settled.map_err(|_| {
@@ -98,4 +115,45 @@ async fn drain(pipeline: &Pipeline, sources: &mut Sources, deadline: Instant) ->
             "not everything was committed within shutdown_timeout_seconds; nothing is lost: the next run reads it again",
         )
     })
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    term: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self> {
+        let listen = |kind| {
+            signal(kind)
+                .map_err(|error| Error::new(Kind::Bug, "signals cannot be listened to").with_source(error))
+        };
+        Ok(Self {
+            term: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn received(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Cancelled at the first SIGTERM or SIGINT; a second ends the process at once.
+pub(crate) fn stop_token() -> Result<tokio_util::sync::CancellationToken> {
+    let mut signals = Signals::new()?;
+    let token = tokio_util::sync::CancellationToken::new();
+    let stop = token.clone();
+    tokio::spawn(async move {
+        signals.received().await;
+        tracing::info!("stopping: committing what was read; the same command goes on from there");
+        stop.cancel();
+        signals.received().await;
+        std::process::exit(130);
+    });
+    Ok(token)
 }

@@ -14,7 +14,7 @@ use crate::{
     telemetry::{Health, Role},
 };
 use futures::future::select_all;
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
@@ -23,8 +23,9 @@ pub(crate) struct Sources {
 }
 
 enum Running {
-    Http(http::Running, String),
-    Kafka(kafka::Running, String, Vec<String>),
+    /// And whether it speaks TLS.
+    Http(http::Running, bool),
+    Kafka(kafka::Running),
 }
 
 impl Sources {
@@ -61,7 +62,7 @@ impl Sources {
             Box::pin(async move {
                 let ended = match source {
                     Running::Http(source, _) => source.ended().await,
-                    Running::Kafka(source, ..) => source.finished().await,
+                    Running::Kafka(source) => source.finished().await,
                 };
                 ended.and_then(|()| Err(ended_early(name)))
             })
@@ -73,14 +74,14 @@ impl Sources {
     /// for a commit are answered first.
     pub(crate) async fn stop_intake(&mut self, deadline: Instant) {
         for (_, source) in &self.running {
-            if let Running::Kafka(source, ..) = source {
+            if let Running::Kafka(source) = source {
                 source.stop_intake();
             }
         }
         for (name, source) in &mut self.running {
             let stopped = match source {
                 Running::Http(source, _) => source.stop_intake(until(deadline)).await,
-                Running::Kafka(source, ..) => {
+                Running::Kafka(source) => {
                     timeout_at(deadline, source.intake_stopped()).await.is_ok()
                 }
             };
@@ -100,7 +101,7 @@ impl Sources {
         for (name, source) in all {
             match source {
                 Running::Http(source, _) => spools.push(source),
-                kafka @ Running::Kafka(..) => rest.push((name, kafka)),
+                kafka @ Running::Kafka(_) => rest.push((name, kafka)),
             }
         }
         self.running = rest;
@@ -114,7 +115,7 @@ impl Sources {
     pub(crate) async fn stop(&mut self, deadline: Instant) -> Result<()> {
         let mut result = Ok(());
         for (name, source) in self.running.drain(..) {
-            let Running::Kafka(source, ..) = source else {
+            let Running::Kafka(source) = source else {
                 continue;
             };
             let stopped = timeout_at(deadline, source.stop()).await.unwrap_or_else(|_| {
@@ -128,24 +129,13 @@ impl Sources {
         result
     }
 
-    pub(crate) fn http_addresses(&self) -> Vec<(String, String)> {
+    /// Name, address and whether it speaks TLS.
+    pub(crate) fn http_addresses(&self) -> Vec<(String, SocketAddr, bool)> {
         self.running
             .iter()
             .filter_map(|(name, source)| match source {
-                Running::Http(_, address) => Some((name.clone(), address.clone())),
-                Running::Kafka(..) => None,
-            })
-            .collect()
-    }
-
-    pub(crate) fn kafka_names(&self) -> Vec<(String, String, Vec<String>)> {
-        self.running
-            .iter()
-            .filter_map(|(name, source)| match source {
-                Running::Kafka(_, brokers, topics) => {
-                    Some((name.clone(), brokers.clone(), topics.clone()))
-                }
-                Running::Http(..) => None,
+                Running::Http(source, tls) => Some((name.clone(), source.address(), *tls)),
+                Running::Kafka(_) => None,
             })
             .collect()
     }
@@ -160,8 +150,8 @@ pub(crate) fn bindings(pipeline: &Pipeline, source: &str) -> Vec<Binding> {
         .map(|name| config.table(name))
         .filter(|table| table.source.as_deref() == Some(source))
         .map(|table| Binding {
-            table: table.name.into(),
-            topics: table.topics,
+            table: table.name,
+            topics: (!table.topics.is_empty()).then_some(table.topics),
         })
         .collect()
 }
@@ -178,9 +168,8 @@ async fn start(
     let shutdown = CancellationToken::new();
     match options {
         SourceOptions::Http(options) => {
-            let router = Router::new(name, &options.table, bound)?;
+            let router = Router::new(name, &options.table, bound, config.lake.max_tables)?;
             let intake = SourceIntake::new(pipeline.tables().clone(), router, true);
-            let scheme = if options.tls.is_some() { "https" } else { "http" };
             let health = health.clone();
             health.register(&format!("spool/{name}"), Role::Intake);
             let source = HttpSource::start(http::Start {
@@ -200,11 +189,10 @@ async fn start(
                 shutdown,
             })
             .await?;
-            let address = format!("{scheme}://{}", source.address());
-            Ok(Running::Http(source, address))
+            Ok(Running::Http(source, options.tls.is_some()))
         }
         SourceOptions::Kafka(options) => {
-            let router = Router::new(name, &options.table, bound)?;
+            let router = Router::new(name, &options.table, bound, config.lake.max_tables)?;
             let intake = SourceIntake::new(pipeline.tables().clone(), router, false);
             let source = KafkaSource::start(
                 options,
@@ -214,11 +202,7 @@ async fn start(
                 shared.budget.clone(),
                 shutdown,
             )?;
-            Ok(Running::Kafka(
-                source,
-                options.brokers.clone(),
-                options.topics.clone(),
-            ))
+            Ok(Running::Kafka(source))
         }
     }
 }

@@ -100,6 +100,32 @@ impl Router {
         }
     }
 
+    /// The one table that takes every record of every topic, if the configuration says so.
+    pub fn only_table(&self) -> Option<Arc<str>> {
+        match self.bound.as_slice() {
+            [(table, None)] => Some(table.clone()),
+            _ => None,
+        }
+    }
+
+    /// Where a record that names `table` itself goes, if that does not depend on its fields.
+    pub fn table_named(&self, table: &str) -> Option<Arc<str>> {
+        match self.bound_to("").as_slice() {
+            [bound] => return Some(bound.clone()),
+            [] => {}
+            _ => return None,
+        }
+        let mut text = String::new();
+        for part in &self.template.parts {
+            match part {
+                Part::Text(part) => text.push_str(part),
+                Part::Table => text.push_str(table),
+                Part::Topic | Part::Field(_) => return None,
+            }
+        }
+        clean(&text).ok().map(Into::into)
+    }
+
     /// The tables that take every record of the topic by configuration; empty where the template decides.
     pub fn bound_to(&self, topic: &str) -> Vec<Arc<str>> {
         self.bound

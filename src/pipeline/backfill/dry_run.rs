@@ -1,43 +1,38 @@
 //! What a backfill would do, without writing anything.
 
-use super::{super::{Pipeline, settings::TableSettings}, files::{BackfillFiles, plan_args}};
+use super::{
+    super::{BackfillFiles, Pipeline, settings::TableSettings},
+    files::plan_args,
+};
 use crate::{
+    check::Report,
     config::Config,
     decode::{Decoder, Verdicts},
     error::{Error, Kind, Result},
     event::RoutedBatch,
     schema::{self, Seen, TableSchema},
-    source::files::{self, FileSample},
+    source::files,
     telemetry::Rates,
 };
-use std::sync::Arc;
+use std::{fmt::Write, sync::Arc};
 
 /// Records of each file that the schema is inferred from.
 const SAMPLE_RECORDS: usize = 1_000;
 
 /// What would happen.
-#[derive(Debug)]
-pub struct DryRun {
-    pub run_id: String,
-    pub table: String,
-    /// Whether the table exists.
-    pub exists: bool,
-    pub files: Vec<FileSample>,
-    /// The table's columns after the sampled records, with their SQL types.
-    pub columns: Vec<(String, String)>,
-    /// Of these, the ones the run would add to the table.
-    pub new_columns: Vec<String>,
-    pub sampled: u64,
-    pub rescued: u64,
-    pub dead_letters: u64,
-    pub warnings: Vec<String>,
+#[derive(Default)]
+struct Found {
+    sampled: u64,
+    rescued: u64,
+    dead_letters: u64,
+    warnings: Vec<String>,
 }
 
 /// Reads a sample of every file, counts the rest, infers the schema.
 ///
 /// # Errors
 /// Those of the plan and of a table that is refused.
-pub async fn dry_run(config: Config, args: BackfillFiles) -> Result<DryRun> {
+pub(super) async fn dry_run(config: Config, args: BackfillFiles) -> Result<Report> {
     let pipeline = Pipeline::open(Arc::new(config), Arc::new(Rates::default())).await?;
     let plan = files::plan(plan_args(&pipeline, &args, false)?).await?;
     let sample = files::sample(&plan, &pipeline.shared().budget, SAMPLE_RECORDS, true).await?;
@@ -58,39 +53,59 @@ pub async fn dry_run(config: Config, args: BackfillFiles) -> Result<DryRun> {
             select: None,
         })
         .collect();
-    let mut run = DryRun {
-        run_id: plan.manifest.run_id.as_str().to_owned(),
-        table: args.table.clone(),
-        exists: state.is_some(),
-        files: sample.files,
-        columns: Vec::new(),
-        new_columns: Vec::new(),
-        sampled: 0,
-        rescued: 0,
-        dead_letters: 0,
-        warnings: Vec::new(),
-    };
     let known: Vec<String> = match &state {
         Some(state) => names(&state.schema),
         None => Vec::new(),
     };
-    let schema = tokio::task::spawn_blocking(move || {
-        let schema = infer(before, &settings, &batches, &mut run)?;
-        Ok::<_, Error>((schema, run))
-    })
-    .await
-    .map_err(|error| Error::new(Kind::Bug, "the dry run panicked").with_source(error))?;
-    let (schema, mut run) = schema?;
+    let inferred = tokio::task::spawn_blocking(move || infer(before, &settings, &batches)).await;
+    let (schema, found) = inferred
+        .map_err(|error| Error::new(Kind::Bug, "the dry run panicked").with_source(error))??;
+    pipeline.shared().cancel.cancel();
+    let run_id = plan.manifest.run_id.as_str();
+    let mut text = format!("dry run {run_id}, nothing was written\n\nfiles\n");
+    let mut faults = 0;
+    for file in &sample.files {
+        let count = match (&file.problem, file.records) {
+            (Some(problem), _) => {
+                faults += 1;
+                format!("does not read to its end: {problem}")
+            }
+            (None, Some(records)) => format!("{records} records"),
+            (None, None) => "not counted".into(),
+        };
+        let _ = writeln!(
+            text,
+            "  {}  {}, {} bytes, {count}",
+            file.path,
+            file.format.as_str(),
+            file.size
+        );
+    }
+    let made = if state.is_some() { "exists" } else { "would be made" };
+    let _ = writeln!(text, "\ntable {} ({made})", args.table);
     for field in schema.columns.fields() {
         let data_type = schema::types::to_sql(field.data_type())?;
-        run.columns.push((field.name().clone(), data_type));
+        let new = if known.contains(field.name()) { "" } else { "  new" };
+        let _ = writeln!(text, "  {} {data_type}{new}", field.name());
     }
-    run.new_columns = names(&schema)
-        .into_iter()
-        .filter(|name| !known.contains(name))
-        .collect();
-    pipeline.shared().cancel.cancel();
-    Ok(run)
+    let Found {
+        sampled,
+        rescued,
+        dead_letters,
+        warnings,
+    } = found;
+    let _ = writeln!(
+        text,
+        "\nof the first records of each file, {sampled} would be rows ({rescued} with rescued values), {dead_letters} dead letters"
+    );
+    for warning in warnings {
+        let _ = writeln!(text, "  {warning}");
+    }
+    Ok(Report {
+        text,
+        faults,
+        kind: Kind::InvalidData,
+    })
 }
 
 fn names(schema: &TableSchema) -> Vec<String> {
@@ -106,13 +121,13 @@ fn infer(
     before: TableSchema,
     settings: &TableSettings,
     batches: &[RoutedBatch],
-    run: &mut DryRun,
-) -> Result<TableSchema> {
+) -> Result<(TableSchema, Found)> {
     let mut schema = Arc::new(before);
+    let mut warnings = Vec::new();
     loop {
+        let mut run = Found::default();
         let mut decoder = Decoder::new(schema.clone(), settings.decode.clone())?;
         let mut seen = Seen::default();
-        (run.sampled, run.rescued, run.dead_letters) = (0, 0, 0);
         for batch in batches {
             let decoded = decoder.decode(batch, &Verdicts::default(), 0)?;
             run.sampled += decoded.counts.records;
@@ -121,10 +136,11 @@ fn infer(
             seen.merge(decoded.seen);
         }
         let evolution = schema::evolve(&schema, &seen, &settings.evolution);
-        run.warnings.extend(evolution.warnings);
-        run.warnings.dedup();
+        warnings.extend(evolution.warnings);
         if evolution.changes.is_empty() {
-            return Ok(Arc::unwrap_or_clone(schema));
+            warnings.dedup();
+            run.warnings = warnings;
+            return Ok(((*schema).clone(), run));
         }
         schema = Arc::new(schema.apply(&evolution.changes)?);
     }

@@ -1,76 +1,96 @@
 //! Files into one table.
 
-use super::{super::{Pipeline, intake::SourceIntake, tally::Committed}, DRAIN, close};
+use super::{
+    super::{BackfillFiles, Pipeline, intake::SourceIntake, serve::stop_token, tally::Committed},
+    DRAIN, close, dry_run, rows,
+};
 use crate::{
+    check::Report,
     config::Config,
-    error::{Error, Result},
+    error::{Error, Kind, Result},
     event::Intake,
     route::{Binding, Router},
-    source::files::{self, CsvType, PlanArgs, Progress, RunArgs, RunId, Summary, manifest::RunStore},
-    telemetry::Rates,
+    source::files::{
+        self, CsvType, PlanArgs, Progress, RunArgs, RunId, Summary, manifest::RunStore,
+    },
+    telemetry::{Rates, Telemetry},
 };
 use arrow::datatypes::DataType;
-use std::{collections::BTreeMap, sync::Arc};
-use tokio_util::sync::CancellationToken;
+use std::{collections::BTreeMap, fmt::Write, sync::Arc};
 
-/// What `alluvium backfill --table` is asked to do.
-#[derive(Clone, Debug)]
-pub struct BackfillFiles {
-    pub table: String,
-    /// Paths, globs, folders, `file:` URLs.
-    pub inputs: Vec<String>,
-    pub run_id: Option<RunId>,
-    pub lanes: Option<usize>,
-    /// Whether a progress bar may be drawn.
-    pub terminal: bool,
-}
-
-/// What a run did.
-#[derive(Clone, Debug)]
-pub struct FilesSummary {
-    pub read: Summary,
-    pub committed: Committed,
-}
-
-/// Runs to the end of the inputs, or until `stop`.
+/// Lands files in a table, to the end of the inputs or until a signal.
 ///
 /// # Errors
 /// Inputs that changed since the run began, files that do not read to their end, a table that is
 /// refused. What is committed stays; the same call goes on from there.
 pub async fn backfill_files(
     config: Config,
+    telemetry: Telemetry,
     args: BackfillFiles,
-    rates: Arc<Rates>,
-    stop: CancellationToken,
-) -> Result<FilesSummary> {
-    let pipeline = Pipeline::open(Arc::new(config), rates).await?;
+) -> Result<Report> {
+    if args.dry_run {
+        return dry_run::dry_run(config, args).await;
+    }
+    let stop = stop_token()?;
+    let pipeline = Pipeline::open(Arc::new(config), Arc::new(Rates::default())).await?;
     let plan = files::plan(plan_args(&pipeline, &args, true)?).await?;
     let upkeep = pipeline.start_upkeep();
     let binding = Binding {
-        table: args.table.as_str().into(),
-        topics: Vec::new(),
+        table: args.table.clone(),
+        topics: None,
     };
     let router = Router::new("backfill", "{table}", vec![binding], 1)?;
     let intake = SourceIntake::new(pipeline.tables().clone(), router, false);
-    let progress = Progress::new(plan.manifest.total_bytes(), args.terminal);
+    let progress = Progress::new(plan.manifest.total_bytes(), telemetry.live);
     let run = RunArgs {
         plan,
         stop,
         drain_limit: DRAIN,
     };
-    let read = files::run(
-        run,
-        intake as Arc<dyn Intake>,
-        pipeline.shared().budget.clone(),
-        progress,
-    )
-    .await;
+    let budget = pipeline.shared().budget.clone();
+    let read = files::run(run, intake as Arc<dyn Intake>, budget, progress).await;
     let committed = pipeline.shared().tally.committed();
     close(&pipeline, upkeep).await?;
-    Ok(FilesSummary {
-        read: read?,
-        committed,
+    let read = read?;
+    Ok(Report {
+        text: text(&args.table, &read, &committed),
+        faults: committed.dead_letters + u64::from(!read.complete),
+        kind: if read.complete {
+            Kind::InvalidData
+        } else {
+            Kind::Unavailable
+        },
     })
+}
+
+fn text(table: &str, read: &Summary, committed: &Committed) -> String {
+    let mut text = String::new();
+    if read.already_complete {
+        let _ = writeln!(
+            text,
+            "nothing to do: run {} was finished before, {} records from {} files are in `{table}`",
+            read.run_id, read.committed, read.files
+        );
+        return text;
+    }
+    if read.resumed_at > 0 {
+        let _ = writeln!(
+            text,
+            "went on with run {} at record {}",
+            read.run_id, read.resumed_at
+        );
+    }
+    let state = if read.complete { "finished" } else { "stopped" };
+    let _ = writeln!(
+        text,
+        "{state}: {} records of {} files in `{table}`, run {}",
+        read.committed, read.files, read.run_id
+    );
+    rows(&mut text, committed);
+    if !read.complete {
+        let _ = writeln!(text, "the same command goes on from here");
+    }
+    text
 }
 
 pub(super) fn plan_args(
@@ -95,7 +115,7 @@ pub(super) fn plan_args(
         pipeline: config.pipeline.clone(),
         table: args.table.clone(),
         inputs: args.inputs.clone(),
-        run_id: args.run_id.clone(),
+        run_id: args.run_id.clone().map(RunId::new).transpose()?,
         lanes: args.lanes,
         store: RunStore {
             store: location.store,

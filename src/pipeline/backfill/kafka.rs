@@ -1,10 +1,11 @@
 //! Ranges of a Kafka source into its tables, beside a daemon that reads the same topics or not.
 
 use super::{
-    super::{Pipeline, intake::SourceIntake, sources, tally::Committed},
-    DRAIN, close,
+    super::{BackfillRange, Bound, Pipeline, intake::SourceIntake, serve::stop_token, sources},
+    DRAIN, close, rows,
 };
 use crate::{
+    check::Report,
     commit::TableLog,
     config::{Config, SourceOptions},
     error::{Error, Kind, Result},
@@ -18,63 +19,50 @@ use crate::{
         },
         kafka::{self, BoundedKafka, BoundedPartition, KafkaOptions},
     },
-    telemetry::Rates,
+    telemetry::{self, Rates, Telemetry},
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, fmt::Write, sync::Arc};
 use tokio_util::sync::CancellationToken;
 
 /// Rounds without any progress after which a run gives up.
 const MAX_IDLE_ROUNDS: u32 = 10;
 
-/// What `alluvium backfill --source` is asked to do.
-#[derive(Clone, Debug)]
-pub struct BackfillKafka {
-    pub source: String,
-    pub from: kafka::Bound,
-    pub to: kafka::Bound,
-    /// The bounds as typed: with the source they name the run.
-    pub bounds: Vec<String>,
-    pub run_id: Option<RunId>,
-}
-
-/// What a run did.
-#[derive(Clone, Debug)]
-pub struct KafkaSummary {
-    pub run_id: String,
-    pub ranges: Vec<KafkaRange>,
-    /// Every range is committed to its end.
-    pub complete: bool,
-    /// It was so before this run, which did nothing.
-    pub already_complete: bool,
-    pub committed: Committed,
-}
-
-/// Reads the ranges to their ends, or until `stop`.
+/// Lands ranges of a Kafka source, to their ends or until a signal.
 ///
 /// # Errors
 /// A range that another reader of the topic lands in the same table (rule 16); brokers that refuse;
 /// a table that is refused. What is committed stays; the same call goes on from there.
-pub async fn backfill_kafka(
+pub async fn backfill_range(
     config: Config,
-    args: BackfillKafka,
-    rates: Arc<Rates>,
-    stop: CancellationToken,
-) -> Result<KafkaSummary> {
-    let pipeline = Pipeline::open(Arc::new(config), rates).await?;
+    telemetry: Telemetry,
+    args: BackfillRange,
+) -> Result<Report> {
+    let stop = stop_token()?;
+    let rates = Arc::new(Rates::default());
+    let pipeline = Pipeline::open(Arc::new(config), rates.clone()).await?;
     let options = kafka_options(&pipeline, &args.source)?;
     let bound = sources::bindings(&pipeline, &args.source);
     let max_tables = pipeline.config().lake.max_tables;
     let router = Router::new(&args.source, &options.table, bound, max_tables)?;
-    let run_id = args.run_id.clone().unwrap_or_else(|| {
-        RunId::derive(&pipeline.config().pipeline, &args.source, &args.bounds)
-    });
+    let bounds = vec![format!("{:?}", args.from), format!("{:?}", args.to)];
+    let run_id = match &args.run_id {
+        Some(id) => RunId::new(id.clone())?,
+        None => RunId::derive(&pipeline.config().pipeline, &args.source, &bounds),
+    };
     let store = run_store(&pipeline, &router)?;
     let recorded = KafkaRanges::load(&store, &run_id).await?;
     let ranges = match recorded {
         Some(ranges) => ranges,
-        None => capture(&pipeline, &options, &args, run_id.clone(), &store).await?,
+        None => {
+            let ranges = capture(&pipeline, &options, &args, &bounds, run_id.clone()).await?;
+            if args.dry_run {
+                ranges
+            } else {
+                ranges.record(&store).await?.0
+            }
+        }
     };
-    if ranges.source != args.source || ranges.bounds != args.bounds {
+    if ranges.source != args.source || ranges.bounds != bounds {
         return Err(Error::new(
             Kind::Config,
             format!(
@@ -84,18 +72,20 @@ pub async fn backfill_kafka(
             ),
         ));
     }
-    let mut summary = KafkaSummary {
-        run_id: run_id.as_str().to_owned(),
-        ranges: ranges.ranges.clone(),
-        complete: true,
-        already_complete: true,
-        committed: Committed::default(),
-    };
+    let mut text = shown(&ranges);
     if store.load_finished(&run_id).await?.is_some() {
-        return Ok(summary);
+        let _ = writeln!(text, "nothing to do: run {run_id} was finished before");
+        return Ok(done(text, 0, Kind::InvalidData));
     }
     check_overlap(&pipeline, &router, &ranges, &store).await?;
-    summary.already_complete = false;
+    if args.dry_run {
+        let _ = writeln!(text, "dry run {run_id}, nothing was written");
+        return Ok(done(text, 0, Kind::InvalidData));
+    }
+    let live = telemetry.live.then(|| {
+        let line = telemetry::live_line(rates, telemetry.screen.clone(), |_: &Rates| {});
+        tokio::spawn(line)
+    });
     let upkeep = pipeline.start_upkeep();
     let intake = SourceIntake::new(pipeline.tables().clone(), router, false);
     let run = Run {
@@ -108,17 +98,41 @@ pub async fn backfill_kafka(
         stop,
     };
     let outcome = run.to_the_end().await;
-    summary.committed = pipeline.shared().tally.committed();
-    close(&pipeline, upkeep).await?;
-    summary.complete = outcome?;
-    if summary.complete {
-        let finished = Finished {
-            run_id,
-            lane_records: ranges.ranges.iter().map(|range| range.to).collect(),
-        };
-        store.record_finished(&finished).await?;
+    if let Some(live) = live {
+        live.abort();
+        telemetry.screen.set_live("");
     }
-    Ok(summary)
+    let committed = pipeline.shared().tally.committed();
+    close(&pipeline, upkeep).await?;
+    if !outcome? {
+        let _ = writeln!(text, "stopped: the same command goes on from here, run {run_id}");
+        rows(&mut text, &committed);
+        return Ok(done(text, 1, Kind::Unavailable));
+    }
+    let finished = Finished {
+        run_id: run_id.clone(),
+        lane_records: ranges.ranges.iter().map(|range| range.to).collect(),
+    };
+    store.record_finished(&finished).await?;
+    let _ = writeln!(text, "finished: run {run_id}");
+    rows(&mut text, &committed);
+    Ok(done(text, committed.dead_letters, Kind::InvalidData))
+}
+
+fn done(text: String, faults: u64, kind: Kind) -> Report {
+    Report { text, faults, kind }
+}
+
+fn shown(ranges: &KafkaRanges) -> String {
+    let mut text = String::new();
+    for range in &ranges.ranges {
+        let _ = writeln!(
+            text,
+            "{}/{}  [{}, {})",
+            range.topic, range.partition, range.from, range.to
+        );
+    }
+    text
 }
 
 fn kafka_options(pipeline: &Pipeline, source: &str) -> Result<KafkaOptions> {
@@ -155,29 +169,61 @@ fn run_store(pipeline: &Pipeline, router: &Router) -> Result<RunStore> {
 async fn capture(
     pipeline: &Pipeline,
     options: &KafkaOptions,
-    args: &BackfillKafka,
+    args: &BackfillRange,
+    bounds: &[String],
     run_id: RunId,
-    store: &RunStore,
 ) -> Result<KafkaRanges> {
-    let ranges = kafka::resolve(options, &args.source, args.from, args.to)
-        .await?
-        .into_iter()
-        .map(|range| KafkaRange {
+    let from = args.from.clone().unwrap_or(Bound::Earliest);
+    let to = args.to.clone().unwrap_or(Bound::Latest);
+    let resolved = kafka::resolve(
+        options,
+        &args.source,
+        everywhere(&from, kafka::Bound::Earliest),
+        everywhere(&to, kafka::Bound::Latest),
+    )
+    .await?;
+    let mut ranges = Vec::new();
+    for range in resolved {
+        let (Some(from), Some(to)) = (
+            by_partition(&from, range.partition, range.from),
+            by_partition(&to, range.partition, range.to),
+        ) else {
+            continue;
+        };
+        ranges.push(KafkaRange {
             topic: range.topic.to_string(),
             topic_id: range.topic_id.to_string(),
             partition: range.partition,
-            from: range.from,
-            to: range.to,
-        })
-        .collect();
-    let ranges = KafkaRanges::new(
+            from: from.max(range.from),
+            to: to.min(range.to),
+        });
+    }
+    Ok(KafkaRanges::new(
         run_id,
         &pipeline.config().pipeline,
         &args.source,
-        args.bounds.clone(),
+        bounds.to_vec(),
         ranges,
-    )?;
-    Ok(ranges.record(store).await?.0)
+    )?)
+}
+
+/// A bound that holds in every partition; offsets by partition are cut out of the widest.
+pub(in crate::pipeline) fn everywhere(bound: &Bound, widest: kafka::Bound) -> kafka::Bound {
+    match bound {
+        Bound::Earliest => kafka::Bound::Earliest,
+        Bound::Latest => kafka::Bound::Latest,
+        Bound::Offset(offset) => kafka::Bound::Offset(*offset),
+        Bound::Timestamp(time) => kafka::Bound::Time(*time),
+        Bound::Offsets(_) => widest,
+    }
+}
+
+/// The bound of one partition; `None`: it is not among those named.
+fn by_partition(bound: &Bound, partition: i32, resolved: Offset) -> Option<Offset> {
+    match bound {
+        Bound::Offsets(offsets) => offsets.get(&partition).copied(),
+        _ => Some(resolved),
+    }
 }
 
 /// Refuses ranges that others have landed, or will, in a table this run writes.

@@ -7,16 +7,36 @@ mod dry_run;
 mod files;
 mod kafka;
 
-pub use dry_run::{DryRun, dry_run};
-pub use files::{BackfillFiles, FilesSummary, backfill_files};
-pub use kafka::{BackfillKafka, KafkaSummary, backfill_kafka};
+pub use files::backfill_files;
+pub use kafka::backfill_range;
+pub(super) use kafka::everywhere;
 
-use super::Pipeline;
+use super::{Pipeline, tally::Committed};
 use crate::error::Result;
-use std::time::Duration;
+use std::{fmt::Write, time::Duration};
 
 /// How long one wait for commits may take before the run looks again where it stands.
 const DRAIN: Duration = Duration::from_secs(60);
+
+/// What this run committed, line by line.
+fn rows(text: &mut String, committed: &Committed) {
+    let Committed {
+        rows,
+        rescued_rows,
+        skipped,
+        dead_letters,
+        files,
+        versions,
+    } = committed;
+    let _ = writeln!(text, "rows       {rows}");
+    let _ = writeln!(text, "rescued    {rescued_rows}");
+    let _ = writeln!(text, "rejected   {dead_letters}");
+    if *skipped > 0 {
+        let _ = writeln!(text, "skipped    {skipped}");
+    }
+    let _ = writeln!(text, "files      {files}");
+    let _ = writeln!(text, "versions   {versions}");
+}
 
 /// Ends the workers of a run that is done or has failed.
 async fn close(pipeline: &Pipeline, upkeep: tokio_util::task::TaskTracker) -> Result<()> {

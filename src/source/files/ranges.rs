@@ -130,6 +130,14 @@ impl KafkaRanges {
         }
     }
 
+    /// Where the reader of this app id will stop, if it is one of this run's.
+    pub fn end_of(&self, app_id: &str) -> Option<Offset> {
+        self.ranges
+            .iter()
+            .find(|range| range.app_id(&self.pipeline, &self.run_id) == app_id)
+            .map(|range| range.to)
+    }
+
     /// Refuses ranges of which another reader of the same topic has committed, or will commit, any
     /// offset to the same table. `readers`: all app ids of that table and of the ledger's starts;
     /// those of other topics and of this run itself are passed over.
