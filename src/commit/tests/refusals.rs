@@ -141,9 +141,8 @@ async fn a_table_of_dynamodb_writers_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_does_not_load_is_never_created_over() {
     let location = memory();
-    let protocol = json!({"minReaderVersion": 1, "minWriterVersion": 2});
-    // Version 0 is missing.
-    foreign(&location, 1, &table(protocol, json!({}), id())).await;
+    // Version 0, and with it the protocol and the schema, is missing.
+    foreign(&location, 1, &[json!({"commitInfo": {"timestamp": 1, "operation": "WRITE"}})]).await;
     let log = open(&location);
     assert!(log.load().await.is_err());
     let upload = super::support::upload(&super::support::schema(), "p", None, 2);

@@ -15,7 +15,15 @@ use object_store::{
     path::Path,
 };
 use parking_lot::Mutex;
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 use tokio_util::sync::CancellationToken;
 
 pub(super) fn memory() -> TableLocation {
@@ -55,10 +63,13 @@ pub(super) fn schema_of(fields: Vec<Field>) -> Arc<TableSchema> {
 }
 
 pub(super) fn schema() -> Arc<TableSchema> {
-    schema_of(vec![
-        Field::new("id", DataType::Int64, true),
-        Field::new("name", DataType::Utf8, true),
-    ])
+    static SCHEMA: LazyLock<Arc<TableSchema>> = LazyLock::new(|| {
+        schema_of(vec![
+            Field::new("id", DataType::Int64, true),
+            Field::new("name", DataType::Utf8, true),
+        ])
+    });
+    SCHEMA.clone()
 }
 
 pub(super) fn partition(name: &str) -> Arc<Partition> {
@@ -85,11 +96,16 @@ pub(super) fn range(name: &str, expected: Option<Offset>, end: Offset) -> Commit
     }
 }
 
+static FILES: AtomicU64 = AtomicU64::new(0);
+
 /// A file that stands for the records `[start, end)` of a partition, by its name. The log never
 /// opens it.
 pub(super) fn file(schema: &TableSchema, name: &str, start: Offset, end: Offset) -> DataFile {
     DataFile {
-        path: format!("{name}-{start}-{end}-{}.parquet", uuid::Uuid::new_v4()),
+        path: format!(
+            "{name}-{start}-{end}-{}.parquet",
+            FILES.fetch_add(1, Ordering::Relaxed)
+        ),
         size: 100,
         rows: end - start,
         modification_time: chrono::Utc::now().timestamp_millis(),
