@@ -153,6 +153,27 @@ impl KernelTable {
         CommitError::kernel(&self.name, action, error)
     }
 
+    /// Some features keep the kernel from reading a table at all.
+    fn load_error(&self, error: KernelError) -> CommitError {
+        let message = match error.without_backtrace() {
+            KernelError::MaxCatalogVersion(_) => format!(
+                "the table's commits belong to a catalog (feature catalogManaged), which is not written; \
+                 land in an external table, or run: ALTER TABLE {} DROP FEATURE catalogManaged",
+                self.name
+            ),
+            KernelError::Unsupported(message) => format!(
+                "the table has a feature that is not read; run: ALTER TABLE {} DROP FEATURE with its name, \
+                 or use a newer release; {message}",
+                self.name
+            ),
+            _ => return self.kernel_error("read", error),
+        };
+        CommitError::Unsupported {
+            table: self.name.clone(),
+            message,
+        }
+    }
+
     /// The newest snapshot, advanced from `before` where there is one.
     fn snapshot(
         &self,
@@ -547,7 +568,7 @@ impl KernelLog {
         self.blocking(move |table, engine| {
             let found = table
                 .snapshot(engine.as_ref(), before.as_deref())
-                .map_err(|error| table.kernel_error("read", error))?;
+                .map_err(|error| table.load_error(error))?;
             match (found, before) {
                 (None, _) => Ok(None),
                 (Some(snapshot), Some(before)) if snapshot.version() == before.version => {

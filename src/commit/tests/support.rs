@@ -167,7 +167,10 @@ pub(super) async fn landed(location: &TableLocation) -> Vec<(String, u64, u64)> 
         }
         let bytes = location.store.get(&meta.location).await.unwrap();
         let bytes = bytes.bytes().await.unwrap();
-        for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        for line in bytes
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty())
+        {
             let action: serde_json::Value = serde_json::from_slice(line).unwrap();
             if let Some(path) = action["add"]["path"].as_str() {
                 let mut parts = path.splitn(4, '-');
@@ -186,7 +189,10 @@ pub(super) async fn landed(location: &TableLocation) -> Vec<(String, u64, u64)> 
 pub(super) fn assert_once(landed: &[(String, u64, u64)], name: &str, end: u64, context: &str) {
     let mut at = 0;
     for (_, start, until) in landed.iter().filter(|(found, ..)| found == name) {
-        assert_eq!(*start, at, "{context}: a hole or a double in {name}: {landed:?}");
+        assert_eq!(
+            *start, at,
+            "{context}: a hole or a double in {name}: {landed:?}"
+        );
         at = *until;
     }
     assert_eq!(at, end, "{context}: {name} is not whole: {landed:?}");
@@ -238,7 +244,9 @@ impl FailingStore {
     pub(super) fn refuse_from(&self, first: usize, error: fn() -> object_store::Error) {
         *self.plan.lock() = Plan {
             seen: 0,
-            faults: (first..first + 10_000).map(|n| (n, Fault::Before)).collect(),
+            faults: (first..first + 10_000)
+                .map(|n| (n, Fault::Before))
+                .collect(),
             error: Some(error),
         };
     }
@@ -306,7 +314,8 @@ impl ObjectStore for FailingStore {
         payload: PutPayload,
         opts: PutOptions,
     ) -> object_store::Result<PutResult> {
-        self.meet(self.inner.put_opts(location, payload, opts)).await
+        self.meet(self.inner.put_opts(location, payload, opts))
+            .await
     }
 
     async fn put_multipart_opts(
@@ -314,7 +323,8 @@ impl ObjectStore for FailingStore {
         location: &Path,
         opts: PutMultipartOptions,
     ) -> object_store::Result<Box<dyn MultipartUpload>> {
-        self.meet(self.inner.put_multipart_opts(location, opts)).await
+        self.meet(self.inner.put_multipart_opts(location, opts))
+            .await
     }
 
     async fn get_opts(
