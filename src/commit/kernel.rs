@@ -40,6 +40,9 @@ use url::Url;
 /// kernel is asked.
 const MAX_TAIL: u64 = 200;
 
+/// How often a log is read that lists but does not load, as one that is just being made may.
+const LOOKS_AT_A_NEW_LOG: u32 = 3;
+
 /// Unknown positions that are worth making a checksum file for, as each is a replay of the log.
 const CHECKSUM_FROM_UNKNOWN: usize = 2;
 
@@ -67,8 +70,7 @@ pub(super) struct KernelTable {
 
 impl KernelLog {
     pub(super) fn new(location: TableLocation, name: &str, options: CommitOptions) -> Self {
-        let mut root_url = location.url.clone();
-        root_url.set_path(&format!("/{}/", location.root));
+        let root_url = root_url(&location);
         Self {
             inner: Arc::new(KernelTable {
                 name: name.to_owned(),
@@ -149,6 +151,27 @@ impl KernelTable {
 
     fn kernel_error(&self, action: &'static str, error: KernelError) -> CommitError {
         CommitError::kernel(&self.name, action, error)
+    }
+
+    /// Some features keep the kernel from reading a table at all.
+    fn load_error(&self, error: KernelError) -> CommitError {
+        let message = match error.without_backtrace() {
+            KernelError::MaxCatalogVersion(_) => format!(
+                "the table's commits belong to a catalog (feature catalogManaged), which is not written; \
+                 land in an external table, or run: ALTER TABLE {} DROP FEATURE catalogManaged",
+                self.name
+            ),
+            KernelError::Unsupported(message) => format!(
+                "the table has a feature that is not read; run: ALTER TABLE {} DROP FEATURE with its name, \
+                 or use a newer release; {message}",
+                self.name
+            ),
+            _ => return self.kernel_error("read", error),
+        };
+        CommitError::Unsupported {
+            table: self.name.clone(),
+            message,
+        }
     }
 
     /// The newest snapshot, advanced from `before` where there is one.
@@ -255,6 +278,27 @@ impl KernelTable {
     }
 }
 
+/// The table's root in the kernel's eyes, whose path is that of the store.
+///
+/// The kernel canonicalises `file:` URLs and wants them to exist, while ours are paths in a store that may begin
+/// anywhere; under another scheme it leaves them alone. The host is one that it takes for a store
+/// that lists without order, as a local disk does.
+fn root_url(location: &TableLocation) -> Url {
+    let mut url = location.url.clone();
+    if url.scheme() == "file"
+        && let Ok(local) = Url::parse("local://disk--x-s3/")
+    {
+        url = local;
+    }
+    url.set_query(None);
+    url.set_fragment(None);
+    match location.root.as_ref() {
+        "" => url.set_path("/"),
+        root => url.set_path(&format!("/{root}/")),
+    }
+    url
+}
+
 /// The `txn` actions of a change.
 fn txns(change: &Change, marks: &[MarkAccount]) -> Vec<(String, Offset)> {
     change
@@ -316,28 +360,26 @@ impl DeltaLog for KernelLog {
                 Err(error) => return Err(CommitError::store(&self.inner.name, "read", error)),
             }
         }
-        let state = self
-            .blocking({
-                let before = before.clone();
-                move |table, engine| {
-                    let found = table
-                        .snapshot(engine.as_ref(), before.as_deref())
-                        .map_err(|error| table.kernel_error("read", error))?;
-                    match (found, before) {
-                        (None, _) => Ok(None),
-                        (Some(snapshot), Some(before)) if snapshot.version() == before.version => {
-                            Ok(Some(before))
-                        }
-                        (Some(snapshot), before) => table
-                            .read_state(engine.as_ref(), snapshot, before.as_deref())
-                            .map(Some),
-                    }
+        let mut looks = 0;
+        let state = loop {
+            looks += 1;
+            if let Some(state) = self.look(before.clone()).await? {
+                break state;
+            }
+            match self.log_file().await? {
+                None => return Ok(None),
+                // Made by another writer between the two looks; or it does not load at all.
+                Some(_) if looks < LOOKS_AT_A_NEW_LOG => {}
+                Some(file) => {
+                    return Err(CommitError::corrupt(
+                        &self.inner.name,
+                        "read",
+                        format!(
+                            "the folder holds a log that does not load; restore its missing files or move it away, file=`{file}`"
+                        ),
+                    ));
                 }
-            })
-            .await?;
-        let Some(state) = state else {
-            self.confirm_absent().await?;
-            return Ok(None);
+            }
         };
         if before.is_none() {
             self.refuse_lock_table().await?;
@@ -521,24 +563,39 @@ impl KernelLog {
         }
     }
 
-    /// Makes sure that a log that does not load is no log, before anybody creates one over it.
-    async fn confirm_absent(&self) -> Result<()> {
+    /// The newest state, read from `before` on where there is one.
+    async fn look(&self, before: Option<Arc<TableState>>) -> Result<Option<Arc<TableState>>> {
+        self.blocking(move |table, engine| {
+            let found = table
+                .snapshot(engine.as_ref(), before.as_deref())
+                .map_err(|error| table.load_error(error))?;
+            match (found, before) {
+                (None, _) => Ok(None),
+                (Some(snapshot), Some(before)) if snapshot.version() == before.version => {
+                    // The same version, perhaps with a checkpoint below it that it reads from.
+                    let state = before.at(snapshot);
+                    *state.positions.lock() = before.positions.lock().clone();
+                    Ok(Some(Arc::new(state)))
+                }
+                (Some(snapshot), before) => table
+                    .read_state(engine.as_ref(), snapshot, before.as_deref())
+                    .map(Some),
+            }
+        })
+        .await
+    }
+
+    /// A file of the log, if there is one: a log that does not load is never created over.
+    async fn log_file(&self) -> Result<Option<Path>> {
         let error = |error| CommitError::store(&self.inner.name, "list", error);
         let mut files = self.inner.location.store.list(Some(&self.log_path()));
         while let Some(file) = files.try_next().await.map_err(error)? {
             let name = file.location.filename().unwrap_or_default();
             if name.ends_with(".json") || name.ends_with(".parquet") || name == "_last_checkpoint" {
-                return Err(CommitError::corrupt(
-                    &self.inner.name,
-                    "read",
-                    format!(
-                        "the folder holds a log that does not load; restore its missing files or move it away, file=`{}`",
-                        file.location
-                    ),
-                ));
+                return Ok(Some(file.location));
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Spark's DynamoDB log store leaves its intents in `_delta_log/.tmp`; such a table's writers

@@ -128,7 +128,7 @@ fn feature_refusal(
     feature: &TableFeature,
     configuration: &HashMap<String, String>,
 ) -> Option<String> {
-    let name = feature.as_ref();
+    let name = feature_name(feature);
     let remedy = match feature {
         TableFeature::CheckConstraints => {
             let mut constraints: Vec<&str> = configuration
@@ -165,6 +165,14 @@ fn feature_refusal(
     Some(format!(
         "the table has a feature that is not written; {remedy}; feature=`{name}`"
     ))
+}
+
+/// The feature as the protocol spells it, ours or not.
+pub(super) fn feature_name(feature: &TableFeature) -> &str {
+    match feature {
+        TableFeature::Unknown(name) => name,
+        known => known.as_ref(),
+    }
 }
 
 /// Rule 12: a table that forgets positions before the source forgets the records would have them

@@ -195,7 +195,7 @@ impl TableState {
             .unwrap_or_default()
             .iter()
             .chain(protocol.reader_features().unwrap_or_default())
-            .map(|feature| feature.as_ref().to_owned())
+            .map(|feature| preflight::feature_name(feature).to_owned())
             .collect();
         features.sort_unstable();
         features.dedup();

@@ -47,6 +47,10 @@ impl TableLog {
         self.log.name()
     }
 
+    pub fn location(&self) -> &TableLocation {
+        &self.log.inner.location
+    }
+
     /// Reads the newest version; `None` where there is no table.
     ///
     /// # Errors

@@ -25,7 +25,10 @@ async fn eight_writers_of_their_own_partitions_all_land() {
                     .commit(upload(&schema(), &name, position, round * 3), token())
                     .await
                     .unwrap();
-                assert!(matches!(outcome, CommitOutcome::Committed { .. }), "{outcome:?}");
+                assert!(
+                    matches!(outcome, CommitOutcome::Committed { .. }),
+                    "{outcome:?}"
+                );
                 position = Some(round * 3);
             }
         }));
@@ -50,7 +53,10 @@ async fn rule_6_a_create_race_has_one_winner_and_no_loser_of_data() {
             b.commit(upload(&schema(), "b", None, 4), token()),
         );
         for outcome in [x.unwrap(), y.unwrap()] {
-            assert!(matches!(outcome, CommitOutcome::Committed { .. }), "{outcome:?}");
+            assert!(
+                matches!(outcome, CommitOutcome::Committed { .. }),
+                "{outcome:?}"
+            );
         }
         let rows = landed(&location).await;
         assert_once(&rows, "a", 4, "race");
@@ -83,7 +89,9 @@ async fn rule_6_two_zombies_of_one_partition_race_to_create() {
 async fn an_optimize_in_between_does_not_hurt() {
     let location = memory();
     let log = open(&location);
-    log.commit(upload(&schema(), "p", None, 2), token()).await.unwrap();
+    log.commit(upload(&schema(), "p", None, 2), token())
+        .await
+        .unwrap();
     let path = log_file(&location).await;
     foreign(
         &location,
@@ -103,16 +111,39 @@ async fn an_optimize_in_between_does_not_hurt() {
         panic!("{outcome:?}");
     };
     assert_eq!(version, 2);
-    assert_once(&landed(&location).await.into_iter().filter(|row| row.0 == "p").collect::<Vec<_>>(), "p", 4, "optimize");
+    assert_once(
+        &landed(&location)
+            .await
+            .into_iter()
+            .filter(|row| row.0 == "p")
+            .collect::<Vec<_>>(),
+        "p",
+        4,
+        "optimize",
+    );
     let history = log.history().await.unwrap();
     assert!(history[1].account.is_none());
-    assert_eq!(history[2].account.as_ref().unwrap().ranges[0].expected, Some(2));
+    assert_eq!(
+        history[2].account.as_ref().unwrap().ranges[0].expected,
+        Some(2)
+    );
 }
 
 async fn log_file(location: &crate::storage::TableLocation) -> String {
     use object_store::ObjectStoreExt;
-    let path = location.root.clone().join("_delta_log").join(format!("{:020}.json", 0));
-    let bytes = location.store.get(&path).await.unwrap().bytes().await.unwrap();
+    let path = location
+        .root
+        .clone()
+        .join("_delta_log")
+        .join(format!("{:020}.json", 0));
+    let bytes = location
+        .store
+        .get(&path)
+        .await
+        .unwrap()
+        .bytes()
+        .await
+        .unwrap();
     bytes
         .split(|byte| *byte == b'\n')
         .filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok())
@@ -124,24 +155,38 @@ async fn log_file(location: &crate::storage::TableLocation) -> String {
 async fn rule_4_a_column_added_meanwhile_fits_and_a_type_changed_does_not() {
     let location = memory();
     let (ours, theirs) = (open(&location), open(&location));
-    ours.commit(upload(&schema(), "p", None, 2), token()).await.unwrap();
+    ours.commit(upload(&schema(), "p", None, 2), token())
+        .await
+        .unwrap();
     let base = theirs.load().await.unwrap().unwrap();
     let change = SchemaChange::AddColumn {
         parent: Vec::new(),
         field: Arc::new(Field::new("extra", DataType::Utf8, true)),
     };
-    let evolved = theirs.evolve(&base, std::slice::from_ref(&change)).await.unwrap();
+    let evolved = theirs
+        .evolve(&base, std::slice::from_ref(&change))
+        .await
+        .unwrap();
     assert!(matches!(evolved, Evolved::Applied(_)));
     // Encoded before the change: it still fits.
-    let outcome = ours.commit(upload(&schema(), "p", Some(2), 4), token()).await.unwrap();
-    assert!(matches!(outcome, CommitOutcome::Committed { .. }), "{outcome:?}");
+    let outcome = ours
+        .commit(upload(&schema(), "p", Some(2), 4), token())
+        .await
+        .unwrap();
+    assert!(
+        matches!(outcome, CommitOutcome::Committed { .. }),
+        "{outcome:?}"
+    );
     // Encoded for another type of it: it does not.
     let other = schema_of(vec![
         Field::new("id", DataType::Int64, true),
         Field::new("name", DataType::Utf8, true),
         Field::new("extra", DataType::Float64, true),
     ]);
-    let outcome = ours.commit(upload(&other, "p", Some(4), 6), token()).await.unwrap();
+    let outcome = ours
+        .commit(upload(&other, "p", Some(4), 6), token())
+        .await
+        .unwrap();
     let CommitOutcome::Stale { state } = outcome else {
         panic!("{outcome:?}");
     };
@@ -155,22 +200,32 @@ async fn rule_4_a_column_added_meanwhile_fits_and_a_type_changed_does_not() {
 async fn rule_8_files_that_may_have_been_swept_are_stale() {
     let location = memory();
     let log = open(&location);
-    log.commit(upload(&schema(), "p", None, 2), token()).await.unwrap();
+    log.commit(upload(&schema(), "p", None, 2), token())
+        .await
+        .unwrap();
     let mut old = upload(&schema(), "p", Some(2), 4);
     old.files[0].modification_time -= 4 * 24 * 3600 * 1000;
     let outcome = log.commit(old, token()).await.unwrap();
-    assert!(matches!(outcome, CommitOutcome::Stale { .. }), "{outcome:?}");
+    assert!(
+        matches!(outcome, CommitOutcome::Stale { .. }),
+        "{outcome:?}"
+    );
     let mut young = upload(&schema(), "p", Some(2), 4);
     young.files[0].modification_time -= 3 * 24 * 3600 * 1000;
     let outcome = log.commit(young, token()).await.unwrap();
-    assert!(matches!(outcome, CommitOutcome::Committed { .. }), "{outcome:?}");
+    assert!(
+        matches!(outcome, CommitOutcome::Committed { .. }),
+        "{outcome:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rule_6_another_table_in_the_same_place_stops_the_writer() {
     let location = memory();
     let log = open(&location);
-    log.commit(upload(&schema(), "p", None, 2), token()).await.unwrap();
+    log.commit(upload(&schema(), "p", None, 2), token())
+        .await
+        .unwrap();
     foreign(
         &location,
         0,
@@ -194,11 +249,16 @@ async fn rule_6_another_table_in_the_same_place_stops_the_writer() {
 async fn a_mixed_commit_is_fenced_as_a_whole() {
     let location = memory();
     let log = open(&location);
-    log.commit(upload(&schema(), "p", None, 2), token()).await.unwrap();
+    log.commit(upload(&schema(), "p", None, 2), token())
+        .await
+        .unwrap();
     let mut both = upload(&schema(), "q", None, 2);
     both.ranges.push(range("p", Some(1), 3));
     let outcome = log.commit(both, token()).await.unwrap();
-    let CommitOutcome::Fenced { partition, stored, .. } = outcome else {
+    let CommitOutcome::Fenced {
+        partition, stored, ..
+    } = outcome
+    else {
         panic!("{outcome:?}");
     };
     assert_eq!((partition.app_id(), stored), ("p", Some(2)));
@@ -211,6 +271,9 @@ async fn a_mixed_commit_is_fenced_as_a_whole() {
         marks: Vec::new(),
     };
     log.commit(alone, token()).await.unwrap();
-    let stored = log.positions(&["p".into(), "q".into()], true).await.unwrap();
+    let stored = log
+        .positions(&["p".into(), "q".into()], true)
+        .await
+        .unwrap();
     assert_eq!(stored, [Some(9), None]);
 }

@@ -136,12 +136,18 @@ async fn rules_3_and_5_a_restart_after_every_kind_of_answer() {
             .commit(upload(&schema(), "p", Some(2), 4), token())
             .await
             .unwrap();
-        assert!(matches!(outcome, CommitOutcome::Committed { .. }), "{stored:?} {outcome:?}");
+        assert!(
+            matches!(outcome, CommitOutcome::Committed { .. }),
+            "{stored:?} {outcome:?}"
+        );
         let other = again
             .commit(upload(&schema(), "p", Some(2), 5), token())
             .await
             .unwrap();
-        let CommitOutcome::Fenced { stored, partition, .. } = other else {
+        let CommitOutcome::Fenced {
+            stored, partition, ..
+        } = other
+        else {
             panic!("{other:?}");
         };
         assert_eq!((stored, partition.app_id()), (Some(4), "p"));

@@ -73,8 +73,16 @@ async fn what_is_ready_is_merged_and_followers_share_a_failure() {
     group.close().await;
     let seen = log.seen.lock();
     assert_eq!(seen[0], [("p".to_owned(), None, 2)]);
-    assert_eq!(seen[1], [("q".to_owned(), None, 5)], "consecutive ranges are one");
-    assert_eq!(seen[2], [("q".to_owned(), Some(9), 10)], "a jump is not merged");
+    assert_eq!(
+        seen[1],
+        [("q".to_owned(), None, 5)],
+        "consecutive ranges are one"
+    );
+    assert_eq!(
+        seen[2],
+        [("q".to_owned(), Some(9), 10)],
+        "a jump is not merged"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -93,7 +101,10 @@ async fn many_producers_share_few_versions_and_land_once() {
     }
     for answer in answers {
         let outcome = answer.await.unwrap();
-        assert!(matches!(outcome, CommitOutcome::Committed { .. }), "{outcome:?}");
+        assert!(
+            matches!(outcome, CommitOutcome::Committed { .. }),
+            "{outcome:?}"
+        );
     }
     let rows = landed(&location).await;
     for producer in 0..8 {

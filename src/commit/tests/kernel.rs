@@ -19,8 +19,19 @@ use std::sync::Arc;
 
 /// The actions of one version.
 async fn actions(location: &TableLocation, version: u64) -> Vec<Value> {
-    let path = location.root.clone().join("_delta_log").join(format!("{version:020}.json"));
-    let bytes = location.store.get(&path).await.unwrap().bytes().await.unwrap();
+    let path = location
+        .root
+        .clone()
+        .join("_delta_log")
+        .join(format!("{version:020}.json"));
+    let bytes = location
+        .store
+        .get(&path)
+        .await
+        .unwrap()
+        .bytes()
+        .await
+        .unwrap();
     bytes
         .split(|byte| *byte == b'\n')
         .filter(|line| !line.is_empty())
@@ -29,7 +40,11 @@ async fn actions(location: &TableLocation, version: u64) -> Vec<Value> {
 }
 
 fn find<'a>(actions: &'a [Value], name: &str) -> &'a Value {
-    actions.iter().map(|action| &action[name]).find(|found| !found.is_null()).unwrap()
+    actions
+        .iter()
+        .map(|action| &action[name])
+        .find(|found| !found.is_null())
+        .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -40,19 +55,32 @@ async fn a_commit_says_what_the_protocol_and_the_audit_need() {
     first.files[0].path = "day=a%20b/x y.parquet".into();
     first.marks = vec![mark("p!start", 0)];
     log.commit(first, token()).await.unwrap();
-    log.commit(upload(&schema(), "p", Some(2), 5), token()).await.unwrap();
+    log.commit(upload(&schema(), "p", Some(2), 5), token())
+        .await
+        .unwrap();
 
     let zero = actions(&location, 0).await;
-    assert_eq!(find(&zero, "protocol"), &json!({"minReaderVersion": 1, "minWriterVersion": 2}));
+    assert_eq!(
+        find(&zero, "protocol"),
+        &json!({"minReaderVersion": 1, "minWriterVersion": 2})
+    );
     assert_eq!(find(&zero, "add")["path"], "day=a%2520b/x%20y.parquet");
-    let txns: Vec<_> = zero.iter().filter_map(|action| action["txn"]["appId"].as_str()).collect();
+    let txns: Vec<_> = zero
+        .iter()
+        .filter_map(|action| action["txn"]["appId"].as_str())
+        .collect();
     assert_eq!(txns, ["p", "p!start"]);
 
     let one = actions(&location, 1).await;
     let info = find(&one, "commitInfo");
     assert_eq!(info["operation"], "STREAMING UPDATE");
     assert_eq!(info["isBlindAppend"], true);
-    assert!(info["engineInfo"].as_str().unwrap().starts_with("alluvium/"));
+    assert!(
+        info["engineInfo"]
+            .as_str()
+            .unwrap()
+            .starts_with("alluvium/")
+    );
     assert_eq!(info["operationMetrics"]["numOutputRows"], "3");
     let account: Value = serde_json::from_str(info["userMetadata"].as_str().unwrap()).unwrap();
     assert_eq!(account["alluvium"], 1);
@@ -66,7 +94,8 @@ async fn a_commit_says_what_the_protocol_and_the_audit_need() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn statistics_of_every_type_pass_through_unchanged() {
-    let micros = |zone: Option<&str>| DataType::Timestamp(TimeUnit::Microsecond, zone.map(Into::into));
+    let micros =
+        |zone: Option<&str>| DataType::Timestamp(TimeUnit::Microsecond, zone.map(Into::into));
     let schema = schema_of(vec![
         Field::new("t", micros(Some("UTC")), true),
         Field::new("n", micros(None), true),
@@ -74,7 +103,11 @@ async fn statistics_of_every_type_pass_through_unchanged() {
         Field::new("m", DataType::Decimal128(20, 4), true),
         Field::new("f", DataType::Float64, true),
         Field::new("s", DataType::Utf8, true),
-        Field::new("o", DataType::Struct(vec![Field::new("i", DataType::Int32, true)].into()), true),
+        Field::new(
+            "o",
+            DataType::Struct(vec![Field::new("i", DataType::Int32, true)].into()),
+            true,
+        ),
     ]);
     let values = json!({
         "t": "2026-11-21T10:00:00.123Z", "n": "2026-11-21T10:00:00.123", "d": "2026-11-21",
@@ -89,7 +122,8 @@ async fn statistics_of_every_type_pass_through_unchanged() {
         log.commit(upload, token()).await.unwrap();
     }
     let written = actions(&location, 1).await;
-    let written: Value = serde_json::from_str(find(&written, "add")["stats"].as_str().unwrap()).unwrap();
+    let written: Value =
+        serde_json::from_str(find(&written, "add")["stats"].as_str().unwrap()).unwrap();
     for key in ["numRecords", "minValues", "maxValues"] {
         assert_eq!(written[key], stats[key], "{key}");
     }
@@ -141,8 +175,17 @@ async fn spark_table(location: &TableLocation, mode: &str) {
         column("l", 4, list),
     ];
     let features = [
-        "columnMapping", "deletionVectors", "rowTracking", "domainMetadata", "typeWidening",
-        "v2Checkpoint", "inCommitTimestamp", "appendOnly", "invariants", "changeDataFeed", "clustering",
+        "columnMapping",
+        "deletionVectors",
+        "rowTracking",
+        "domainMetadata",
+        "typeWidening",
+        "v2Checkpoint",
+        "inCommitTimestamp",
+        "appendOnly",
+        "invariants",
+        "changeDataFeed",
+        "clustering",
     ];
     foreign(
         location,
@@ -181,13 +224,22 @@ async fn a_table_made_by_spark_is_appended_to_and_grown() {
         assert_eq!(spec.logical.field(0).metadata()["comment"], "kept");
         assert_eq!(spec.projection, [0, 1, 2]);
         assert_eq!(spec.random_prefix_length, Some(2));
-        assert_eq!(spec.stats_columns, [["col-1"]], "clustering columns always have statistics");
-        let DataType::Struct(inner) = spec.physical.field(1).data_type() else { panic!() };
+        assert_eq!(
+            spec.stats_columns,
+            [["col-1"]],
+            "clustering columns always have statistics"
+        );
+        let DataType::Struct(inner) = spec.physical.field(1).data_type() else {
+            panic!()
+        };
         assert_eq!(inner[0].name(), "col-3");
 
         let files = |position: u64, end| {
             let mut file = file(&state.schema, "p", position, end);
-            file.stats = format!(r#"{{"numRecords":{},"minValues":{{"col-1":0}},"maxValues":{{"col-1":9}},"nullCount":{{"col-1":0}}}}"#, end - position);
+            file.stats = format!(
+                r#"{{"numRecords":{},"minValues":{{"col-1":0}},"maxValues":{{"col-1":9}},"nullCount":{{"col-1":0}}}}"#,
+                end - position
+            );
             file
         };
         let append = |schema: &Arc<_>, expected: Option<u64>, end: u64| Upload {
@@ -196,35 +248,65 @@ async fn a_table_made_by_spark_is_appended_to_and_grown() {
             ranges: vec![range("p", expected, end)],
             marks: Vec::new(),
         };
-        log.commit(append(&state.schema, None, 2), token()).await.unwrap();
+        log.commit(append(&state.schema, None, 2), token())
+            .await
+            .unwrap();
         let one = actions(&location, 1).await;
         assert_eq!(find(&one, "add")["baseRowId"], 0);
         assert!(find(&one, "commitInfo")["inCommitTimestamp"].is_i64());
 
         let nested = DataType::Struct(vec![Field::new("x", DataType::Int64, true)].into());
         let changes = [
-            SchemaChange::AddColumn { parent: Vec::new(), field: Arc::new(Field::new("n", nested, true)) },
-            SchemaChange::AddColumn { parent: vec!["s".into()], field: Arc::new(Field::new("c", DataType::Utf8, true)) },
-            SchemaChange::AddColumn { parent: vec!["l".into()], field: Arc::new(Field::new("e", DataType::Utf8, true)) },
+            SchemaChange::AddColumn {
+                parent: Vec::new(),
+                field: Arc::new(Field::new("n", nested, true)),
+            },
+            SchemaChange::AddColumn {
+                parent: vec!["s".into()],
+                field: Arc::new(Field::new("c", DataType::Utf8, true)),
+            },
+            SchemaChange::AddColumn {
+                parent: vec!["l".into()],
+                field: Arc::new(Field::new("e", DataType::Utf8, true)),
+            },
         ];
         let base = log.state().unwrap();
-        let Evolved::Applied(grown) = log.evolve(&base, &changes).await.unwrap() else { panic!() };
+        let Evolved::Applied(grown) = log.evolve(&base, &changes).await.unwrap() else {
+            panic!()
+        };
         assert_eq!(grown.version, 2);
         let n = grown.schema.columns.field_with_name("n").unwrap();
         assert!(n.metadata()["delta.columnMapping.physicalName"].starts_with("col-"));
-        let DataType::Struct(inner) = n.data_type() else { panic!() };
+        let DataType::Struct(inner) = n.data_type() else {
+            panic!()
+        };
         assert!(inner[0].metadata().contains_key("delta.columnMapping.id"));
         assert_eq!(grown.properties["delta.columnMapping.maxColumnId"], "9");
-        let DataType::List(element) = grown.schema.columns.field_with_name("l").unwrap().data_type() else { panic!() };
-        let DataType::Struct(element) = element.data_type() else { panic!() };
+        let DataType::List(element) = grown
+            .schema
+            .columns
+            .field_with_name("l")
+            .unwrap()
+            .data_type()
+        else {
+            panic!()
+        };
+        let DataType::Struct(element) = element.data_type() else {
+            panic!()
+        };
         assert_eq!(element.len(), 2);
         // Files of before the change still fit; positions are known on.
-        log.commit(append(&state.schema, Some(2), 4), token()).await.unwrap();
+        log.commit(append(&state.schema, Some(2), 4), token())
+            .await
+            .unwrap();
         let three = actions(&location, 3).await;
         assert_eq!(find(&three, "add")["baseRowId"], 2);
         log.checkpoint().await.unwrap();
         let again = open(&location);
-        assert_eq!(again.positions(&["p".into()], true).await.unwrap(), [Some(4)]);
+        assert_eq!(
+            again.positions(&["p".into()], true).await.unwrap(),
+            [Some(4)]
+        );
         assert_eq!(again.state().unwrap().schema, log.state().unwrap().schema);
     }
 }
@@ -233,17 +315,35 @@ async fn a_table_made_by_spark_is_appended_to_and_grown() {
 async fn a_wider_type_is_refused_with_the_statement_that_makes_it() {
     let location = memory();
     let log = open(&location);
-    log.commit(upload(&schema(), "p", None, 2), token()).await.unwrap();
+    log.commit(upload(&schema(), "p", None, 2), token())
+        .await
+        .unwrap();
     let base = log.state().unwrap();
-    let widen = SchemaChange::Widen { path: vec!["id".into()], to: DataType::Decimal128(20, 0) };
+    let widen = SchemaChange::Widen {
+        path: vec!["id".into()],
+        to: DataType::Decimal128(20, 0),
+    };
     let error = log.evolve(&base, &[widen]).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Unsupported);
-    assert!(error.to_string().contains("ALTER COLUMN `id` TYPE DECIMAL(20,0)"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("ALTER COLUMN `id` TYPE DECIMAL(20,0)"),
+        "{error}"
+    );
     // What the kernel refuses comes with its statement too: the feature is not in the protocol.
     let ntz = DataType::Timestamp(TimeUnit::Microsecond, None);
-    let add = SchemaChange::AddColumn { parent: Vec::new(), field: Arc::new(Field::new("n", ntz, true)) };
+    let add = SchemaChange::AddColumn {
+        parent: Vec::new(),
+        field: Arc::new(Field::new("n", ntz, true)),
+    };
     let error = log.evolve(&base, &[add]).await.unwrap_err();
-    assert!(error.to_string().contains("ADD COLUMNS (`n` TIMESTAMP_NTZ)"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("ADD COLUMNS (`n` TIMESTAMP_NTZ)"),
+        "{error}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -260,7 +360,10 @@ async fn checkpoints_come_by_themselves_and_restarts_read_them() {
     let log = TableLog::new(location.clone(), "t", options);
     for number in 0..35u64 {
         let position = (number > 0).then_some(number);
-        let outcome = log.commit(upload(&schema(), "p", position, number + 1), token()).await.unwrap();
+        let outcome = log
+            .commit(upload(&schema(), "p", position, number + 1), token())
+            .await
+            .unwrap();
         assert!(matches!(outcome, CommitOutcome::Committed { .. }));
         if number % 10 == 9 {
             // Give the background its turn, so that the number of checkpoints is certain.
@@ -276,16 +379,33 @@ async fn checkpoints_come_by_themselves_and_restarts_read_them() {
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
-    let checkpoints = names.iter().filter(|name| name.ends_with(".checkpoint.parquet")).count();
+    let checkpoints = names
+        .iter()
+        .filter(|name| name.ends_with(".checkpoint.parquet"))
+        .count();
     assert_eq!(checkpoints, 3, "{names:?}");
     // Old commits are cleaned up by somebody: the checkpoint alone tells.
     for version in 0..20 {
-        std::fs::remove_file(folder.path().join(format!("t/_delta_log/{version:020}.json"))).unwrap();
+        std::fs::remove_file(
+            folder
+                .path()
+                .join(format!("t/_delta_log/{version:020}.json")),
+        )
+        .unwrap();
     }
     let again = open(&location);
-    assert_eq!(again.positions(&["p".into(), "q".into()], true).await.unwrap(), [Some(35), None]);
+    assert_eq!(
+        again
+            .positions(&["p".into(), "q".into()], true)
+            .await
+            .unwrap(),
+        [Some(35), None]
+    );
     assert_eq!(again.history().await.unwrap().len(), 15);
-    again.commit(upload(&schema(), "p", Some(35), 36), token()).await.unwrap();
+    again
+        .commit(upload(&schema(), "p", Some(35), 36), token())
+        .await
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -293,7 +413,9 @@ async fn positions_of_many_partitions_are_read_at_once() {
     let location = memory();
     let log = open(&location);
     for number in 0..20u64 {
-        log.commit(upload(&schema(), &format!("p{number}"), None, 5), token()).await.unwrap();
+        log.commit(upload(&schema(), &format!("p{number}"), None, 5), token())
+            .await
+            .unwrap();
     }
     let ids: Vec<String> = (0..25).map(|number| format!("p{number}")).collect();
     let found = open(&location).positions(&ids, true).await.unwrap();
@@ -304,7 +426,13 @@ async fn positions_of_many_partitions_are_read_at_once() {
 }
 
 /// Writes a Parquet file of dead letters and names it in an upload.
-async fn dead_letters(location: &TableLocation, schema: &Arc<crate::schema::TableSchema>, rows: &[(&str, i64, i32, &str)], expected: Option<u64>, end: u64) -> Upload {
+async fn dead_letters(
+    location: &TableLocation,
+    schema: &Arc<crate::schema::TableSchema>,
+    rows: &[(&str, i64, i32, &str)],
+    expected: Option<u64>,
+    end: u64,
+) -> Upload {
     let batch = RecordBatch::try_new(
         schema.columns.clone(),
         vec![
@@ -316,7 +444,8 @@ async fn dead_letters(location: &TableLocation, schema: &Arc<crate::schema::Tabl
     )
     .unwrap();
     let mut bytes = Vec::new();
-    let mut writer = parquet::arrow::ArrowWriter::try_new(&mut bytes, batch.schema(), None).unwrap();
+    let mut writer =
+        parquet::arrow::ArrowWriter::try_new(&mut bytes, batch.schema(), None).unwrap();
     writer.write(&batch).unwrap();
     writer.close().unwrap();
     let mut upload = upload(schema, "dlq", expected, end);
@@ -345,16 +474,28 @@ async fn rule_11_the_verdicts_of_a_window_are_read_back() {
         Field::new("_index", DataType::Int32, true),
         Field::new("table", DataType::Utf8, true),
     ]);
-    let first = [("p", 3, 0, "clicks"), ("q", 4, 0, "clicks"), ("p", 4, 1, ""), ("p", 4, 0, "views")];
+    let first = [
+        ("p", 3, 0, "clicks"),
+        ("q", 4, 0, "clicks"),
+        ("p", 4, 1, ""),
+        ("p", 4, 0, "views"),
+    ];
     let upload = dead_letters(&location, &schema, &first, None, 10).await;
     log.commit(upload, token()).await.unwrap();
     let upload = dead_letters(&location, &schema, &[("p", 12, 0, "clicks")], Some(10), 20).await;
     log.commit(upload, token()).await.unwrap();
     assert_eq!(
         log.scan_dead_letters("p", 4, 13).await.unwrap(),
-        [("views".to_owned(), 4, 0), (String::new(), 4, 1), ("clicks".to_owned(), 12, 0)]
+        [
+            ("views".to_owned(), 4, 0),
+            (String::new(), 4, 1),
+            ("clicks".to_owned(), 12, 0)
+        ]
     );
-    assert_eq!(log.scan_dead_letters("p", 0, 4).await.unwrap(), [("clicks".to_owned(), 3, 0)]);
+    assert_eq!(
+        log.scan_dead_letters("p", 0, 4).await.unwrap(),
+        [("clicks".to_owned(), 3, 0)]
+    );
     assert!(log.scan_dead_letters("p", 5, 5).await.unwrap().is_empty());
 }
 
@@ -362,8 +503,12 @@ async fn rule_11_the_verdicts_of_a_window_are_read_back() {
 async fn a_runtime_of_one_thread_will_do() {
     let location = at(Arc::new(object_store::memory::InMemory::new()));
     let log = open(&location);
-    log.commit(upload(&schema(), "p", None, 2), token()).await.unwrap();
-    log.commit(upload(&schema(), "p", Some(2), 3), token()).await.unwrap();
+    log.commit(upload(&schema(), "p", None, 2), token())
+        .await
+        .unwrap();
+    log.commit(upload(&schema(), "p", Some(2), 3), token())
+        .await
+        .unwrap();
     assert_eq!(log.positions(&["p".into()], true).await.unwrap(), [Some(3)]);
 }
 

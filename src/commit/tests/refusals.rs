@@ -48,28 +48,40 @@ async fn features_that_are_not_written_are_named_with_their_remedy() {
         ("checkConstraints", false, "DROP CONSTRAINT positive"),
         ("generatedColumns", false, "CREATE TABLE"),
         ("identityColumns", false, "CREATE TABLE"),
-        ("checkpointProtection", false, "DROP FEATURE checkpointProtection"),
+        (
+            "checkpointProtection",
+            false,
+            "DROP FEATURE checkpointProtection",
+        ),
         ("icebergCompatV1", false, "delta.enableIcebergCompatV1"),
         ("someNewThing", false, "newer release"),
-        ("catalogManaged", true, "catalog"),
+        ("catalogManaged", true, "DROP FEATURE catalogManaged"),
+        ("someNewReading", true, "DROP FEATURE"),
     ] {
         let reader: &[&str] = if reader { &[writer] } else { &[] };
-        let configuration = json!({"delta.constraints.positive": "id > 0"});
         let mut listed = vec![writer];
-        if writer == "catalogManaged" {
-            listed.push("inCommitTimestamp");
-        }
-        let location = memory();
-        let configuration = if writer == "checkConstraints" {
-            configuration
-        } else {
-            json!({})
+        let configuration = match writer {
+            "checkConstraints" => json!({"delta.constraints.positive": "id > 0"}),
+            "catalogManaged" => {
+                listed.push("inCommitTimestamp");
+                json!({"delta.enableInCommitTimestamps": "true"})
+            }
+            _ => json!({}),
         };
-        foreign(&location, 0, &table(features(&listed, reader), configuration, id())).await;
+        let location = memory();
+        foreign(
+            &location,
+            0,
+            &table(features(&listed, reader), configuration, id()),
+        )
+        .await;
         let error = open(&location).load().await.unwrap_err();
         let text = error.to_string();
         assert_eq!(error.kind(), Kind::Unsupported, "{text}");
-        assert!(text.contains(writer) && text.contains(remedy), "{writer}: {text}");
+        assert!(
+            text.contains(writer) && text.contains(remedy),
+            "{writer}: {text}"
+        );
     }
 }
 
@@ -85,7 +97,12 @@ async fn legacy_writer_versions_are_refused_with_the_upgrade() {
 #[tokio::test(flavor = "multi_thread")]
 async fn not_null_columns_are_refused_unless_every_row_fills_them() {
     let protocol = || json!({"minReaderVersion": 1, "minWriterVersion": 2});
-    let fields = || vec![field("id", false, json!({})), field("_offset", false, json!({}))];
+    let fields = || {
+        vec![
+            field("id", false, json!({})),
+            field("_offset", false, json!({})),
+        ]
+    };
     let text = refusal(protocol(), json!({}), fields()).await;
     assert!(text.contains("ALTER COLUMN `id` DROP NOT NULL"), "{text}");
     let location = memory();
@@ -101,7 +118,12 @@ async fn invariants_and_defaults_are_refused() {
     let invariant = json!({"delta.invariants": "{\"expression\":{\"expression\":\"id > 0\"}}"});
     let protocol = json!({"minReaderVersion": 1, "minWriterVersion": 2});
     let location = memory();
-    foreign(&location, 0, &table(protocol, json!({}), vec![field("id", true, invariant)])).await;
+    foreign(
+        &location,
+        0,
+        &table(protocol, json!({}), vec![field("id", true, invariant)]),
+    )
+    .await;
     let error = open(&location).load().await.unwrap_err();
     assert_eq!(error.kind(), Kind::Unsupported, "{error}");
     let default = json!({"CURRENT_DEFAULT": "5"});
@@ -132,7 +154,12 @@ async fn a_table_of_dynamodb_writers_is_refused() {
     let location = memory();
     let protocol = json!({"minReaderVersion": 1, "minWriterVersion": 2});
     foreign(&location, 0, &table(protocol, json!({}), id())).await;
-    let intent = location.root.clone().join("_delta_log").join(".tmp").join("0.json.x");
+    let intent = location
+        .root
+        .clone()
+        .join("_delta_log")
+        .join(".tmp")
+        .join("0.json.x");
     location.store.put(&intent, "{}".into()).await.unwrap();
     let error = open(&location).load().await.unwrap_err();
     assert!(error.to_string().contains("DynamoDB"), "{error}");
@@ -141,9 +168,13 @@ async fn a_table_of_dynamodb_writers_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_does_not_load_is_never_created_over() {
     let location = memory();
-    let protocol = json!({"minReaderVersion": 1, "minWriterVersion": 2});
-    // Version 0 is missing.
-    foreign(&location, 1, &table(protocol, json!({}), id())).await;
+    // Version 0, and with it the protocol and the schema, is missing.
+    foreign(
+        &location,
+        1,
+        &[json!({"commitInfo": {"timestamp": 1, "operation": "WRITE"}})],
+    )
+    .await;
     let log = open(&location);
     assert!(log.load().await.is_err());
     let upload = super::support::upload(&super::support::schema(), "p", None, 2);

@@ -15,7 +15,15 @@ use object_store::{
     path::Path,
 };
 use parking_lot::Mutex;
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 use tokio_util::sync::CancellationToken;
 
 pub(super) fn memory() -> TableLocation {
@@ -55,10 +63,13 @@ pub(super) fn schema_of(fields: Vec<Field>) -> Arc<TableSchema> {
 }
 
 pub(super) fn schema() -> Arc<TableSchema> {
-    schema_of(vec![
-        Field::new("id", DataType::Int64, true),
-        Field::new("name", DataType::Utf8, true),
-    ])
+    static SCHEMA: LazyLock<Arc<TableSchema>> = LazyLock::new(|| {
+        schema_of(vec![
+            Field::new("id", DataType::Int64, true),
+            Field::new("name", DataType::Utf8, true),
+        ])
+    });
+    SCHEMA.clone()
 }
 
 pub(super) fn partition(name: &str) -> Arc<Partition> {
@@ -85,11 +96,16 @@ pub(super) fn range(name: &str, expected: Option<Offset>, end: Offset) -> Commit
     }
 }
 
+static FILES: AtomicU64 = AtomicU64::new(0);
+
 /// A file that stands for the records `[start, end)` of a partition, by its name. The log never
 /// opens it.
 pub(super) fn file(schema: &TableSchema, name: &str, start: Offset, end: Offset) -> DataFile {
     DataFile {
-        path: format!("{name}-{start}-{end}-{}.parquet", uuid::Uuid::new_v4()),
+        path: format!(
+            "{name}-{start}-{end}-{}.parquet",
+            FILES.fetch_add(1, Ordering::Relaxed)
+        ),
         size: 100,
         rows: end - start,
         modification_time: chrono::Utc::now().timestamp_millis(),
@@ -151,7 +167,10 @@ pub(super) async fn landed(location: &TableLocation) -> Vec<(String, u64, u64)> 
         }
         let bytes = location.store.get(&meta.location).await.unwrap();
         let bytes = bytes.bytes().await.unwrap();
-        for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        for line in bytes
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty())
+        {
             let action: serde_json::Value = serde_json::from_slice(line).unwrap();
             if let Some(path) = action["add"]["path"].as_str() {
                 let mut parts = path.splitn(4, '-');
@@ -170,7 +189,10 @@ pub(super) async fn landed(location: &TableLocation) -> Vec<(String, u64, u64)> 
 pub(super) fn assert_once(landed: &[(String, u64, u64)], name: &str, end: u64, context: &str) {
     let mut at = 0;
     for (_, start, until) in landed.iter().filter(|(found, ..)| found == name) {
-        assert_eq!(*start, at, "{context}: a hole or a double in {name}: {landed:?}");
+        assert_eq!(
+            *start, at,
+            "{context}: a hole or a double in {name}: {landed:?}"
+        );
         at = *until;
     }
     assert_eq!(at, end, "{context}: {name} is not whole: {landed:?}");
@@ -222,7 +244,9 @@ impl FailingStore {
     pub(super) fn refuse_from(&self, first: usize, error: fn() -> object_store::Error) {
         *self.plan.lock() = Plan {
             seen: 0,
-            faults: (first..first + 10_000).map(|n| (n, Fault::Before)).collect(),
+            faults: (first..first + 10_000)
+                .map(|n| (n, Fault::Before))
+                .collect(),
             error: Some(error),
         };
     }
@@ -290,7 +314,8 @@ impl ObjectStore for FailingStore {
         payload: PutPayload,
         opts: PutOptions,
     ) -> object_store::Result<PutResult> {
-        self.meet(self.inner.put_opts(location, payload, opts)).await
+        self.meet(self.inner.put_opts(location, payload, opts))
+            .await
     }
 
     async fn put_multipart_opts(
@@ -298,7 +323,8 @@ impl ObjectStore for FailingStore {
         location: &Path,
         opts: PutMultipartOptions,
     ) -> object_store::Result<Box<dyn MultipartUpload>> {
-        self.meet(self.inner.put_multipart_opts(location, opts)).await
+        self.meet(self.inner.put_multipart_opts(location, opts))
+            .await
     }
 
     async fn get_opts(
