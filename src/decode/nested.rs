@@ -14,7 +14,7 @@ use arrow::{
     buffer::{OffsetBuffer, ScalarBuffer},
     datatypes::{DataType, FieldRef, Fields},
 };
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 /// No value.
 const NONE: u32 = u32::MAX;
@@ -22,7 +22,7 @@ const NONE: u32 = u32::MAX;
 /// One field of a struct and the column it feeds.
 struct FieldColumn {
     /// Its name in events.
-    event: String,
+    event: Arc<str>,
     name: String,
     data_type: DataType,
     column: Column,
@@ -33,7 +33,7 @@ struct FieldColumn {
 /// The fields of one level: matches an object's keys to columns.
 pub(super) struct FieldColumns {
     fields: Vec<FieldColumn>,
-    by_event: HashMap<String, usize>,
+    by_event: HashMap<Arc<str>, usize>,
     by_name: HashMap<String, usize>,
     /// Siblings last, so that they are free when their field's value does not fit.
     order: Vec<usize>,
@@ -46,7 +46,7 @@ impl FieldColumns {
     pub(super) fn new(fields: impl Iterator<Item = (FieldRef, ColumnRules)>) -> Self {
         let mut fields: Vec<FieldColumn> = fields
             .map(|(field, rules)| FieldColumn {
-                event: names::event_field(&field).to_string(),
+                event: Arc::from(names::event_field(&field)),
                 name: field.name().clone(),
                 data_type: field.data_type().clone(),
                 column: Column::new(field.data_type(), rules),
@@ -108,11 +108,13 @@ impl FieldColumns {
                 self.fields[i].column.append_null();
                 continue;
             }
+            // What a sibling holds is named as in the event, by its field.
+            let renamed = (origin != i).then(|| Arc::clone(&self.fields[origin].event));
             let field = &mut self.fields[i];
             let here = Path {
                 parent: path,
                 step: Step::Field {
-                    event: &field.event,
+                    event: renamed.as_deref().unwrap_or(&field.event),
                     column: &field.name,
                 },
             };
@@ -136,7 +138,7 @@ impl FieldColumns {
                 continue;
             };
             let found = match self.fields.get(expected) {
-                Some(field) if field.event == *name => Some(expected),
+                Some(field) if *field.event == *name => Some(expected),
                 _ => self.by_event.get(name.as_ref()).copied(),
             };
             match found {
@@ -416,10 +418,7 @@ impl MapColumn {
     pub(super) fn finish(&mut self) -> Result<MapArray, DecodeError> {
         let entries = StructArray::try_new(
             self.pair.clone(),
-            vec![
-                std::sync::Arc::new(self.keys.finish()),
-                self.values.finish()?,
-            ],
+            vec![Arc::new(self.keys.finish()), self.values.finish()?],
             None,
         )?;
         Ok(MapArray::try_new(
