@@ -1,6 +1,8 @@
 //! Batches made from texts, and rows read back as JSON.
 
 mod drift;
+mod json;
+mod metadata;
 mod oracle;
 mod rules;
 mod types;
