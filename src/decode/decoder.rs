@@ -3,8 +3,9 @@
 use super::{
     DecodeError,
     column::{Column, ColumnRules},
+    fields::FieldColumns,
     json::{Json, NodeKind, Parser},
-    nested::FieldColumns,
+    metadata::MetadataBuilder,
     path::{Path, Step},
     row::Row,
     time::TimestampUnit,
@@ -18,14 +19,11 @@ use crate::{
     },
 };
 use arrow::{
-    array::{
-        ArrayRef, BinaryBuilder, BooleanArray, Int32Builder, Int64Builder, RecordBatch,
-        StringBuilder, TimestampMicrosecondBuilder,
-    },
+    array::{ArrayRef, BooleanArray, RecordBatch, StringBuilder},
     compute::filter_record_batch,
     datatypes::DataType,
 };
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, ops::Range, sync::Arc};
 
 /// The most bytes of events in one batch: what can be kept of them stays below Arrow's 2 GiB a column.
 pub const MAX_BATCH_BYTES: u64 = 128 << 20;
@@ -210,7 +208,11 @@ impl Decoder {
         ingested_at_us: i64,
     ) -> Result<Decoded, DecodeError> {
         let raw = &batch.raw;
-        let bytes: u64 = batch.records().map(|r| r.value.len() as u64).sum();
+        let length = |span: &Option<Range<u32>>| span.as_ref().map_or(0, |span| span.len() as u64);
+        let bytes: u64 = batch
+            .records()
+            .map(|r| r.value.len() as u64 + length(&r.key) + length(&r.headers))
+            .sum();
         if bytes > MAX_BATCH_BYTES {
             return Err(DecodeError::BatchTooLarge {
                 bytes,
@@ -331,7 +333,7 @@ impl Decoder {
     fn end(&mut self, raw: &RawBatch, record: &RecordSpan, ingested_at_us: i64, out: &mut Pass) {
         for column in &mut self.metadata {
             if let Some(key) = column.append(raw, record, ingested_at_us) {
-                self.row.keep_as(MetadataColumn::Key.name(), &key);
+                self.row.keep_record_key(key);
             }
         }
         self.row.finish(&mut self.rescued, &mut out.counts);
@@ -402,81 +404,6 @@ impl CopyColumn {
         if !self.column.append(json, at, Some(&here), row) {
             self.column.append_null();
             row.keep_as(&self.name, json.text(at));
-        }
-    }
-}
-
-/// A metadata column under construction.
-enum MetadataBuilder {
-    Source(StringBuilder),
-    Partition(Int32Builder),
-    Offset(Int64Builder),
-    Index(Int32Builder),
-    EventTime(TimestampMicrosecondBuilder),
-    IngestedAt(TimestampMicrosecondBuilder),
-    KeyText(StringBuilder),
-    KeyBytes(BinaryBuilder),
-    Headers(StringBuilder),
-}
-
-impl MetadataBuilder {
-    fn new(column: MetadataColumn, data_type: &DataType) -> Self {
-        let time = || TimestampMicrosecondBuilder::new().with_data_type(types::timestamp());
-        match column {
-            MetadataColumn::Source => Self::Source(StringBuilder::new()),
-            MetadataColumn::Partition => Self::Partition(Int32Builder::new()),
-            MetadataColumn::Offset => Self::Offset(Int64Builder::new()),
-            MetadataColumn::Index => Self::Index(Int32Builder::new()),
-            MetadataColumn::EventTime => Self::EventTime(time()),
-            MetadataColumn::IngestedAt => Self::IngestedAt(time()),
-            MetadataColumn::Key if *data_type == DataType::Binary => {
-                Self::KeyBytes(BinaryBuilder::new())
-            }
-            MetadataColumn::Key => Self::KeyText(StringBuilder::new()),
-            MetadataColumn::Headers => Self::Headers(StringBuilder::new()),
-        }
-    }
-
-    /// Returns JSON text for `_rescued_data` where a key is no text.
-    fn append(
-        &mut self,
-        raw: &RawBatch,
-        record: &RecordSpan,
-        ingested_at_us: i64,
-    ) -> Option<String> {
-        match self {
-            Self::Source(b) => b.append_value(&raw.partition.label),
-            Self::Partition(b) => b.append_value(raw.partition.number),
-            // Offsets are Kafka's, or counted from 0: far below i64::MAX.
-            Self::Offset(b) => b.append_option(i64::try_from(record.offset).ok()),
-            Self::Index(b) => b.append_value(0),
-            Self::EventTime(b) => b.append_value(record.event_time),
-            Self::IngestedAt(b) => b.append_value(ingested_at_us),
-            Self::KeyBytes(b) => b.append_option(raw.key(record)),
-            Self::KeyText(b) => match raw.key(record).map(|key| (key, str::from_utf8(key))) {
-                None => b.append_null(),
-                Some((_, Ok(key))) => b.append_value(key),
-                Some((key, Err(_))) => {
-                    use base64::Engine as _;
-                    b.append_null();
-                    let text = base64::engine::general_purpose::STANDARD.encode(key);
-                    return Some(format!("{{\"base64\":\"{text}\"}}"));
-                }
-            },
-            Self::Headers(b) => {
-                b.append_option(raw.headers(record).and_then(|h| str::from_utf8(h).ok()));
-            }
-        }
-        None
-    }
-
-    fn finish(&mut self) -> ArrayRef {
-        match self {
-            Self::Source(b) | Self::KeyText(b) | Self::Headers(b) => Arc::new(b.finish()),
-            Self::Partition(b) | Self::Index(b) => Arc::new(b.finish()),
-            Self::Offset(b) => Arc::new(b.finish()),
-            Self::EventTime(b) | Self::IngestedAt(b) => Arc::new(b.finish()),
-            Self::KeyBytes(b) => Arc::new(b.finish()),
         }
     }
 }

@@ -9,7 +9,8 @@
 //! list, `m.key` within a map; a name that is empty or holds one of `` .[]` `` stands between
 //! backticks. A struct keeps its other fields when one does not fit; lists and maps are kept whole
 //! when an element is of the wrong kind. `_record` holds the text of a whole event that must become
-//! a row and is no JSON object (`_record_base64` if it is not even text).
+//! a row and is no JSON object (`_record_base64` if it is not even text); `[_key]` a record's key that
+//! is no text.
 //!
 //! Limits: [`MAX_BATCH_BYTES`] a batch; 127 levels an event; what is kept of one event in
 //! `_rescued_data` is at most four times its length and 1 KiB: past that, the whole event is kept
@@ -19,8 +20,10 @@ mod column;
 mod dead_letters;
 mod decoder;
 mod error;
+mod fields;
 mod infer;
 mod json;
+mod metadata;
 mod nested;
 mod number;
 mod path;

@@ -1,11 +1,16 @@
 //! What one event left over: values for `_rescued_data`, and whether it is to be rejected.
 
-use super::{infer, json::Json, path::Path};
+use super::{
+    infer,
+    json::Json,
+    path::{Path, Step},
+};
 use crate::{
     event::{Counts, RejectReason},
     schema::{Evolution, EvolutionPolicy, Kind, OnConflict, Seen, Shape, sibling_name},
 };
 use arrow::{array::StringBuilder, datatypes::DataType};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use std::{collections::HashSet, sync::Arc};
 
 /// Distinct paths by which one batch counts rescued values; the rest share one name, so that the
@@ -17,6 +22,9 @@ const OTHER_FIELDS: &str = "(other)";
 pub(super) const WHOLE_RECORD: &str = "_record";
 /// The same for bytes that are no text, in base64.
 pub(super) const WHOLE_RECORD_BASE64: &str = "_record_base64";
+
+/// A record's key that is no text. No field's place is spelled so.
+const RECORD_KEY: &str = "[_key]";
 
 /// The state of the event at hand, and what the batch has gathered.
 pub(super) struct Row {
@@ -83,7 +91,7 @@ impl Row {
     pub(super) fn keep_as(&mut self, name: &str, value: &str) {
         let path = Path {
             parent: None,
-            step: super::path::Step::Field {
+            step: Step::Field {
                 event: name,
                 column: name,
             },
@@ -92,6 +100,15 @@ impl Row {
         if self.entries.iter().all(|entry| entry.key != key) {
             self.keep(key, path.counted(), value);
         }
+    }
+
+    /// Keeps a record's key that is no text, whatever else is kept.
+    pub(super) fn keep_record_key(&mut self, key: &[u8]) {
+        self.entries.push(Entry {
+            key: RECORD_KEY.into(),
+            counted: RECORD_KEY.into(),
+            value: format!("{{\"base64\":\"{}\"}}", STANDARD.encode(key)),
+        });
     }
 
     /// A field that the struct at `parent` has no column for.
@@ -104,7 +121,7 @@ impl Row {
     ) {
         let path = Path {
             parent,
-            step: super::path::Step::Field {
+            step: Step::Field {
                 event: name,
                 column: name,
             },
@@ -211,14 +228,10 @@ impl Row {
 
     /// Keeps the whole event in place of what was kept of it, without a limit.
     pub(super) fn keep_whole(&mut self, bytes: &[u8]) {
-        use base64::Engine as _;
         self.entries.clear();
         let (key, text) = match std::str::from_utf8(bytes) {
             Ok(text) => (WHOLE_RECORD, quoted(text)),
-            Err(_) => (
-                WHOLE_RECORD_BASE64,
-                quoted(&base64::engine::general_purpose::STANDARD.encode(bytes)),
-            ),
+            Err(_) => (WHOLE_RECORD_BASE64, quoted(&STANDARD.encode(bytes))),
         };
         self.entries.push(Entry {
             key: key.into(),

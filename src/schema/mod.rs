@@ -5,11 +5,13 @@
 //! who applies it is the table's authority (design.md, "Schema evolution"). Limits: columns and
 //! depth of an [`EvolutionPolicy`], distinct fields of a [`Seen`].
 
+mod apply;
 mod base;
 mod error;
 mod evolve;
 pub mod names;
 mod options;
+mod policy;
 mod seen;
 mod table;
 pub mod types;
@@ -19,9 +21,10 @@ pub use base::{
     missing_declared, rescued_field,
 };
 pub use error::SchemaError;
-pub use evolve::{EvolutionPolicy, Evolved, evolve, is_sibling_name, sibling_name};
+pub use evolve::{Evolved, evolve, is_sibling_name, sibling_name};
 pub use names::{EVENT_FIELD, safe_column_name, safe_table_name};
 pub use options::{Authority, ColumnOptions, ColumnType, Evolution, OnConflict};
+pub use policy::EvolutionPolicy;
 pub use seen::{Fields as SeenFields, Kind, Room, Seen, Shape};
 pub use table::{COLUMN_ID, PHYSICAL_NAME, SchemaChange, TableSchema, count_in, physical_name};
 
