@@ -130,6 +130,15 @@ fn each_type_is_spelled_as_spark_spells_it() {
 }
 
 #[test]
+fn zeros_of_both_signs_are_within_bounds_for_readers_that_tell_them_apart() {
+    for zeros in [[0.0, -0.0], [-0.0, 0.0], [0.0, 0.0], [-0.0, -0.0]] {
+        let (min, max) = bounds(Float64Array::from(zeros.to_vec()));
+        assert!(min.as_f64().unwrap().is_sign_negative(), "{zeros:?}");
+        assert!(max.as_f64().unwrap().is_sign_positive(), "{zeros:?}");
+    }
+}
+
+#[test]
 fn only_wanted_leaves_are_there_nested_as_the_columns_are() {
     let inner: Fields = vec![
         Field::new("a", DataType::Int64, true),

@@ -101,6 +101,25 @@ fn no_more_files_are_open_than_allowed_and_no_row_is_lost() {
 }
 
 #[test]
+fn the_largest_file_makes_room() {
+    let mut keys = vec![Some("large"); 2_000];
+    keys.push(Some("small"));
+    let first = keyed(&keys, &vec![0; keys.len()]);
+    let options = WriteOptions {
+        max_open_partitions: 2,
+        ..WriteOptions::default()
+    };
+    let spec = Arc::new(spec(&first.schema(), &["key"]));
+    let mut writer = TableWriter::new(spec, options).unwrap();
+    writer.write(&first).unwrap();
+    assert!(writer.take_full().is_empty());
+    writer.write(&keyed(&[Some("third")], &[0])).unwrap();
+    let closed = writer.take_full();
+    assert_eq!(closed.len(), 1);
+    assert_eq!(closed[0].rows, 2_000);
+}
+
+#[test]
 fn a_table_of_partition_columns_alone_keeps_its_row_count() {
     let rows = keyed(&[Some("a"), Some("a"), Some("b")], &[0; 3]);
     let rows = rows.project(&[1]).unwrap();

@@ -125,6 +125,22 @@ async fn large_files_go_in_equal_parts() {
 }
 
 #[tokio::test]
+async fn no_more_parts_are_in_flight_than_allowed() {
+    let store = store();
+    let late = Fault::Delay(Duration::from_secs(3_600));
+    store.add(Rule::on(Operation::PutPart, late));
+    let location = location(&store);
+    let options = in_parts();
+    let sending = upload(&location, file(&["abcdefghijklmnop"]), &options);
+    let waited = tokio::time::timeout(Duration::from_millis(50), sending).await;
+    assert!(waited.is_err());
+    assert_eq!(
+        store.count(Operation::PutPart),
+        options.max_concurrent_parts
+    );
+}
+
+#[tokio::test]
 async fn a_fault_at_any_operation_of_an_upload_in_parts_is_overcome() {
     for n in 0..5 {
         for fault in [
