@@ -1,6 +1,8 @@
 //! One Parquet file, while it is written and when it is done.
 
-use super::{Error, Result, naming, options::WriteOptions, sink::ChunkSink, split::Key, stats::FileStats};
+use super::{
+    Error, Result, naming, options::WriteOptions, sink::ChunkSink, split::Key, stats::FileStats,
+};
 use crate::event::{DataFile, SchemaFingerprint, WriteSpec};
 use arrow::array::RecordBatch;
 use bytes::Bytes;
@@ -93,14 +95,21 @@ impl OpenFile {
         // The Arrow schema says nothing that the Parquet schema does not, and puzzles people who read footers.
         let arrow_options = ArrowWriterOptions::new()
             .with_properties(properties)
+            .with_schema_root("schema".into())
             .with_skip_arrow_metadata(true);
-        let writer =
-            ArrowWriter::try_new_with_options(ChunkSink::default(), spec.physical.clone(), arrow_options)
-                .map_err(|source| Error::Encode {
-                    path: path.clone(),
-                    source,
-                })?;
-        let names = spec.partition_columns.iter().map(|c| c.physical_name.clone());
+        let writer = ArrowWriter::try_new_with_options(
+            ChunkSink::default(),
+            spec.physical.clone(),
+            arrow_options,
+        )
+        .map_err(|source| Error::Encode {
+            path: path.clone(),
+            source,
+        })?;
+        let names = spec
+            .partition_columns
+            .iter()
+            .map(|c| c.physical_name.clone());
         Ok(Self {
             path,
             partition_values: names.zip(key.iter().cloned()).collect(),

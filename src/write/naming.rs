@@ -43,7 +43,9 @@ pub(super) fn new_path(spec: &WriteSpec, values: &[Option<String>], suffix: &str
 }
 
 fn random_prefix(length: usize) -> String {
-    std::iter::repeat_with(fastrand::alphanumeric).take(length).collect()
+    std::iter::repeat_with(fastrand::alphanumeric)
+        .take(length)
+        .collect()
 }
 
 /// Hive's `FileUtils.escapePathName`, which is Spark's `ExternalCatalogUtils.escapePathName`: control characters
@@ -90,8 +92,13 @@ mod tests {
         let values: Vec<_> = values.iter().map(|v| v.map(str::to_owned)).collect();
         let path = new_path(&spec(columns, None), &values, ".zstd.parquet");
         let (folders, file) = path.rsplit_once('/').unwrap_or(("", &path));
-        let uuid = file.strip_prefix("part-").and_then(|f| f.strip_suffix(".zstd.parquet"));
-        assert!(uuid.is_some_and(|u| uuid::Uuid::parse_str(u).is_ok()), "{file}");
+        let uuid = file
+            .strip_prefix("part-")
+            .and_then(|f| f.strip_suffix(".zstd.parquet"));
+        assert!(
+            uuid.is_some_and(|u| uuid::Uuid::parse_str(u).is_ok()),
+            "{file}"
+        );
         folders.to_owned()
     }
 
@@ -103,7 +110,10 @@ mod tests {
             ("100%", "a=100%25"),
             ("%2F", "a=%252F"),
             ("a=b:c", "a=a%3Db%3Ac"),
-            ("2026-01-01T00:00:00.000000Z", "a=2026-01-01T00%3A00%3A00.000000Z"),
+            (
+                "2026-01-01T00:00:00.000000Z",
+                "a=2026-01-01T00%3A00%3A00.000000Z",
+            ),
             ("a b", "a=a b"),
             ("München 日本 🎵", "a=München 日本 🎵"),
             ("\0\u{1}\t\n\r\u{7f}", "a=%00%01%09%0A%0D%7F"),
@@ -116,7 +126,10 @@ mod tests {
         }
         assert_eq!(folders(&["a"], &[None]), "a=__HIVE_DEFAULT_PARTITION__");
         assert_eq!(folders(&["a"], &[Some("")]), "a=__HIVE_DEFAULT_PARTITION__");
-        assert_eq!(folders(&["d", "x/y"], &[Some("1"), None]), "d=1/x%2Fy=__HIVE_DEFAULT_PARTITION__");
+        assert_eq!(
+            folders(&["d", "x/y"], &[Some("1"), None]),
+            "d=1/x%2Fy=__HIVE_DEFAULT_PARTITION__"
+        );
         assert_eq!(folders(&[], &[]), "");
     }
 
@@ -124,7 +137,10 @@ mod tests {
     fn every_folder_name_is_one_that_stores_take() {
         for c in (0..=0x2ff).filter_map(char::from_u32) {
             let path = folders(&["a"], &[Some(&c.to_string())]);
-            assert_eq!(object_store::path::Path::parse(&path).unwrap().as_ref(), path);
+            assert_eq!(
+                object_store::path::Path::parse(&path).unwrap().as_ref(),
+                path
+            );
             assert_eq!(path.matches('/').count(), 0);
         }
     }

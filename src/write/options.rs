@@ -12,7 +12,9 @@ use tokio_util::sync::CancellationToken;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compression {
     /// Level 1 to 22; a level outside of it is brought into it.
-    Zstd { level: i32 },
+    Zstd {
+        level: i32,
+    },
     Snappy,
     /// Parquet's `LZ4_RAW`; the older `LZ4` is deprecated.
     Lz4,

@@ -88,14 +88,21 @@ mod tests {
         let micros = i64::from(day) * 86_400_000_000 + 3_723_000_004;
         let utc = |us| TimestampMicrosecondArray::from(vec![us]).with_timezone("UTC");
         let ntz = |us| TimestampMicrosecondArray::from(vec![us]);
-        let decimal = |v, p, s| Decimal128Array::from(vec![v]).with_precision_and_scale(p, s).unwrap();
+        let decimal = |v, p, s| {
+            Decimal128Array::from(vec![v])
+                .with_precision_and_scale(p, s)
+                .unwrap()
+        };
         let text = |s: &str| StringArray::from(vec![s]);
         let cases = [
             (of(text("")), None),
             (of(StringArray::from(vec![None::<&str>])), None),
             (of(BinaryArray::from(vec![b"".as_slice()])), None),
             (of(Int64Array::from(vec![None])), None),
-            (of(text("a/b=c%d é 日本\u{1}\n")), Some("a/b=c%d é 日本\u{1}\n")),
+            (
+                of(text("a/b=c%d é 日本\u{1}\n")),
+                Some("a/b=c%d é 日本\u{1}\n"),
+            ),
             (of(LargeStringArray::from(vec!["x"])), Some("x")),
             (of(StringViewArray::from(vec![" "])), Some(" ")),
             (of(BooleanArray::from(vec![true])), Some("true")),
@@ -103,12 +110,18 @@ mod tests {
             (of(Int8Array::from(vec![-128])), Some("-128")),
             (of(Int16Array::from(vec![7])), Some("7")),
             (of(Int32Array::from(vec![0])), Some("0")),
-            (of(Int64Array::from(vec![i64::MIN])), Some("-9223372036854775808")),
+            (
+                of(Int64Array::from(vec![i64::MIN])),
+                Some("-9223372036854775808"),
+            ),
             (of(Float32Array::from(vec![0.1])), Some("0.1")),
             (of(Float64Array::from(vec![-0.0])), Some("0.0")),
             (of(Float64Array::from(vec![1e20])), Some("1.0E20")),
             (of(Float64Array::from(vec![f64::NAN])), Some("NaN")),
-            (of(Float64Array::from(vec![f64::NEG_INFINITY])), Some("-Infinity")),
+            (
+                of(Float64Array::from(vec![f64::NEG_INFINITY])),
+                Some("-Infinity"),
+            ),
             (of(Date32Array::from(vec![day])), Some("2026-01-01")),
             (of(Date32Array::from(vec![-719_162])), Some("0001-01-01")),
             (of(utc(micros)), Some("2026-01-01T01:02:03.000004Z")),
@@ -129,7 +142,10 @@ mod tests {
         let kind = |array: ArrayRef| serialise("c", &array, 0).unwrap_err().kind();
         let binary = BinaryArray::from(vec![[0xff, 0xfe].as_slice()]);
         assert_eq!(kind(Arc::new(binary)), Kind::InvalidData);
-        assert_eq!(kind(Arc::new(Date32Array::from(vec![i32::MAX]))), Kind::InvalidData);
+        assert_eq!(
+            kind(Arc::new(Date32Array::from(vec![i32::MAX]))),
+            Kind::InvalidData
+        );
         let list = ListArray::from_iter_primitive::<Int64Type, _, _>([Some([Some(1)])]);
         assert_eq!(kind(Arc::new(list)), Kind::Bug);
     }

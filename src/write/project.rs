@@ -3,7 +3,9 @@
 use super::{Error, Result};
 use crate::event::WriteSpec;
 use arrow::{
-    array::{Array, ArrayRef, AsArray, ListArray, MapArray, RecordBatch, RecordBatchOptions, StructArray},
+    array::{
+        Array, ArrayRef, AsArray, ListArray, MapArray, RecordBatch, RecordBatchOptions, StructArray,
+    },
     datatypes::{DataType, Field, Fields},
 };
 use std::sync::Arc;
@@ -25,11 +27,19 @@ pub(super) fn project(spec: &WriteSpec, rows: &RecordBatch) -> Result<RecordBatc
         columns.push(column);
     }
     let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
-    Ok(RecordBatch::try_new_with_options(spec.physical.clone(), columns, &options)?)
+    Ok(RecordBatch::try_new_with_options(
+        spec.physical.clone(),
+        columns,
+        &options,
+    )?)
 }
 
 /// The column of `rows` that is the table's `index`-th.
-pub(super) fn column<'a>(spec: &WriteSpec, rows: &'a RecordBatch, index: usize) -> Result<&'a ArrayRef> {
+pub(super) fn column<'a>(
+    spec: &WriteSpec,
+    rows: &'a RecordBatch,
+    index: usize,
+) -> Result<&'a ArrayRef> {
     let name = || match spec.logical.fields().get(index) {
         Some(field) => field.name().clone(),
         None => format!("#{index}"),
@@ -40,7 +50,10 @@ pub(super) fn column<'a>(spec: &WriteSpec, rows: &'a RecordBatch, index: usize) 
             rows.num_columns(),
             spec.logical.fields().len()
         );
-        return Err(Error::Schema { column: name(), reason });
+        return Err(Error::Schema {
+            column: name(),
+            reason,
+        });
     }
     rows.columns().get(index).ok_or_else(|| Error::Schema {
         column: name(),
@@ -59,7 +72,8 @@ fn rename(column: &ArrayRef, to: &DataType, name: &str) -> Result<ArrayRef> {
         (DataType::Struct(have), DataType::Struct(want)) if have.len() == want.len() => {
             let parent = column.as_struct();
             let children = rename_all(parent.columns(), want, name)?;
-            let renamed = StructArray::try_new_with_length(want.clone(), children, nulls, column.len());
+            let renamed =
+                StructArray::try_new_with_length(want.clone(), children, nulls, column.len());
             renamed.map(|a| Arc::new(a) as ArrayRef).map_err(null(name))
         }
         (DataType::List(_), DataType::List(want)) => {
@@ -71,8 +85,11 @@ fn rename(column: &ArrayRef, to: &DataType, name: &str) -> Result<ArrayRef> {
         (DataType::Map(_, _), DataType::Map(want, sorted)) => {
             let map = column.as_map();
             let entries: ArrayRef = Arc::new(map.entries().clone());
-            let entries = rename(&entries, want.data_type(), name)?.as_struct().clone();
-            let renamed = MapArray::try_new(want.clone(), map.offsets().clone(), entries, nulls, *sorted);
+            let entries = rename(&entries, want.data_type(), name)?
+                .as_struct()
+                .clone();
+            let renamed =
+                MapArray::try_new(want.clone(), map.offsets().clone(), entries, nulls, *sorted);
             renamed.map(|a| Arc::new(a) as ArrayRef).map_err(null(name))
         }
         _ if is_other_layout(from, to) => Ok(arrow::compute::cast(column, to)?),
@@ -85,7 +102,11 @@ fn rename(column: &ArrayRef, to: &DataType, name: &str) -> Result<ArrayRef> {
 
 fn rename_all(columns: &[ArrayRef], to: &Fields, parent: &str) -> Result<Vec<ArrayRef>> {
     let child = |(column, field): (&ArrayRef, &Arc<Field>)| {
-        rename(column, field.data_type(), &format!("{parent}.{}", field.name()))
+        rename(
+            column,
+            field.data_type(),
+            &format!("{parent}.{}", field.name()),
+        )
     };
     columns.iter().zip(to).map(child).collect()
 }

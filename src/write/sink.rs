@@ -59,7 +59,10 @@ mod tests {
     fn bytes_come_out_as_they_went_in() {
         let mut sink = ChunkSink::default();
         let mut expected = Vec::new();
-        for (i, size) in [10, CHUNK, 3, CHUNK - 1, 5, 2 * CHUNK, 0, 7].into_iter().enumerate() {
+        for (i, size) in [10, CHUNK, 3, CHUNK - 1, 5, 2 * CHUNK, 0, 7]
+            .into_iter()
+            .enumerate()
+        {
             let bytes = vec![i as u8; size];
             sink.write_all(&bytes).unwrap();
             expected.extend(bytes);

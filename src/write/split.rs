@@ -64,7 +64,11 @@ impl Splitter {
     }
 
     /// Every row of a batch that is not empty is in exactly one selection; within one, rows keep their order.
-    pub(super) fn split(&self, spec: &WriteSpec, rows: &RecordBatch) -> Result<Vec<(Key, Selection)>> {
+    pub(super) fn split(
+        &self,
+        spec: &WriteSpec,
+        rows: &RecordBatch,
+    ) -> Result<Vec<(Key, Selection)>> {
         let total = rows.num_rows();
         let columns: Vec<ArrayRef> = spec
             .partition_columns
@@ -76,7 +80,11 @@ impl Splitter {
                 let column: &crate::event::PartitionColumn = column;
                 partition_value::serialise(&column.logical_name, array, row)
             };
-            spec.partition_columns.iter().zip(&columns).map(value).collect()
+            spec.partition_columns
+                .iter()
+                .zip(&columns)
+                .map(value)
+                .collect()
         };
         let encoded = self.converter.convert_columns(&columns)?;
         let first = encoded.row(0);
@@ -104,7 +112,8 @@ impl Splitter {
         let mut by_key: HashMap<Key, usize> = HashMap::new();
         let mut merged: Vec<(Key, Vec<u32>)> = Vec::new();
         for rows in groups {
-            let key = key_at(rows[0] as usize)?;
+            let Some(&first) = rows.first() else { continue };
+            let key = key_at(first as usize)?;
             match by_key.get(&key) {
                 Some(&at) => {
                     merged[at].1.extend(rows);

@@ -8,7 +8,10 @@ mod bounds;
 mod leaf;
 mod text;
 
-use arrow::{array::RecordBatch, datatypes::{Fields, Schema}};
+use arrow::{
+    array::RecordBatch,
+    datatypes::{Fields, Schema},
+};
 use leaf::Leaf;
 use std::fmt::Write;
 
@@ -66,7 +69,9 @@ impl FileStats {
         let mut json = format!("{{\"numRecords\":{}", self.rows);
         self.section(&mut json, "minValues", |leaf| leaf.min());
         self.section(&mut json, "maxValues", |leaf| leaf.max());
-        self.section(&mut json, "nullCount", |leaf| Some(leaf.nulls().to_string()));
+        self.section(&mut json, "nullCount", |leaf| {
+            Some(leaf.nulls().to_string())
+        });
         json.push_str(",\"tightBounds\":true}");
         json
     }
@@ -80,7 +85,12 @@ impl FileStats {
     }
 
     /// Writes the object of `nodes`; returns false and writes nothing if it would be empty.
-    fn object(&self, json: &mut String, nodes: &[Node], value: &impl Fn(&Leaf) -> Option<String>) -> bool {
+    fn object(
+        &self,
+        json: &mut String,
+        nodes: &[Node],
+        value: &impl Fn(&Leaf) -> Option<String>,
+    ) -> bool {
         let start = json.len();
         for node in nodes {
             let here = json.len();
@@ -108,7 +118,12 @@ impl FileStats {
     }
 }
 
-fn shape(fields: &Fields, paths: &[&[String]], above: &mut Vec<usize>, leaves: &mut Vec<Leaf>) -> Vec<Node> {
+fn shape(
+    fields: &Fields,
+    paths: &[&[String]],
+    above: &mut Vec<usize>,
+    leaves: &mut Vec<Leaf>,
+) -> Vec<Node> {
     let mut nodes = Vec::new();
     for (index, field) in fields.iter().enumerate() {
         let below: Vec<&[String]> = paths

@@ -12,9 +12,11 @@ use parquet::{
     basic::{ConvertedType, LogicalType},
 };
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     sync::Arc,
 };
+
+mod partitions;
 
 fn spec(logical: &SchemaRef, partition_by: &[&str]) -> WriteSpec {
     let is_key = |name: &str| partition_by.contains(&name);
@@ -32,7 +34,10 @@ fn spec(logical: &SchemaRef, partition_by: &[&str]) -> WriteSpec {
                 physical_name: (*name).into(),
             })
             .collect(),
-        stats_columns: kept.iter().map(|i| vec![logical.field(*i).name().clone()]).collect(),
+        stats_columns: kept
+            .iter()
+            .map(|i| vec![logical.field(*i).name().clone()])
+            .collect(),
         projection: kept,
         random_prefix_length: None,
         fingerprint: SchemaFingerprint(7),
@@ -62,6 +67,19 @@ fn field(name: &str, data_type: DataType) -> Field {
     Field::new(name, data_type, true)
 }
 
+fn keyed(keys: &[Option<&str>], days: &[i32]) -> RecordBatch {
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        (
+            "n",
+            Arc::new(Int64Array::from_iter_values(0..keys.len() as i64)),
+        ),
+        ("key", Arc::new(StringArray::from(keys.to_vec()))),
+        ("day", Arc::new(Date32Array::from(days.to_vec()))),
+    ];
+    RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, a)| (n, a, true)))
+        .unwrap()
+}
+
 fn every_type() -> RecordBatch {
     let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
     let list = Arc::new(field("element", DataType::Int64));
@@ -84,22 +102,48 @@ fn every_type() -> RecordBatch {
         ("byte", Arc::new(Int8Array::from(vec![Some(-1), None]))),
         ("short", Arc::new(Int16Array::from(vec![Some(2), None]))),
         ("int", Arc::new(Int32Array::from(vec![Some(3), None]))),
-        ("long", Arc::new(Int64Array::from(vec![Some(i64::MAX), None]))),
+        (
+            "long",
+            Arc::new(Int64Array::from(vec![Some(i64::MAX), None])),
+        ),
         ("float", Arc::new(Float32Array::from(vec![Some(0.5), None]))),
-        ("double", Arc::new(Float64Array::from(vec![Some(f64::NAN), None]))),
+        (
+            "double",
+            Arc::new(Float64Array::from(vec![Some(f64::NAN), None])),
+        ),
         (
             "small",
-            Arc::new(Decimal128Array::from(vec![Some(123), None]).with_precision_and_scale(9, 2).unwrap()),
+            Arc::new(
+                Decimal128Array::from(vec![Some(123), None])
+                    .with_precision_and_scale(9, 2)
+                    .unwrap(),
+            ),
         ),
         (
             "big",
-            Arc::new(Decimal128Array::from(vec![Some(-1), None]).with_precision_and_scale(38, 10).unwrap()),
+            Arc::new(
+                Decimal128Array::from(vec![Some(-1), None])
+                    .with_precision_and_scale(38, 10)
+                    .unwrap(),
+            ),
         ),
-        ("text", Arc::new(StringArray::from(vec![Some("é日本"), None]))),
-        ("bytes", Arc::new(BinaryArray::from(vec![Some(b"\xff\0".as_slice()), None]))),
+        (
+            "text",
+            Arc::new(StringArray::from(vec![Some("é日本"), None])),
+        ),
+        (
+            "bytes",
+            Arc::new(BinaryArray::from(vec![Some(b"\xff\0".as_slice()), None])),
+        ),
         ("day", Arc::new(Date32Array::from(vec![Some(-1), None]))),
-        ("utc", Arc::new(TimestampMicrosecondArray::from(vec![Some(1), None]).with_data_type(utc))),
-        ("ntz", Arc::new(TimestampMicrosecondArray::from(vec![Some(1), None]))),
+        (
+            "utc",
+            Arc::new(TimestampMicrosecondArray::from(vec![Some(1), None]).with_data_type(utc)),
+        ),
+        (
+            "ntz",
+            Arc::new(TimestampMicrosecondArray::from(vec![Some(1), None])),
+        ),
         (
             "list",
             Arc::new(ListArray::new(
@@ -122,7 +166,8 @@ fn every_type() -> RecordBatch {
             )),
         ),
     ];
-    RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, a)| (n, a, true))).unwrap()
+    RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, a)| (n, a, true)))
+        .unwrap()
 }
 
 #[test]
@@ -138,16 +183,34 @@ fn every_type_reads_back_as_it_was_under_every_compression() {
             compression: name.parse().unwrap(),
             ..WriteOptions::default()
         };
-        let files = encode(spec(&rows.schema(), &[]), options, std::slice::from_ref(&rows));
-        let [file] = files.as_slice() else { panic!("{files:?}") };
-        assert!(file.path.ends_with(end) && file.path.starts_with("part-"), "{}", file.path);
+        let files = encode(
+            spec(&rows.schema(), &[]),
+            options,
+            std::slice::from_ref(&rows),
+        );
+        let [file] = files.as_slice() else {
+            panic!("{files:?}")
+        };
+        assert!(
+            file.path.ends_with(end) && file.path.starts_with("part-"),
+            "{}",
+            file.path
+        );
         assert_eq!(file.fingerprint, SchemaFingerprint(7));
         let back = read(file);
         for (i, field) in rows.schema().fields().iter().enumerate() {
-            assert_eq!(back.column(i).as_ref(), rows.column(i).as_ref(), "{}", field.name());
+            assert_eq!(
+                back.column(i).as_ref(),
+                rows.column(i).as_ref(),
+                "{}",
+                field.name()
+            );
         }
     }
-    assert_eq!("gzip".parse::<Compression>().unwrap_err().kind(), Kind::Config);
+    assert_eq!(
+        "gzip".parse::<Compression>().unwrap_err().kind(),
+        Kind::Config
+    );
 }
 
 #[test]
@@ -156,11 +219,18 @@ fn the_parquet_schema_is_what_spark_expects() {
     let files = encode(spec(&rows.schema(), &[]), WriteOptions::default(), &[rows]);
     let reader = ParquetRecordBatchReaderBuilder::try_new(files[0].to_bytes()).unwrap();
     let meta = reader.metadata().file_metadata();
-    assert!(meta.key_value_metadata().is_none_or(|kv| kv.is_empty()), "no Arrow schema in the footer");
+    assert!(
+        meta.key_value_metadata().is_none_or(|kv| kv.is_empty()),
+        "no Arrow schema in the footer"
+    );
     assert!(meta.created_by().unwrap().starts_with("alluvium version "));
     let column = |name: &str| {
         let columns = meta.schema_descr().columns();
-        columns.iter().find(|c| c.path().string() == name).unwrap_or_else(|| panic!("{name}")).clone()
+        columns
+            .iter()
+            .find(|c| c.path().string() == name)
+            .unwrap_or_else(|| panic!("{name}"))
+            .clone()
     };
     for (name, adjusted) in [("utc", true), ("ntz", false)] {
         let Some(LogicalType::Timestamp(stamp)) = column(name).logical_type_ref().cloned() else {
@@ -170,9 +240,17 @@ fn the_parquet_schema_is_what_spark_expects() {
         assert_eq!(column(name).physical_type(), parquet::basic::Type::INT64);
     }
     assert_eq!(column("small").physical_type(), parquet::basic::Type::INT32);
-    assert_eq!(column("big").physical_type(), parquet::basic::Type::FIXED_LEN_BYTE_ARRAY);
+    assert_eq!(
+        column("big").physical_type(),
+        parquet::basic::Type::FIXED_LEN_BYTE_ARRAY
+    );
     assert_eq!(column("text").converted_type(), ConvertedType::UTF8);
-    for nested in ["list.list.element", "map.key_value.key", "map.key_value.value", "struct.x"] {
+    for nested in [
+        "list.list.element",
+        "map.key_value.key",
+        "map.key_value.value",
+        "struct.x",
+    ] {
         column(nested);
     }
 }
@@ -180,7 +258,10 @@ fn the_parquet_schema_is_what_spark_expects() {
 #[test]
 fn mapped_columns_get_their_physical_names_and_ids_at_every_depth() {
     let id = |field: Field, id: &str| {
-        Arc::new(field.with_metadata(HashMap::from([("PARQUET:field_id".to_owned(), id.to_owned())])))
+        Arc::new(field.with_metadata(HashMap::from([(
+            "PARQUET:field_id".to_owned(),
+            id.to_owned(),
+        )])))
     };
     let logical_inner: Fields = vec![field("street", DataType::Utf8)].into();
     let item = |fields: &Fields| Arc::new(field("element", DataType::Struct(fields.clone())));
@@ -205,11 +286,19 @@ fn mapped_columns_get_their_physical_names_and_ids_at_every_depth() {
             logical_name: "region".into(),
             physical_name: "col-2".into(),
         }],
-        stats_columns: vec![vec!["col-1".into()], vec!["col-3".into()], vec!["col-2".into()]],
+        stats_columns: vec![
+            vec!["col-1".into()],
+            vec!["col-3".into()],
+            vec!["col-2".into()],
+        ],
         random_prefix_length: Some(3),
         fingerprint: SchemaFingerprint(1),
     };
-    let streets = StructArray::new(logical_inner.clone(), vec![Arc::new(StringArray::from(vec!["Elm"]))], None);
+    let streets = StructArray::new(
+        logical_inner.clone(),
+        vec![Arc::new(StringArray::from(vec!["Elm"]))],
+        None,
+    );
     let places = ListArray::new(
         item(&logical_inner),
         arrow::buffer::OffsetBuffer::from_lengths([1]),
@@ -229,100 +318,46 @@ fn mapped_columns_get_their_physical_names_and_ids_at_every_depth() {
     .unwrap();
     let files = encode(spec, WriteOptions::default(), &[rows]);
     let file = &files[0];
-    assert_eq!(file.partition_values, BTreeMap::from([("col-2".to_owned(), Some("EU".to_owned()))]));
+    assert_eq!(
+        file.partition_values,
+        BTreeMap::from([("col-2".to_owned(), Some("EU".to_owned()))])
+    );
     assert_eq!(file.path.split('/').count(), 2);
     let stats: serde_json::Value = serde_json::from_str(&file.stats).unwrap();
     assert_eq!(stats["minValues"], serde_json::json!({"col-1": 9}));
-    assert_eq!(stats["nullCount"], serde_json::json!({"col-3": 0, "col-1": 0}));
+    assert_eq!(
+        stats["nullCount"],
+        serde_json::json!({"col-3": 0, "col-1": 0})
+    );
 
     let back = read(file);
-    let names: Vec<_> = back.schema().fields().iter().map(|f| f.name().clone()).collect();
+    let names: Vec<_> = back
+        .schema()
+        .fields()
+        .iter()
+        .map(|f| f.name().clone())
+        .collect();
     assert_eq!(names, ["col-5", "col-3", "col-1"]);
     let reader = ParquetRecordBatchReaderBuilder::try_new(file.to_bytes()).unwrap();
     let root = reader.parquet_schema().root_schema();
-    let ids: Vec<_> = root.get_fields().iter().map(|f| f.get_basic_info().id()).collect();
+    let ids: Vec<_> = root
+        .get_fields()
+        .iter()
+        .map(|f| f.get_basic_info().id())
+        .collect();
     assert_eq!(ids, [5, 3, 1]);
     let nested = &reader.parquet_schema().column(1);
     assert_eq!(nested.path().string(), "col-3.list.element.col-4");
     assert_eq!(nested.self_type().get_basic_info().id(), 4);
 }
 
-fn keyed(keys: &[Option<&str>], days: &[i32]) -> RecordBatch {
-    let columns: Vec<(&str, ArrayRef)> = vec![
-        ("n", Arc::new(Int64Array::from_iter_values(0..keys.len() as i64))),
-        ("key", Arc::new(StringArray::from(keys.to_vec()))),
-        ("day", Arc::new(Date32Array::from(days.to_vec()))),
-    ];
-    RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, a)| (n, a, true))).unwrap()
-}
-
-/// Rows by the folder they went to.
-fn by_folder(files: &[EncodedFile]) -> BTreeMap<String, Vec<i64>> {
-    let mut found = BTreeMap::<String, Vec<i64>>::new();
-    for file in files {
-        let folder = file.path.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
-        let rows = read(file);
-        assert!(rows.column_by_name("key").is_none(), "partition columns are not in the file");
-        found.entry(folder).or_default().extend(rows["n"].as_primitive::<Int64Type>().values());
-    }
-    found
-}
-
-#[test]
-fn rows_go_to_the_file_of_their_partition_values() {
-    let keys = [Some("a"), None, Some("b/c"), Some(""), Some("a"), Some("a")];
-    let rows = keyed(&keys, &[0, 0, 0, 0, 1, 0]);
-    let files = encode(spec(&rows.schema(), &["key", "day"]), WriteOptions::default(), &[rows]);
-    let null = "key=__HIVE_DEFAULT_PARTITION__/day=1970-01-01";
-    let expected = BTreeMap::from([
-        (null.to_owned(), vec![1, 3]),
-        ("key=a/day=1970-01-01".to_owned(), vec![0, 5]),
-        ("key=a/day=1970-01-02".to_owned(), vec![4]),
-        ("key=b%2Fc/day=1970-01-01".to_owned(), vec![2]),
-    ]);
-    assert_eq!(by_folder(&files), expected);
-    for file in &files {
-        let key = file.partition_values["key"].as_deref();
-        assert_eq!(key, if file.path.starts_with(null) { None } else { Some(if file.path.contains("%2F") { "b/c" } else { "a" }) });
-    }
-}
-
-#[test]
-fn batches_of_one_value_and_across_batches_share_a_file() {
-    let one = keyed(&[Some("a"); 3], &[0; 3]);
-    let two = keyed(&[Some("a"), Some("b")], &[0; 2]);
-    let files = encode(spec(&one.schema(), &["key"]), WriteOptions::default(), &[one, two]);
-    let expected = BTreeMap::from([("key=a".to_owned(), vec![0, 1, 2, 0]), ("key=b".to_owned(), vec![1])]);
-    assert_eq!(by_folder(&files), expected);
-    assert_eq!(files.len(), 2);
-}
-
-#[test]
-fn no_more_files_are_open_than_allowed_and_no_row_is_lost() {
-    let keys: Vec<String> = (0..50).map(|i| format!("k{}", i * 7 % 50)).collect();
-    let keys: Vec<Option<&str>> = keys.iter().map(|k| Some(k.as_str())).collect();
-    let rows = keyed(&keys, &[0; 50]);
-    let options = WriteOptions {
-        max_open_partitions: 4,
-        ..WriteOptions::default()
-    };
-    let mut writer = TableWriter::new(Arc::new(spec(&rows.schema(), &["key"])), options).unwrap();
-    writer.write(&rows).unwrap();
-    let early = writer.take_full();
-    assert_eq!(early.len(), 46);
-    let late = writer.finish().unwrap();
-    assert_eq!(late.len(), 4);
-    let all: Vec<_> = early.into_iter().chain(late).collect();
-    let found = by_folder(&all);
-    assert_eq!(found.values().flatten().copied().collect::<HashSet<_>>(), (0..50).collect());
-    let paths: HashSet<_> = all.iter().map(|f| &f.path).collect();
-    assert_eq!(paths.len(), 50);
-}
-
 #[test]
 fn files_end_near_their_target_size() {
     let noise = |n: usize| (0..n).map(|_| fastrand::i64(..)).collect::<Vec<_>>();
-    let rows = |n| RecordBatch::try_from_iter([("n", Arc::new(Int64Array::from(noise(n))) as ArrayRef)]).unwrap();
+    let rows = |n| {
+        RecordBatch::try_from_iter([("n", Arc::new(Int64Array::from(noise(n))) as ArrayRef)])
+            .unwrap()
+    };
     let options = WriteOptions {
         target_file_size_bytes: 1 << 20,
         ..WriteOptions::default()
@@ -339,7 +374,10 @@ fn files_end_near_their_target_size() {
         assert!((1 << 20..3 << 19).contains(&file.size), "{}", file.size);
     }
     let rest = writer.finish().unwrap();
-    assert_eq!(full.iter().chain(&rest).map(|f| f.rows).sum::<u64>(), 510_000);
+    assert_eq!(
+        full.iter().chain(&rest).map(|f| f.rows).sum::<u64>(),
+        510_000
+    );
 }
 
 #[test]
@@ -358,21 +396,14 @@ fn row_groups_end_at_their_limits() {
 fn nothing_in_nothing_out() {
     let rows = keyed(&[], &[]);
     for key in [&[][..], &["key"][..]] {
-        assert!(encode(spec(&rows.schema(), key), WriteOptions::default(), std::slice::from_ref(&rows)).is_empty());
-    }
-}
-
-#[test]
-fn a_table_of_partition_columns_alone_keeps_its_row_count() {
-    let rows = keyed(&[Some("a"), Some("a"), Some("b")], &[0; 3]);
-    let rows = rows.project(&[1]).unwrap();
-    let mut spec = spec(&rows.schema(), &["key"]);
-    assert_eq!(spec.physical.fields().len(), 0);
-    spec.physical = Arc::new(Schema::empty());
-    let mut writer = TableWriter::new(Arc::new(spec), WriteOptions::default()).unwrap();
-    match writer.write(&rows).and_then(|()| writer.finish()) {
-        Ok(files) => assert_eq!(files.iter().map(|f| f.rows).sum::<u64>(), 3),
-        Err(e) => assert!(matches!(e, Error::Encode { .. }), "{e}"),
+        assert!(
+            encode(
+                spec(&rows.schema(), key),
+                WriteOptions::default(),
+                std::slice::from_ref(&rows)
+            )
+            .is_empty()
+        );
     }
 }
 
@@ -387,47 +418,21 @@ fn rows_of_another_schema_and_missing_values_are_refused() {
     assert_eq!(kind(&spec, &rows.project(&[0, 1]).unwrap()), Kind::Bug);
     assert_eq!(kind(&spec, &rows.project(&[1, 1, 2]).unwrap()), Kind::Bug);
     let mut required = (*spec).clone();
-    let fields: Vec<_> = required.physical.fields().iter().map(|f| f.as_ref().clone().with_nullable(false)).collect();
+    let fields: Vec<_> = required
+        .physical
+        .fields()
+        .iter()
+        .map(|f| f.as_ref().clone().with_nullable(false))
+        .collect();
     required.physical = Arc::new(Schema::new(fields));
     let null = RecordBatch::try_new(
         rows.schema(),
-        vec![Arc::new(Int64Array::from(vec![None])), rows.column(1).clone(), rows.column(2).clone()],
+        vec![
+            Arc::new(Int64Array::from(vec![None])),
+            rows.column(1).clone(),
+            rows.column(2).clone(),
+        ],
     )
     .unwrap();
     assert_eq!(kind(&Arc::new(required), &null), Kind::InvalidData);
-}
-
-mod splitting {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
-        #[test]
-        fn every_row_lands_once_under_its_own_values(
-            rows in prop::collection::vec((prop::option::of("[ab%/é]{0,2}"), -2..2_i32), 1..60),
-            cut in 0..60_usize,
-            open in 1..5_usize,
-        ) {
-            let keys: Vec<Option<&str>> = rows.iter().map(|(k, _)| k.as_deref()).collect();
-            let days: Vec<i32> = rows.iter().map(|(_, d)| *d).collect();
-            let batch = keyed(&keys, &days);
-            let cut = cut.min(rows.len());
-            let batches = [batch.slice(0, cut), batch.slice(cut, rows.len() - cut)];
-            let options = WriteOptions { max_open_partitions: open, ..WriteOptions::default() };
-            let files = encode(spec(&batch.schema(), &["key", "day"]), options, &batches);
-            let mut seen = vec![false; rows.len()];
-            for file in &files {
-                for n in read(file)["n"].as_primitive::<Int64Type>().values() {
-                    let n = *n as usize;
-                    prop_assert!(!std::mem::replace(&mut seen[n], true));
-                    let key = rows[n].0.clone().filter(|k| !k.is_empty());
-                    prop_assert_eq!(&file.partition_values["key"], &key);
-                    let day = chrono::NaiveDate::default() + chrono::Duration::days(rows[n].1.into());
-                    prop_assert_eq!(&file.partition_values["day"], &Some(day.to_string()));
-                }
-            }
-            prop_assert!(seen.iter().all(|s| *s));
-        }
-    }
 }

@@ -1,13 +1,19 @@
 //! Encoded files to storage, again and again until they are there.
 
 use super::{EncodedFile, Error, Result, UploadOptions};
-use crate::{event::DataFile, storage::{TableLocation, kind_of}};
+use crate::{
+    event::DataFile,
+    storage::{TableLocation, kind_of},
+};
 use futures::{StreamExt, stream::FuturesUnordered};
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload, path::Path};
 use std::{
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
+
+/// How long an abort may take.
+const ABORT_LIMIT: Duration = Duration::from_secs(2);
 
 /// Puts a file where its path says, below the table's folder.
 ///
@@ -31,7 +37,8 @@ pub async fn upload(
             Failure::Store(error) => error,
         };
         let kind = kind_of(&error);
-        metrics::counter!("alluvium_errors_total", "stage" => "write", "kind" => kind.as_str()).increment(1);
+        metrics::counter!("alluvium_errors_total", "stage" => "write", "kind" => kind.as_str())
+            .increment(1);
         if !kind.is_retryable() {
             return Err(Error::Upload {
                 path: file.path,
@@ -53,20 +60,30 @@ pub async fn upload(
         attempt = attempt.saturating_add(1);
     }
     if attempt > 1 {
-        tracing::info!(path = file.path, attempt, "an upload succeeded after failures");
+        tracing::info!(
+            path = file.path,
+            attempt,
+            "an upload succeeded after failures"
+        );
     }
     metrics::counter!("alluvium_write_files_total").increment(1);
     metrics::histogram!("alluvium_write_file_size_bytes").record(file.size as f64);
     metrics::histogram!("alluvium_write_upload_seconds").record(started.elapsed().as_secs_f64());
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
     Ok(file.into_data_file(i64::try_from(now.as_millis()).unwrap_or(i64::MAX)))
 }
 
 /// Doubles by attempt up to the longest; between half of it and the whole is waited, so that many uploads that
 /// failed together do not come back together.
 fn backoff(options: &UploadOptions, attempt: u32) -> Duration {
-    let doubled = options.first_backoff.saturating_mul(1 << (attempt - 1).min(20));
-    doubled.min(options.longest_backoff).mul_f64(0.5 + fastrand::f64() / 2.0)
+    let doubled = options
+        .first_backoff
+        .saturating_mul(1 << (attempt - 1).min(20));
+    doubled
+        .min(options.longest_backoff)
+        .mul_f64(0.5 + fastrand::f64() / 2.0)
 }
 
 enum Failure {
@@ -105,9 +122,12 @@ async fn put(
         sent = send_parts(upload.as_mut(), file.parts(options.part_size_bytes), options) => sent,
     };
     if sent.is_err() {
-        // Parts left behind cost money on S3 until a life-cycle rule removes them; nothing more can be done here.
-        if let Err(error) = upload.abort().await {
-            tracing::debug!(%path, %error, "aborting an upload failed");
+        // Parts left behind cost money on S3 until a life-cycle rule removes them; nothing more can be done here,
+        // and a store that hangs must not hold up the next attempt or the shutdown.
+        match tokio::time::timeout(ABORT_LIMIT, upload.abort()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%path, %error, "aborting an upload failed"),
+            Err(_) => tracing::debug!(%path, "aborting an upload took too long"),
         }
     }
     sent

@@ -64,10 +64,13 @@ impl TableWriter {
             let some = rows.slice(start, ROWS_AT_ONCE.min(rows.num_rows() - start));
             if !self.open.contains_key(&key) {
                 self.make_room()?;
-                let file = OpenFile::create(&self.spec, &key, &self.options, self.properties.clone())?;
+                let file =
+                    OpenFile::create(&self.spec, &key, &self.options, self.properties.clone())?;
                 self.open.insert(key.clone(), file);
             }
-            let Some(file) = self.open.get_mut(&key) else { continue };
+            let Some(file) = self.open.get_mut(&key) else {
+                continue;
+            };
             file.write(&some)?;
             if file.size() >= self.options.target_file_size_bytes {
                 self.close(&key)?;
@@ -80,7 +83,9 @@ impl TableWriter {
     fn make_room(&mut self) -> Result<()> {
         while self.open.len() >= self.options.max_open_partitions.max(1) {
             let largest = self.open.iter().max_by_key(|(_, file)| file.size());
-            let Some(key) = largest.map(|(key, _)| key.clone()) else { break };
+            let Some(key) = largest.map(|(key, _)| key.clone()) else {
+                break;
+            };
             self.close(&key)?;
         }
         Ok(())

@@ -28,9 +28,13 @@ pub(super) enum Bounds {
 impl Bounds {
     pub(super) fn of(data_type: &DataType) -> Self {
         match data_type {
-            DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => Bounds::Integer(None),
+            DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => {
+                Bounds::Integer(None)
+            }
             DataType::Date32 => Bounds::Date(None),
-            DataType::Timestamp(TimeUnit::Microsecond, zone) => Bounds::Timestamp(None, zone.is_some()),
+            DataType::Timestamp(TimeUnit::Microsecond, zone) => {
+                Bounds::Timestamp(None, zone.is_some())
+            }
             DataType::Decimal128(precision, scale) => Bounds::Decimal(None, *precision, *scale),
             DataType::Float32 | DataType::Float64 => Bounds::Float(None),
             DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Bounds::Text(None),
@@ -53,11 +57,15 @@ impl Bounds {
                 _ => widen(known, extremes::<Int64Type>(values)),
             },
             Bounds::Date(known) => widen(known, extremes::<Date32Type>(values)),
-            Bounds::Timestamp(known, _) => widen(known, extremes::<TimestampMicrosecondType>(values)),
+            Bounds::Timestamp(known, _) => {
+                widen(known, extremes::<TimestampMicrosecondType>(values))
+            }
             Bounds::Decimal(known, ..) => widen(known, extremes::<Decimal128Type>(values)),
             Bounds::Float(known) => {
                 let found = match values.data_type() {
-                    DataType::Float32 => float_extremes(values.as_primitive::<Float32Type>().iter().flatten()),
+                    DataType::Float32 => {
+                        float_extremes(values.as_primitive::<Float32Type>().iter().flatten())
+                    }
                     _ => float_extremes(values.as_primitive::<Float64Type>().iter().flatten()),
                 };
                 match found {
@@ -80,12 +88,16 @@ impl Bounds {
             Bounds::None => None,
             Bounds::Integer(known) => known.map(|(min, _)| min.to_string()),
             Bounds::Date(known) => known.and_then(|(min, _)| date(min)),
-            Bounds::Timestamp(known, utc) => known.and_then(|(min, _)| timestamp(min.div_euclid(1_000), *utc)),
+            Bounds::Timestamp(known, utc) => {
+                known.and_then(|(min, _)| timestamp(min.div_euclid(1_000), *utc))
+            }
             Bounds::Decimal(known, precision, scale) => {
                 known.map(|(min, _)| Decimal128Type::format_decimal(min, *precision, *scale))
             }
             // Some readers take -0.0 for less than 0.0.
-            Bounds::Float(known) => known.and_then(|(min, _)| float(if min == 0.0 { -0.0 } else { min })),
+            Bounds::Float(known) => {
+                known.and_then(|(min, _)| float(if min == 0.0 { -0.0 } else { min }))
+            }
             Bounds::Text(known) => known.as_ref().map(|(min, _)| text::json_string(min)),
         }
     }
@@ -103,7 +115,9 @@ impl Bounds {
             Bounds::Decimal(known, precision, scale) => {
                 known.map(|(_, max)| Decimal128Type::format_decimal(max, *precision, *scale))
             }
-            Bounds::Float(known) => known.and_then(|(_, max)| float(if max == 0.0 { 0.0 } else { max })),
+            Bounds::Float(known) => {
+                known.and_then(|(_, max)| float(if max == 0.0 { 0.0 } else { max }))
+            }
             Bounds::Text(known) => {
                 let (_, max) = known.as_ref()?;
                 text::upper_bound(max).as_deref().map(text::json_string)
@@ -165,10 +179,15 @@ fn float_extremes<T: Into<f64>>(values: impl Iterator<Item = T>) -> Option<(f64,
     found
 }
 
-fn text_extremes<'a, A: ArrayAccessor<Item = &'a str>>(known: &mut Option<(String, String)>, values: A) {
+fn text_extremes<'a, A: ArrayAccessor<Item = &'a str>>(
+    known: &mut Option<(String, String)>,
+    values: A,
+) {
     let mut values = ArrayIter::new(values).flatten();
     let Some(first) = values.next() else { return };
-    let (min, max) = values.fold((first, first), |(min, max), value| (min.min(value), max.max(value)));
+    let (min, max) = values.fold((first, first), |(min, max), value| {
+        (min.min(value), max.max(value))
+    });
     let (min, max) = (text::min_prefix(min), text::max_prefix(max));
     match known {
         None => *known = Some((min.to_owned(), max.to_owned())),
@@ -202,12 +221,17 @@ fn date(days: i64) -> Option<String> {
     } else {
         epoch.checked_add_days(days_off)
     };
-    date.filter(|d| in_calendar(*d)).map(|d| d.format("\"%Y-%m-%d\"").to_string())
+    date.filter(|d| in_calendar(*d))
+        .map(|d| d.format("\"%Y-%m-%d\"").to_string())
 }
 
 /// As Delta's Spark writer: milliseconds, with `Z` where the type is UTC.
 fn timestamp(millis: i64, utc: bool) -> Option<String> {
     let time = DateTime::from_timestamp_millis(millis).filter(|t| in_calendar(*t))?;
-    let format = if utc { "\"%Y-%m-%dT%H:%M:%S%.3fZ\"" } else { "\"%Y-%m-%dT%H:%M:%S%.3f\"" };
+    let format = if utc {
+        "\"%Y-%m-%dT%H:%M:%S%.3fZ\""
+    } else {
+        "\"%Y-%m-%dT%H:%M:%S%.3f\""
+    };
     Some(time.format(format).to_string())
 }

@@ -8,8 +8,15 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 fn stats(columns: Vec<(&str, ArrayRef)>) -> Value {
-    let batch = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, a)| (n, a, true))).unwrap();
-    let paths: Vec<_> = batch.schema().fields().iter().map(|f| vec![f.name().clone()]).collect();
+    let batch =
+        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, a)| (n, a, true)))
+            .unwrap();
+    let paths: Vec<_> = batch
+        .schema()
+        .fields()
+        .iter()
+        .map(|f| vec![f.name().clone()])
+        .collect();
     let mut stats = FileStats::new(&batch.schema(), &paths);
     stats.update(&batch);
     serde_json::from_str(&stats.to_json()).unwrap()
@@ -17,49 +24,118 @@ fn stats(columns: Vec<(&str, ArrayRef)>) -> Value {
 
 fn bounds(array: impl Array + 'static) -> (Value, Value) {
     let stats = stats(vec![("c", Arc::new(array))]);
-    (stats["minValues"]["c"].clone(), stats["maxValues"]["c"].clone())
+    (
+        stats["minValues"]["c"].clone(),
+        stats["maxValues"]["c"].clone(),
+    )
 }
 
 #[test]
 fn each_type_is_spelled_as_spark_spells_it() {
     let micros = |v: Vec<i64>| TimestampMicrosecondArray::from(v);
-    let decimal = |v: Vec<i128>, p, s| Decimal128Array::from(v).with_precision_and_scale(p, s).unwrap();
+    let decimal = |v: Vec<i128>, p, s| {
+        Decimal128Array::from(v)
+            .with_precision_and_scale(p, s)
+            .unwrap()
+    };
     let cases = [
         (bounds(Int8Array::from(vec![3, -4])), (json!(-4), json!(3))),
-        (bounds(Int64Array::from(vec![i64::MIN, i64::MAX])), (json!(i64::MIN), json!(i64::MAX))),
-        (bounds(Date32Array::from(vec![-1, 20_454])), (json!("1969-12-31"), json!("2026-01-01"))),
+        (
+            bounds(Int64Array::from(vec![i64::MIN, i64::MAX])),
+            (json!(i64::MIN), json!(i64::MAX)),
+        ),
+        (
+            bounds(Date32Array::from(vec![-1, 20_454])),
+            (json!("1969-12-31"), json!("2026-01-01")),
+        ),
         (
             bounds(micros(vec![1_500, 2_001]).with_timezone("UTC")),
-            (json!("1970-01-01T00:00:00.001Z"), json!("1970-01-01T00:00:00.003Z")),
+            (
+                json!("1970-01-01T00:00:00.001Z"),
+                json!("1970-01-01T00:00:00.003Z"),
+            ),
         ),
         (
             bounds(micros(vec![-1, -1_000])),
-            (json!("1969-12-31T23:59:59.999"), json!("1970-01-01T00:00:00.000")),
+            (
+                json!("1969-12-31T23:59:59.999"),
+                json!("1970-01-01T00:00:00.000"),
+            ),
         ),
-        (bounds(Float64Array::from(vec![0.0, -0.0])), (json!(-0.0), json!(0.0))),
-        (bounds(Float32Array::from(vec![0.1])), (json!(f64::from(0.1_f32)), json!(f64::from(0.1_f32)))),
-        (bounds(Float64Array::from(vec![1.0, f64::INFINITY])), (json!(1.0), Value::Null)),
-        (bounds(Float64Array::from(vec![f64::NEG_INFINITY, 1.0])), (Value::Null, json!(1.0))),
-        (bounds(Float64Array::from(vec![1.0, f64::NAN])), (Value::Null, Value::Null)),
-        (bounds(StringArray::from(vec!["b\"\n", "a"])), (json!("a"), json!("b\"\n"))),
-        (bounds(LargeStringArray::from(vec!["b", "a"])), (json!("a"), json!("b"))),
-        (bounds(StringViewArray::from(vec!["b", "a"])), (json!("a"), json!("b"))),
-        (bounds(BooleanArray::from(vec![true, false])), (Value::Null, Value::Null)),
-        (bounds(BinaryArray::from(vec![b"a".as_slice()])), (Value::Null, Value::Null)),
-        (bounds(Date32Array::from(vec![0, i32::MAX])), (json!("1970-01-01"), Value::Null)),
-        (bounds(micros(vec![i64::MIN, i64::MAX])), (Value::Null, Value::Null)),
-        (bounds(Int64Array::from(vec![None, None])), (Value::Null, Value::Null)),
+        (
+            bounds(Float64Array::from(vec![0.0, -0.0])),
+            (json!(-0.0), json!(0.0)),
+        ),
+        (
+            bounds(Float32Array::from(vec![0.1])),
+            (json!(f64::from(0.1_f32)), json!(f64::from(0.1_f32))),
+        ),
+        (
+            bounds(Float64Array::from(vec![1.0, f64::INFINITY])),
+            (json!(1.0), Value::Null),
+        ),
+        (
+            bounds(Float64Array::from(vec![f64::NEG_INFINITY, 1.0])),
+            (Value::Null, json!(1.0)),
+        ),
+        (
+            bounds(Float64Array::from(vec![1.0, f64::NAN])),
+            (Value::Null, Value::Null),
+        ),
+        (
+            bounds(StringArray::from(vec!["b\"\n", "a"])),
+            (json!("a"), json!("b\"\n")),
+        ),
+        (
+            bounds(LargeStringArray::from(vec!["b", "a"])),
+            (json!("a"), json!("b")),
+        ),
+        (
+            bounds(StringViewArray::from(vec!["b", "a"])),
+            (json!("a"), json!("b")),
+        ),
+        (
+            bounds(BooleanArray::from(vec![true, false])),
+            (Value::Null, Value::Null),
+        ),
+        (
+            bounds(BinaryArray::from(vec![b"a".as_slice()])),
+            (Value::Null, Value::Null),
+        ),
+        (
+            bounds(Date32Array::from(vec![0, i32::MAX])),
+            (json!("1970-01-01"), Value::Null),
+        ),
+        (
+            bounds(micros(vec![i64::MIN, i64::MAX])),
+            (Value::Null, Value::Null),
+        ),
+        (
+            bounds(Int64Array::from(vec![None, None])),
+            (Value::Null, Value::Null),
+        ),
     ];
     for (i, (got, expected)) in cases.iter().enumerate() {
         assert_eq!(got, expected, "case {i}");
     }
-    let batch = RecordBatch::try_from_iter([("d", Arc::new(decimal(vec![-5, 1_234], 38, 2)) as ArrayRef)]).unwrap();
+    let batch =
+        RecordBatch::try_from_iter([("d", Arc::new(decimal(vec![-5, 1_234], 38, 2)) as ArrayRef)])
+            .unwrap();
     let mut stats = FileStats::new(&batch.schema(), &[vec!["d".into()]]);
     stats.update(&batch);
     assert_eq!(
         stats.to_json(),
         r#"{"numRecords":2,"minValues":{"d":-0.05},"maxValues":{"d":12.34},"nullCount":{"d":0},"tightBounds":true}"#
     );
+}
+
+#[test]
+fn zeros_of_both_signs_are_within_bounds_for_readers_that_tell_them_apart() {
+    for zeros in [[0.0, -0.0], [-0.0, 0.0], [0.0, 0.0], [-0.0, -0.0]] {
+        let (min, max) = bounds(Float64Array::from(zeros.to_vec()));
+        assert!(min.as_f64().unwrap().is_sign_negative(), "{zeros:?}");
+        assert!(max.as_f64().unwrap().is_sign_positive(), "{zeros:?}");
+    }
 }
 
 #[test]
@@ -75,24 +151,36 @@ fn only_wanted_leaves_are_there_nested_as_the_columns_are() {
         vec![
             Arc::new(Int64Array::from(vec![Some(100), Some(2), None])),
             Arc::new(StringArray::from(vec!["x", "y", "z"])),
-            Arc::new(ListArray::from_iter_primitive::<arrow::datatypes::Int64Type, _, _>([
-                Some(vec![Some(1)]),
-                None,
-                None,
-            ])),
+            Arc::new(ListArray::from_iter_primitive::<
+                arrow::datatypes::Int64Type,
+                _,
+                _,
+            >([Some(vec![Some(1)]), None, None])),
         ],
         // The first row's struct is null: the 100 and the list in it are not values.
         Some(vec![false, true, true].into()),
     );
     let outer: Fields = vec![Field::new("s", DataType::Struct(inner), true)].into();
-    let outer = StructArray::new(outer, vec![Arc::new(structs)], Some(vec![true, true, true].into()));
+    let outer = StructArray::new(
+        outer,
+        vec![Arc::new(structs)],
+        Some(vec![true, true, true].into()),
+    );
     let batch = RecordBatch::try_from_iter_with_nullable([
         ("o", Arc::new(outer) as ArrayRef, true),
         ("unwanted", Arc::new(Int64Array::from(vec![1, 2, 3])), true),
     ])
     .unwrap();
     let path = |p: &str| p.split('.').map(str::to_owned).collect::<Vec<_>>();
-    let wanted = ["o.s.a", "o.s.tags", "o.s.tags.element", "o.s.nowhere", "gone", "o.s.a.b"].map(path);
+    let wanted = [
+        "o.s.a",
+        "o.s.tags",
+        "o.s.tags.element",
+        "o.s.nowhere",
+        "gone",
+        "o.s.a.b",
+    ]
+    .map(path);
     let mut stats = FileStats::new(&batch.schema(), &wanted);
     stats.update(&batch);
     let json: Value = serde_json::from_str(&stats.to_json()).unwrap();
@@ -110,7 +198,9 @@ fn only_wanted_leaves_are_there_nested_as_the_columns_are() {
 
 #[test]
 fn without_columns_there_is_still_the_count() {
-    let batch = RecordBatch::try_from_iter([("n", Arc::new(Int64Array::from(vec![1])) as ArrayRef)]).unwrap();
+    let batch =
+        RecordBatch::try_from_iter([("n", Arc::new(Int64Array::from(vec![1])) as ArrayRef)])
+            .unwrap();
     let mut stats = FileStats::new(&batch.schema(), &[]);
     stats.update(&batch);
     assert_eq!(
@@ -161,7 +251,12 @@ fn table(rows: &[Row]) -> RecordBatch {
         Arc::new(rows.iter().map(|r| r.1).collect::<Int64Array>()),
         Arc::new(rows.iter().map(|r| r.2).collect::<Float64Array>()),
         Arc::new(rows.iter().map(|r| r.3.as_deref()).collect::<StringArray>()),
-        Arc::new(rows.iter().map(|r| r.4).collect::<TimestampMicrosecondArray>().with_data_type(zone)),
+        Arc::new(
+            rows.iter()
+                .map(|r| r.4)
+                .collect::<TimestampMicrosecondArray>()
+                .with_data_type(zone),
+        ),
     ];
     let nulls = rows.iter().map(|r| r.0).collect::<Vec<_>>().into();
     let structs = StructArray::new(fields, columns, Some(nulls));

@@ -56,7 +56,13 @@ mod tests {
 
     #[test]
     fn short_strings_are_stated_whole() {
-        for text in ["", "a", &"x".repeat(32), &"é".repeat(32), &"\u{10FFFF}".repeat(32)] {
+        for text in [
+            "",
+            "a",
+            &"x".repeat(32),
+            &"é".repeat(32),
+            &"\u{10FFFF}".repeat(32),
+        ] {
             assert_eq!(min_prefix(text), text);
             assert_eq!(upper_bound(max_prefix(text)).as_deref(), Some(text));
         }
@@ -70,7 +76,10 @@ mod tests {
         assert_eq!(bound(&format!("{x}\u{7f}")), Some(format!("{x}\u{10FFFF}")));
         assert_eq!(bound(&format!("{x}é")), Some(format!("{x}\u{10FFFF}")));
         let top = "\u{10FFFF}";
-        assert_eq!(bound(&format!("{x}{top}y")), Some(format!("{x}{top}\u{7f}")));
+        assert_eq!(
+            bound(&format!("{x}{top}y")),
+            Some(format!("{x}{top}\u{7f}"))
+        );
         assert_eq!(bound(&format!("{x}{top}")), Some(format!("{x}{top}")));
         assert_eq!(bound(&top.repeat(200)), None);
         assert_eq!(min_prefix(&format!("{x}y")), x);

@@ -23,7 +23,10 @@ fn store() -> FaultyStore {
 fn file(chunks: &[&'static str]) -> EncodedFile {
     EncodedFile {
         path: "a=x%2Fy/part-1.parquet".into(),
-        chunks: chunks.iter().map(|c| Bytes::from_static(c.as_bytes())).collect(),
+        chunks: chunks
+            .iter()
+            .map(|c| Bytes::from_static(c.as_bytes()))
+            .collect(),
         size: chunks.iter().map(|c| c.len() as u64).sum(),
         rows: 3,
         partition_values: BTreeMap::from([("a".into(), Some("x/y".into()))]),
@@ -57,7 +60,9 @@ async fn content(store: &FaultyStore) -> Bytes {
 #[tokio::test]
 async fn a_file_lands_where_its_path_says_and_keeps_its_percent_signs() {
     let store = store();
-    let landed = upload(&location(&store), file(&["ab", "cde"]), &options()).await.unwrap();
+    let landed = upload(&location(&store), file(&["ab", "cde"]), &options())
+        .await
+        .unwrap();
     assert_eq!(content(&store).await, "abcde");
     assert_eq!(landed.path, "a=x%2Fy/part-1.parquet");
     assert_eq!((landed.size, landed.rows), (5, 3));
@@ -70,10 +75,18 @@ async fn failures_and_lost_answers_are_retried_at_the_same_path() {
     let store = store();
     store.add(Rule::on(Operation::Put, Fault::Fail(Fail::Unavailable)).times(3));
     store.add(Rule::on(Operation::Put, Fault::LoseAnswer(Fail::Unavailable)).times(1));
-    upload(&location(&store), file(&["abc"]), &options()).await.unwrap();
+    upload(&location(&store), file(&["abc"]), &options())
+        .await
+        .unwrap();
     assert_eq!(content(&store).await, "abc");
     let calls = store.calls();
-    assert_eq!(calls.iter().filter(|c| c.operation == Operation::Put).count(), 5);
+    assert_eq!(
+        calls
+            .iter()
+            .filter(|c| c.operation == Operation::Put)
+            .count(),
+        5
+    );
     assert!(calls.iter().all(|c| c.path == calls[0].path));
 }
 
@@ -82,7 +95,9 @@ async fn what_no_retry_mends_is_returned_at_once() {
     for failure in [Fail::PermissionDenied, Fail::NotFound] {
         let store = store();
         store.add(Rule::always(Fault::Fail(failure)));
-        let error = upload(&location(&store), file(&["abc"]), &options()).await.unwrap_err();
+        let error = upload(&location(&store), file(&["abc"]), &options())
+            .await
+            .unwrap_err();
         assert_eq!(error.kind(), Kind::Unauthorized);
         assert_eq!(store.calls().len(), 1);
     }
@@ -91,21 +106,52 @@ async fn what_no_retry_mends_is_returned_at_once() {
 #[tokio::test]
 async fn large_files_go_in_equal_parts() {
     let store = store();
-    upload(&location(&store), file(&["ab", "cdefgh", "i", "jk"]), &in_parts()).await.unwrap();
+    upload(
+        &location(&store),
+        file(&["ab", "cdefgh", "i", "jk"]),
+        &in_parts(),
+    )
+    .await
+    .unwrap();
     assert_eq!(content(&store).await, "abcdefghijk");
     assert_eq!(store.count(Operation::PutPart), 3);
     assert_eq!(store.count(Operation::Abort), 0);
-    let sizes: Vec<_> = file(&["ab", "cdefgh", "i", "jk"]).parts(4).iter().map(PutPayload::content_length).collect();
+    let sizes: Vec<_> = file(&["ab", "cdefgh", "i", "jk"])
+        .parts(4)
+        .iter()
+        .map(PutPayload::content_length)
+        .collect();
     assert_eq!(sizes, [4, 4, 3]);
+}
+
+#[tokio::test]
+async fn no_more_parts_are_in_flight_than_allowed() {
+    let store = store();
+    let late = Fault::Delay(Duration::from_secs(3_600));
+    store.add(Rule::on(Operation::PutPart, late));
+    let location = location(&store);
+    let options = in_parts();
+    let sending = upload(&location, file(&["abcdefghijklmnop"]), &options);
+    let waited = tokio::time::timeout(Duration::from_millis(50), sending).await;
+    assert!(waited.is_err());
+    assert_eq!(
+        store.count(Operation::PutPart),
+        options.max_concurrent_parts
+    );
 }
 
 #[tokio::test]
 async fn a_fault_at_any_operation_of_an_upload_in_parts_is_overcome() {
     for n in 0..5 {
-        for fault in [Fault::Fail(Fail::Unavailable), Fault::LoseAnswer(Fail::Unavailable)] {
+        for fault in [
+            Fault::Fail(Fail::Unavailable),
+            Fault::LoseAnswer(Fail::Unavailable),
+        ] {
             let store = store();
             store.add(Rule::nth(n, fault));
-            upload(&location(&store), file(&["abcdefgh", "ijk"]), &in_parts()).await.unwrap();
+            upload(&location(&store), file(&["abcdefgh", "ijk"]), &in_parts())
+                .await
+                .unwrap();
             assert_eq!(content(&store).await, "abcdefghijk");
             assert!(store.count(Operation::PutMultipart) > 1, "{n} {fault:?}");
             if n > 0 {
@@ -139,7 +185,10 @@ async fn a_store_that_is_down_is_waited_for_until_shutdown() {
 fn waits_grow_to_the_longest_and_differ() {
     let options = UploadOptions::default();
     let first: Vec<_> = (0..50).map(|_| backoff(&options, 1)).collect();
-    assert!(first.iter().all(|w| (50..=100).contains(&w.as_millis())), "{first:?}");
+    assert!(
+        first.iter().all(|w| (50..=100).contains(&w.as_millis())),
+        "{first:?}"
+    );
     assert!(first.iter().any(|w| *w != first[0]));
     assert!((15..=30).contains(&backoff(&options, 40).as_secs()));
     assert!((15..=30).contains(&backoff(&options, u32::MAX).as_secs()));
@@ -154,10 +203,14 @@ async fn shutdown_ends_an_upload_that_hangs() {
         (in_parts(), Operation::Complete),
     ] {
         let store = store();
-        store.add(Rule::on(operation, Fault::Delay(Duration::from_secs(3_600))));
+        store.add(Rule::on(
+            operation,
+            Fault::Delay(Duration::from_secs(3_600)),
+        ));
         let cancel = options.cancel.clone();
         let location = location(&store);
-        let hanging = tokio::spawn(async move { upload(&location, file(&["abcdefgh"]), &options).await });
+        let hanging =
+            tokio::spawn(async move { upload(&location, file(&["abcdefgh"]), &options).await });
         while store.count(operation) == 0 {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
