@@ -253,6 +253,20 @@ fn csv_rows_that_do_not_fit_are_records_too() {
 }
 
 #[test]
+fn a_record_longer_than_the_limit_stops_the_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let long = super::MAX_RECORD_BYTES + 1_000_000;
+    // Compressed, as a bomb would be.
+    for (name, head) in [("a.ndjson.gz", "{}\n\""), ("a.csv.gz", "a,b\n1,2\n3,\""), ("a.json.gz", "[1,\""), ("b.json.gz", "[1,")] {
+        let mut text = head.as_bytes().to_vec();
+        text.resize(long, b'1');
+        let path = write(dir.path(), name, &gzip(&text));
+        let error = records_from(&path, 0, 1000).unwrap_err();
+        assert!(matches!(error, FilesError::RecordTooLong { .. }), "{name}: {error}");
+    }
+}
+
+#[test]
 fn a_tables_column_overrides_what_the_csv_looks_like() {
     let dir = tempfile::tempdir().unwrap();
     let path = write(dir.path(), "a.csv", b"n,t\nx,1\n7,2\n");
