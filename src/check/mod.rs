@@ -1,5 +1,7 @@
 //! Preflight of a configuration, and audit of tables against their offsets.
 
+pub mod audit;
+
 use crate::{
     config::Config,
     error::{Error, Kind, Result},

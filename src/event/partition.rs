@@ -53,7 +53,8 @@ pub struct Partition {
     pub id: SourcePartition,
     /// The configuration's name of the source: `[sources.NAME]`, or `backfill`.
     pub source: Arc<str>,
-    /// `_source`: `<source>/<topic>`, `<source>/spool-<uuid>` or `backfill-<run id>`.
+    /// `_source`: `<source>/<topic>`, `<source>/spool-<uuid>`, or the path of the file in a backfill, so it
+    /// may differ between batches of one `id`.
     pub label: Arc<str>,
     /// The Kafka topic; for HTTP and files empty (the record names its table).
     pub topic: Arc<str>,

@@ -5,7 +5,7 @@
 //! the source rejects: its original values, as a CSV row, become a dead letter.
 
 use super::{
-    Compression, CsvType, FilesError,
+    Compression, CsvType, FilesError, MAX_RECORD_BYTES,
     csv_types::{CsvTypes, Guess, is_number},
     records::{Chunk, RecordReader},
     text::{BytesRead, TextFile, io_failed},
@@ -14,7 +14,11 @@ use crate::event::{RecordKind, RejectReason};
 use ::csv::{ByteRecord, Reader, ReaderBuilder};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::Read,
+    io::{self, Read},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 struct Column {
@@ -31,6 +35,8 @@ pub(crate) struct CsvReader {
 /// The rows below the header.
 struct Rows {
     reader: Reader<Box<dyn Read + Send>>,
+    /// What may be read before the row at hand must have ended.
+    left: Arc<AtomicUsize>,
     header: Vec<String>,
     path: String,
     compression: Compression,
@@ -46,14 +52,19 @@ impl Rows {
         separator: u8,
         bytes: BytesRead,
     ) -> Result<Self, FilesError> {
-        let text: Box<dyn Read + Send> =
-            Box::new(TextFile::open(path, compression, bytes)?.into_read());
+        let left = Arc::new(AtomicUsize::new(MAX_RECORD_BYTES));
+        let text: Box<dyn Read + Send> = Box::new(Bounded {
+            inner: TextFile::open(path, compression, bytes)?.into_read(),
+            left: left.clone(),
+        });
         let mut rows = Self {
             reader: ReaderBuilder::new()
                 .delimiter(separator)
                 .has_headers(false)
                 .flexible(true)
+                .buffer_capacity(64 << 10)
                 .from_reader(text),
+            left,
             header: Vec::new(),
             path: path.to_owned(),
             compression,
@@ -94,11 +105,19 @@ impl Rows {
 
     /// Reads the next row into `self.row`; false at the end.
     fn advance(&mut self) -> Result<bool, FilesError> {
+        self.left.store(MAX_RECORD_BYTES, Ordering::Relaxed);
         match self.reader.read_byte_record(&mut self.row) {
             Ok(more) => Ok(more),
             Err(e) => {
                 let message = e.to_string();
                 Err(match e.into_kind() {
+                    ::csv::ErrorKind::Io(io) if io.kind() == io::ErrorKind::FileTooLarge => {
+                        FilesError::RecordTooLong {
+                            path: self.path.clone(),
+                            records: self.records,
+                            limit: MAX_RECORD_BYTES,
+                        }
+                    }
                     ::csv::ErrorKind::Io(io) => {
                         io_failed(&self.path, self.compression, self.records, io)
                     }
@@ -213,13 +232,6 @@ impl RecordReader for CsvReader {
             if !self.rows.advance()? {
                 return Ok(false);
             }
-            if self.rows.row.as_slice().len() > super::MAX_RECORD_BYTES {
-                return Err(FilesError::RecordTooLong {
-                    path: self.rows.path.clone(),
-                    records: self.rows.records,
-                    limit: super::MAX_RECORD_BYTES,
-                });
-            }
             let start = chunk.slab.len();
             match self.rows.rejected() {
                 None => {
@@ -243,6 +255,24 @@ impl RecordReader for CsvReader {
             }
             self.rows.records += 1;
         }
+        Ok(n)
+    }
+}
+
+/// Ends a row that does not end (a quote that is never closed) before it fills the memory.
+struct Bounded<R> {
+    inner: R,
+    left: Arc<AtomicUsize>,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let left = self.left.load(Ordering::Relaxed);
+        if left == 0 {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        let n = self.inner.read(buf)?;
+        self.left.store(left.saturating_sub(n), Ordering::Relaxed);
         Ok(n)
     }
 }

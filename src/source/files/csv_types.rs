@@ -5,6 +5,7 @@
 //! run is planned, and kept in its manifest, so that a resumed run makes the same records. A caller
 //! that knows the table's columns overrides them.
 
+use arrow::datatypes::DataType;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -19,6 +20,17 @@ pub enum CsvType {
     Number,
     /// `true` or `false`; else as text.
     Boolean,
+}
+
+impl CsvType {
+    /// For a column that the table has. A time may be a number since the epoch or text.
+    pub fn of_column(column: &DataType) -> Self {
+        match column {
+            DataType::Boolean => Self::Boolean,
+            column if column.is_numeric() || column.is_temporal() => Self::Number,
+            _ => Self::Text,
+        }
+    }
 }
 
 /// The types of the columns of a run by name.

@@ -111,6 +111,8 @@ pub enum FilesError {
         from: u64,
         to: u64,
     },
+    #[error("a run was started from the plan of a dry run, whose manifest is not recorded")]
+    NotRecorded,
     #[error("a reading task ended early: {0}")]
     Task(String),
 }
@@ -150,7 +152,7 @@ impl FilesError {
             }
             Self::NoProgress { .. } => Kind::Fenced,
             Self::PipelineStopped => Kind::Unavailable,
-            Self::Task(_) => Kind::Bug,
+            Self::NotRecorded | Self::Task(_) => Kind::Bug,
         }
     }
 

@@ -111,7 +111,13 @@ fn matches(input: &str) -> Result<Vec<PathBuf>, FilesError> {
         input: input.to_owned(),
         reason,
     };
-    glob::glob(input)
+    // As in a shell: `*` names no hidden file and stays within its folder.
+    let options = glob::MatchOptions {
+        case_sensitive: true,
+        require_literal_separator: true,
+        require_literal_leading_dot: true,
+    };
+    glob::glob_with(input, options)
         .map_err(|e| bad(e.to_string()))?
         .map(|path| {
             path.map_err(|e| {
@@ -193,6 +199,7 @@ mod tests {
             "a.json",
             "b[1].json",
             "sub/c.csv.gz",
+            ".crc.json",
             "sub/_SUCCESS",
             "sub/note.txt",
             "sub/.hidden/d.json",

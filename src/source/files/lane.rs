@@ -21,6 +21,9 @@ pub(crate) struct LaneChunk {
     pub(crate) chunk: Chunk,
 }
 
+/// A file's path and its records.
+type Open = (Arc<str>, Box<dyn RecordReader>);
+
 /// Blocking; moved to a thread for blocking work and back for each chunk.
 pub(crate) struct LaneReader {
     files: Vec<FileEntry>,
@@ -28,7 +31,7 @@ pub(crate) struct LaneReader {
     bytes: BytesRead,
     /// The file that is open, or else comes next.
     index: usize,
-    open: Option<(Arc<str>, Box<dyn RecordReader>)>,
+    open: Option<Open>,
     offset: Offset,
     /// Met behind the records last handed on; a reader is not asked again after an error.
     failed: Option<FilesError>,
@@ -111,7 +114,7 @@ impl LaneReader {
         Ok(None)
     }
 
-    fn current(&mut self) -> Result<Option<&mut (Arc<str>, Box<dyn RecordReader>)>, FilesError> {
+    fn current(&mut self) -> Result<Option<&mut Open>, FilesError> {
         if self.open.is_none() {
             let Some(file) = self.files.get(self.index) else {
                 return Ok(None);

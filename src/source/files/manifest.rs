@@ -185,19 +185,19 @@ impl Manifest {
             String::from("the files are not those this run began with, so nothing was read");
         if !changed.is_empty() {
             text += &format!(
-                "; changed in size or time: {}. Put the old ones back and the run goes on",
+                "; changed in size or time: {} (put the old ones back and the run goes on)",
                 some(changed)
             );
         }
         if !missing.is_empty() {
             text += &format!(
-                "; missing: {}. Put them back and the run goes on; what was not yet read of them is in no table",
+                "; missing: {} (put them back and the run goes on; what was not yet read of them is in no table)",
                 some(missing)
             );
         }
         if !added.is_empty() {
             text += &format!(
-                "; new: {0}. To load only the new ones, doubling nothing: alluvium backfill --table {1} {0}",
+                "; new: {0} (to load only these, doubling nothing: alluvium backfill --table {1} {0})",
                 some(added),
                 self.table
             );
@@ -349,6 +349,52 @@ impl RunStore {
                 path: path.to_string(),
                 source,
             }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_same_command_names_the_same_run_in_every_version() {
+        let id = |table: &str, inputs: &[&str]| {
+            let inputs: Vec<String> = inputs.iter().map(|i| i.to_string()).collect();
+            RunId::derive("default", table, &inputs)
+        };
+        assert_eq!(id("events", &["/a", "/b"]).as_str(), "6e1b4a307febb29e");
+        assert_ne!(id("events", &["/a", "/b"]), id("events", &["/a/b"]));
+        assert_ne!(id("event", &["s/a"]), id("events", &["/a"]));
+        for bad in ["", "a/b", "a b", &"x".repeat(65), "!"] {
+            assert!(RunId::new(bad).is_err(), "{bad}");
+        }
+    }
+
+    proptest! {
+        /// Every file has a lane, no lane is idle while another has two files, and the longest lane is
+        /// at most a file longer than the shortest.
+        #[test]
+        fn lanes_share_the_work(sizes in prop::collection::vec(0u64..1000, 1..40), lanes in 1u32..9) {
+            let lanes = lanes.min(sizes.len() as u32);
+            let mut files: Vec<FileEntry> = sizes.iter().map(|&size| FileEntry {
+                url: format!("file:///{size}"),
+                size,
+                modified_us: 0,
+                format: Format::Ndjson,
+                compression: Compression::None,
+                lane: u32::MAX,
+            }).collect();
+            let before = files.clone();
+            assign_lanes(&mut files, lanes);
+            let mut load = vec![0u64; lanes as usize];
+            for (file, old) in files.iter().zip(&before) {
+                prop_assert_eq!(&file.url, &old.url);
+                load[file.lane as usize] += file.size.max(1);
+            }
+            let (most, least) = (load.iter().max().unwrap(), load.iter().min().unwrap());
+            prop_assert!(*least > 0 && most - least <= *sizes.iter().max().unwrap().max(&1));
         }
     }
 }

@@ -2,20 +2,23 @@
 //!
 //! - binary is base64, as decoding expects (arrow: hexadecimal)
 //! - NaN and the infinities are text, so that they end in `_rescued_data` (arrow: null)
+//! - a time outside the calendar that can be printed is its number (arrow: the text of an error)
 //! - a map keeps its null values and takes keys of any scalar type (arrow: drops them, text keys only)
 //!
 //! Integers keep all 64 bits, decimals all digits, both as JSON numbers; timestamps are RFC 3339, with
 //! `Z` where the column is UTC.
 
 use arrow::{
-    array::{Array, ArrayAccessor, AsArray, MapArray},
-    datatypes::{DataType, FieldRef, Float16Type, Float32Type, Float64Type},
+    array::{Array, ArrayAccessor, ArrayRef, AsArray, MapArray},
+    compute::cast,
+    datatypes::{DataType, FieldRef, Float16Type, Float32Type, Float64Type, Int64Type},
     error::ArrowError,
     json::{
         Encoder, EncoderFactory, EncoderOptions, LineDelimitedWriter, WriterBuilder,
         writer::{LineDelimited, NullableEncoder, make_encoder},
     },
     record_batch::RecordBatch,
+    util::display::{ArrayFormatter, FormatOptions},
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use std::{io::Write, sync::Arc};
@@ -60,6 +63,13 @@ impl EncoderFactory for Exact {
                 let values = array.as_primitive::<Float64Type>();
                 Box::new(Float(move |i| values.value(i), None))
             }
+            DataType::Timestamp(_, _) | DataType::Date32 | DataType::Date64 => Box::new(Time {
+                text: ArrayFormatter::try_new(
+                    array,
+                    &FormatOptions::new().with_display_error(false),
+                )?,
+                number: cast(array, &DataType::Int64)?,
+            }),
             DataType::Map(_, _) => Box::new(MapObject::new(field, array.as_map(), options)?),
             _ => return Ok(None),
         };
@@ -98,11 +108,29 @@ impl<F: Fn(usize) -> f64> Encoder for Float<'_, F> {
     }
 }
 
+struct Time<'a> {
+    text: ArrayFormatter<'a>,
+    number: ArrayRef,
+}
+
+impl Encoder for Time<'_> {
+    fn encode(&mut self, idx: usize, out: &mut Vec<u8>) {
+        // Writing to a Vec cannot fail.
+        let _ = match self.text.value(idx).try_to_string() {
+            Ok(text) => write!(out, "\"{text}\""),
+            Err(_) => write!(
+                out,
+                "{}",
+                self.number.as_primitive::<Int64Type>().value(idx)
+            ),
+        };
+    }
+}
+
 struct MapObject<'a> {
     array: &'a MapArray,
     keys: NullableEncoder<'a>,
     values: NullableEncoder<'a>,
-    quote: bool,
 }
 
 impl<'a> MapObject<'a> {
@@ -113,8 +141,6 @@ impl<'a> MapObject<'a> {
     ) -> Result<Self, ArrowError> {
         let keys = array.keys();
         let key_type = keys.data_type();
-        // Decimals and numbers come bare, times and text in quotes already.
-        let quote = key_type.is_numeric() || *key_type == DataType::Boolean;
         if key_type.is_nested() || keys.null_count() > 0 {
             return Err(ArrowError::JsonError(format!(
                 "a map's keys must be scalars and not null: {key_type}"
@@ -124,7 +150,6 @@ impl<'a> MapObject<'a> {
             array,
             keys: make_encoder(field, keys.as_ref(), options)?,
             values: make_encoder(field, array.values().as_ref(), options)?,
-            quote,
         })
     }
 }
@@ -138,18 +163,11 @@ impl Encoder for MapObject<'_> {
             if n > 0 {
                 out.push(b',');
             }
-            if self.quote {
-                out.push(b'"');
-            }
-            // A float that is not finite brings quotes of its own.
             let start = out.len();
             self.keys.encode(entry, out);
-            if self.quote {
-                if out.get(start) == Some(&b'"') {
-                    out.remove(start);
-                } else {
-                    out.push(b'"');
-                }
+            if out.get(start) != Some(&b'"') {
+                out.insert(start, b'"');
+                out.push(b'"');
             }
             out.push(b':');
             if self.values.is_null(entry) {

@@ -36,6 +36,8 @@ pub struct Plan {
     pub manifest: Manifest,
     /// The manifest was made by this call: no position of the run may exist yet.
     pub fresh: bool,
+    /// False for a dry run of a run that does not exist: it may be sampled, not run.
+    pub recorded: bool,
     /// The run was committed to its end before.
     pub finished: Option<Finished>,
     pub store: RunStore,
@@ -59,6 +61,7 @@ pub async fn plan(args: PlanArgs) -> Result<Plan, FilesError> {
         }
     })
     .await?;
+    let recorded = existing.is_some() || args.record;
     let (manifest, fresh) = match existing {
         Some(manifest) => (manifest, false),
         None => {
@@ -81,6 +84,7 @@ pub async fn plan(args: PlanArgs) -> Result<Plan, FilesError> {
     Ok(Plan {
         manifest,
         fresh,
+        recorded,
         finished,
         store: args.store,
     })

@@ -3,6 +3,7 @@
 use super::text::BytesRead;
 use indicatif::{HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressStyle};
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -20,7 +21,8 @@ pub struct Progress(Arc<Inner>);
 struct Inner {
     bar: Option<ProgressBar>,
     total_bytes: u64,
-    bytes: BytesRead,
+    /// By lane, of its latest pass: what is read again after a rewind does not count twice.
+    bytes: parking_lot::Mutex<BTreeMap<u32, BytesRead>>,
     records: AtomicU64,
     committed: AtomicU64,
     /// Since when, and the bytes that a resumed run had passed by then: they are not in the rate.
@@ -43,20 +45,24 @@ impl Progress {
         Self(Arc::new(Inner {
             bar,
             total_bytes,
-            bytes: BytesRead::default(),
+            bytes: parking_lot::Mutex::default(),
             records: AtomicU64::new(0),
             committed: AtomicU64::new(0),
             started: parking_lot::Mutex::new((now, 0, now)),
         }))
     }
 
-    pub(crate) fn bytes(&self) -> BytesRead {
-        self.0.bytes.clone()
+    /// A counter for a lane that begins to read, from nothing.
+    pub(crate) fn lane_bytes(&self, lane: u32) -> BytesRead {
+        let counter = BytesRead::default();
+        self.0.bytes.lock().insert(lane, counter.clone());
+        counter
     }
 
-    /// Bytes of files read so far.
+    /// Bytes of files read or passed so far.
     pub fn bytes_read(&self) -> u64 {
-        self.0.bytes.load(Ordering::Relaxed)
+        let lanes = self.0.bytes.lock();
+        lanes.values().map(|b| b.load(Ordering::Relaxed)).sum()
     }
 
     /// Records handed on.

@@ -253,6 +253,28 @@ fn csv_rows_that_do_not_fit_are_records_too() {
 }
 
 #[test]
+fn a_record_longer_than_the_limit_stops_the_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let long = super::MAX_RECORD_BYTES + 1_000_000;
+    // Compressed, as a bomb would be.
+    for (name, head) in [
+        ("a.ndjson.gz", "{}\n\""),
+        ("a.csv.gz", "a,b\n1,2\n3,\""),
+        ("a.json.gz", "[1,\""),
+        ("b.json.gz", "[1,"),
+    ] {
+        let mut text = head.as_bytes().to_vec();
+        text.resize(long, b'1');
+        let path = write(dir.path(), name, &gzip(&text));
+        let error = records_from(&path, 0, 1000).unwrap_err();
+        assert!(
+            matches!(error, FilesError::RecordTooLong { .. }),
+            "{name}: {error}"
+        );
+    }
+}
+
+#[test]
 fn a_tables_column_overrides_what_the_csv_looks_like() {
     let dir = tempfile::tempdir().unwrap();
     let path = write(dir.path(), "a.csv", b"n,t\nx,1\n7,2\n");
@@ -382,6 +404,24 @@ mod parquet {
                     r#""bytes":"AP8=","text":"x\n","map":{"7":null},"list":[1,null]}"#
                 ),
                 r#"{"float":2.0,"double":"NaN"}"#
+            ]
+        );
+    }
+
+    #[test]
+    fn times_past_the_calendar_are_numbers() {
+        let dir = tempfile::tempdir().unwrap();
+        let times = TimestampMicrosecondArray::from(vec![i64::MAX, 0]).with_timezone("UTC");
+        let batch = RecordBatch::try_from_iter([
+            ("t", Arc::new(times) as ArrayRef),
+            ("d", Arc::new(Date32Array::from(vec![i32::MAX, 0]))),
+        ])
+        .unwrap();
+        assert_eq!(
+            values(&file(dir.path(), &batch)),
+            [
+                r#"{"t":9223372036854775807,"d":2147483647}"#,
+                r#"{"t":"1970-01-01T00:00:00Z","d":"1970-01-01"}"#
             ]
         );
     }

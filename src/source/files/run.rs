@@ -69,6 +69,9 @@ pub async fn run(
         stop,
         drain_limit,
     } = args;
+    if !plan.recorded {
+        return Err(FilesError::NotRecorded.into());
+    }
     let manifest = &plan.manifest;
     let lanes = manifest.lanes as usize;
     let ends = plan.finished.as_ref().map(|f| f.lane_records.clone());
@@ -158,7 +161,9 @@ pub async fn run(
         files: plan.manifest.files.len(),
         lanes,
         complete,
-        already_complete: complete && ends.iter().all(|end| end.resumed_at == end.low_water),
+        already_complete: complete
+            && plan.finished.is_some()
+            && ends.iter().all(|end| end.resumed_at == end.low_water),
     })
 }
 
@@ -349,7 +354,7 @@ impl Lane {
         let mut reader = LaneReader::new(
             self.files.clone(),
             self.types.clone(),
-            self.progress.bytes(),
+            self.progress.lane_bytes(self.number),
         );
         if start > 0 {
             let skipped = blocking(move || reader.skip(start).map(|n| (reader, n))).await;

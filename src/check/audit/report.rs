@@ -1,0 +1,126 @@
+//! Reports for people.
+
+use super::{FanOutProof, Finding, PartitionProof, SourceReport, TableReport};
+use crate::event::OffsetRange;
+use std::fmt;
+
+impl fmt::Display for TableReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.versions {
+            Some((first, last)) => {
+                write!(f, "table {}: versions {first} to {last}", self.table)?;
+                if self.foreign_versions > 0 {
+                    write!(f, ", {} of them by other writers", self.foreign_versions)?;
+                }
+                writeln!(f)?;
+            }
+            None => writeln!(f, "table {}: no versions", self.table)?,
+        }
+        for partition in &self.partitions {
+            let found = self.findings.iter().any(|x| x.app_id == partition.app_id);
+            writeln!(f, "  {}", line(partition, found))?;
+        }
+        for text in &self.unprovable {
+            writeln!(f, "  not provable: {text}")?;
+        }
+        findings(f, &self.findings)?;
+        match self.findings.len() {
+            0 if self.partitions.is_empty() => writeln!(f, "  nothing of ours to prove"),
+            0 => writeln!(f, "  every offset above is accounted for exactly once"),
+            n => writeln!(f, "  {n} findings"),
+        }
+    }
+}
+
+impl fmt::Display for SourceReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for table in &self.tables {
+            write!(f, "{table}")?;
+        }
+        writeln!(f, "all {} tables together:", self.tables.len())?;
+        for partition in &self.partitions {
+            write!(f, "{partition}")?;
+        }
+        findings(f, &self.findings)?;
+        let undecided = self.partitions.iter().any(|p| !p.undecided.is_empty());
+        match (self.is_clean(), undecided) {
+            (true, false) => writeln!(
+                f,
+                "  below the low-water marks the counts of all tables account for every offset once"
+            ),
+            (true, true) => writeln!(
+                f,
+                "  no contradiction; the undecided offsets need the source itself"
+            ),
+            (false, _) => writeln!(
+                f,
+                "  {} findings",
+                self.findings.len() + self.tables.iter().map(|t| t.findings.len()).sum::<usize>()
+            ),
+        }
+    }
+}
+
+impl fmt::Display for FanOutProof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            app_id,
+            proved,
+            undecided,
+            pending,
+        } = self;
+        write!(f, "  {app_id}:")?;
+        let shown: Vec<String> = proved.iter().map(range).collect();
+        match shown.is_empty() {
+            true => write!(f, " nothing proved")?,
+            false => write!(f, " proved {}", shown.join(" "))?,
+        }
+        for (offsets, why) in undecided {
+            write!(f, "; undecided {}: {why}", range(offsets))?;
+        }
+        if let Some(pending) = pending {
+            write!(f, "; above the low-water mark {}", range(pending))?;
+        }
+        writeln!(f)
+    }
+}
+
+fn findings(f: &mut fmt::Formatter<'_>, findings: &[Finding]) -> fmt::Result {
+    for finding in findings {
+        writeln!(f, "  FOUND {}: {}", finding.place(), finding.what())?;
+        writeln!(f, "    {}", finding.remedy())?;
+    }
+    Ok(())
+}
+
+fn range(range: &OffsetRange) -> String {
+    format!("[{}, {})", range.start, range.end)
+}
+
+/// The partition in one line; counts that are 0 are left out.
+fn line(partition: &PartitionProof, found: bool) -> String {
+    let counts = &partition.counts;
+    let mut text = format!(
+        "{}: {} {} in {} ranges since version {}: {} records, {} rows",
+        partition.app_id,
+        range(&partition.window),
+        if found { "with findings" } else { "proved" },
+        partition.ranges,
+        partition.from_version,
+        counts.records,
+        counts.rows
+    );
+    for (n, name) in [
+        (counts.rescued, "rows with rescued values"),
+        (counts.dead_letters, "dead letters"),
+        (counts.skipped, "skipped"),
+        (counts.elsewhere, "in other tables"),
+        (counts.gaps, "offsets without a record"),
+        (counts.unread, "committed before and not read again"),
+    ] {
+        if n > 0 {
+            text += &format!(", {n} {name}");
+        }
+    }
+    text
+}
