@@ -1,7 +1,7 @@
 //! From the spool to the pipeline, and the acks back.
 
 use crate::{
-    error::Result,
+    error::{Error, Kind, Result},
     event::{Assignment, ByteBudget, Intake, Offset, Partition, RawBatch, RecordSpan, SourceEvent},
     source::spool::{Reader, Spool},
 };
@@ -90,8 +90,8 @@ impl Pump {
             .into_iter()
             .next()
         else {
-            return Err(crate::error::Error::new(
-                crate::error::Kind::Bug,
+            return Err(Error::new(
+                Kind::Bug,
                 format!(
                     "the pipeline did not assign the partition it was asked for, partition=`{}`",
                     partition.id
@@ -112,6 +112,17 @@ impl Pump {
             && start >= end
         {
             return Ok(self.finished(&partition, end));
+        }
+        if generation.end.is_none() && start > self.spool.durable() {
+            // Letting go below such a position would lose what was accepted since.
+            return Err(Error::new(
+                Kind::Corrupt,
+                format!(
+                    "the tables' position is above everything the spool gave out; run `alluvium table positions` and report it, partition=`{}` position=`{start}` durable=`{}`",
+                    partition.id,
+                    self.spool.durable()
+                ),
+            ));
         }
         self.spool.truncate_below(start);
         let reader = self.spool.reader(start, generation.end)?;

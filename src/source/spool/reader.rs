@@ -115,7 +115,8 @@ impl Reader {
         let from = log
             .segments
             .partition_point(|segment| segment.end <= self.position);
-        let segment = log.segments.get(from)?;
+        // One just begun holds nothing yet.
+        let segment = log.segments.get(from).filter(|segment| segment.end > segment.first)?;
         if self.limit.is_some_and(|limit| segment.first >= limit) {
             return None;
         }

@@ -54,10 +54,11 @@ pub(super) fn header(first: Offset, created: i64) -> [u8; HEADER as usize] {
 }
 
 fn header_holds(bytes: &[u8], first: Offset) -> bool {
-    bytes.len() == HEADER as usize
-        && bytes[..8] == MAGIC
-        && bytes[8..16] == first.to_le_bytes()
-        && bytes[28..] == crc32fast::hash(&bytes[..28]).to_le_bytes()
+    bytes.get(..HEADER as usize).is_some_and(|bytes| {
+        bytes[..8] == MAGIC
+            && bytes[8..16] == first.to_le_bytes()
+            && bytes[28..] == crc32fast::hash(&bytes[..28]).to_le_bytes()
+    })
 }
 
 /// What a scan found.
