@@ -40,11 +40,21 @@ pub(super) struct Args {
     source: Option<String>,
 
     /// First offset or time: 1200, 0:100,1:200, 2026-01-31, an RFC 3339 time, earliest
-    #[arg(long, value_name = "BOUND", requires = "source")]
+    #[arg(
+        long,
+        value_name = "BOUND",
+        requires = "source",
+        conflicts_with = "table"
+    )]
     from: Option<Bound>,
 
     /// End, not read itself, in the same forms or latest; by default the end when the run begins
-    #[arg(long, value_name = "BOUND", requires = "source")]
+    #[arg(
+        long,
+        value_name = "BOUND",
+        requires = "source",
+        conflicts_with = "table"
+    )]
     to: Option<Bound>,
 
     /// Print the inferred schema, the routes and the counts, and write nothing

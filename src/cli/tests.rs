@@ -102,3 +102,63 @@ fn exit_codes_are_those_of_the_help() {
         assert!(told.contains_key(&code), "{code}");
     }
 }
+
+/// Words of a line as a shell would take them: single quotes, no more; a redirection ends it.
+fn words(line: &str) -> String {
+    let line = line.split(" > ").next().unwrap_or(line);
+    line.replace('\'', "")
+}
+
+#[test]
+fn every_example_of_the_help_parses() {
+    fn walk(command: &clap::Command, lines: &mut Vec<String>) {
+        let after = command.get_after_help().map(ToString::to_string);
+        lines.extend(
+            after
+                .unwrap_or_default()
+                .lines()
+                .filter_map(|line| line.strip_prefix("  alluvium ").map(words)),
+        );
+        command.get_subcommands().for_each(|sub| walk(sub, lines));
+    }
+    let mut lines = Vec::new();
+    walk(&Cli::command(), &mut lines);
+    assert!(lines.len() > 15, "{lines:?}");
+    for line in lines {
+        if let Err(error) = parses(&line) {
+            panic!("{line}: {error}");
+        }
+    }
+}
+
+/// The unit we ship agrees with the program and with the configuration beside it.
+#[test]
+fn the_systemd_unit() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+    let unit = std::fs::read_to_string(folder.join("alluvium.service")).unwrap();
+    let values = |key: &str| -> Vec<String> {
+        unit.lines()
+            .filter_map(|line| line.strip_prefix(&format!("{key}=")))
+            .map(str::to_owned)
+            .collect()
+    };
+    let start = values("ExecStart");
+    let line = start[0].strip_prefix("/usr/local/bin/alluvium ").unwrap();
+    assert!(parses(line).is_ok(), "{line}");
+    let no_restart = format!(
+        "{} {}",
+        exit_code(Kind::Config),
+        exit_code(Kind::Unauthorized)
+    );
+    assert_eq!(values("RestartPreventExitStatus"), [no_restart]);
+    let production = std::fs::read_to_string(folder.join("production.toml")).unwrap();
+    let production: toml::Table = toml::from_str(&production).unwrap();
+    let stop: i64 = values("TimeoutStopSec")[0].parse().unwrap();
+    assert!(stop > production["shutdown_timeout_seconds"].as_integer().unwrap());
+    for credential in values("LoadCredential") {
+        let (name, _) = credential.split_once(':').unwrap();
+        let reference = format!("/{name}\"");
+        let text = std::fs::read_to_string(folder.join("production.toml")).unwrap();
+        assert!(text.contains(&reference), "{name}");
+    }
+}

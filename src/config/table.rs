@@ -81,7 +81,7 @@ pub enum MetadataColumn {
     /// When the row was written.
     #[serde(rename = "_ingested_at")]
     IngestedAt,
-    /// The record's key.
+    /// The record's key; needs `keep_headers` at the source.
     #[serde(rename = "_key")]
     Key,
     /// The record's headers, JSON text; needs `keep_headers` at the source.

@@ -51,12 +51,22 @@ impl Health {
     /// Says that a component works, or why not. One that was not announced is [`Role::Behind`]. The
     /// reason is shown on the admin address: no secret may be in it.
     pub fn set(&self, name: &str, state: Result<(), String>) {
+        self.report_of(name, Role::Behind, state);
+    }
+
+    /// [`Health::set`] for a room that does not know this registry. What it names first here has `role`.
+    pub fn reporter(&self, role: Role) -> Arc<dyn Fn(&str, Result<(), String>) + Send + Sync> {
+        let health = self.clone();
+        Arc::new(move |name, state| health.report_of(name, role, state))
+    }
+
+    fn report_of(&self, name: &str, role: Role, state: Result<(), String>) {
         let mut inner = self.0.write();
         let component = inner
             .components
             .entry(name.to_owned())
             .or_insert_with(|| Component {
-                role: Role::Behind,
+                role,
                 trouble: None,
                 since: Instant::now(),
             });
@@ -141,7 +151,15 @@ mod tests {
         assert!(!ready);
         assert_eq!(body["components"]["spool"]["reason"], "disk is full");
         assert_eq!(body["components"]["store"]["needed"], false);
-        health.set("spool", Ok(()));
+        let report = health.reporter(Role::Intake);
+        report("spool", Ok(()));
+        assert!(health.is_ready());
+        report("kafka", Err("no broker answers".into()));
+        assert!(
+            !health.is_ready(),
+            "what a reporter names first has its role"
+        );
+        health.remove("kafka");
         assert!(health.is_ready());
         health.drain();
         assert!(!health.is_ready());

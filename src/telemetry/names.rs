@@ -28,11 +28,12 @@ metrics! {
     Counter SOURCE_REBALANCES = "alluvium_source_rebalances_total": "Rebalances of a consumer group, by event.";
     Counter SOURCE_PAUSES = "alluvium_source_pauses_total": "Times a source was paused, by reason.";
     Counter SOURCE_REWINDS = "alluvium_source_rewinds_total": "Times a partition was read again from its tables' position.";
-    Counter HTTP_REQUESTS = "alluvium_http_requests_total": "HTTP requests, by source and status.";
+    Counter HTTP_REQUESTS = "alluvium_http_requests_total": "HTTP requests answered, by source and status.";
     Histogram HTTP_REQUEST_DURATION = "alluvium_http_request_duration_seconds": "Time from a request's first byte to its answer.";
     Gauge HTTP_CONNECTIONS = "alluvium_http_connections": "Open HTTP connections.";
-    Counter HTTP_REJECTED_EVENTS = "alluvium_http_rejected_events_total": "Events of requests that became dead letters at once, by reason.";
-    Counter HTTP_DUPLICATE_REQUESTS = "alluvium_http_duplicate_requests_total": "Requests whose idempotency key was known: accepted before, not again.";
+    Counter HTTP_EVENTS = "alluvium_http_events_total": "Events of requests, by source and outcome.";
+    Counter HTTP_BYTES = "alluvium_http_bytes_total": "Bytes of accepted events, by source.";
+    Counter HTTP_REFUSED = "alluvium_http_refused_total": "Requests refused whole, by source and code.";
     Gauge SPOOL_BYTES = "alluvium_spool_bytes": "Bytes the spool keeps on disk.";
     Gauge SPOOL_UNCOMMITTED_EVENTS = "alluvium_spool_uncommitted_events": "Events in the spool that no table holds yet.";
     Counter SPOOL_APPENDED_BYTES = "alluvium_spool_appended_bytes_total": "Bytes appended to the spool.";

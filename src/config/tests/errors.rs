@@ -267,6 +267,16 @@ fn tables_and_their_columns() {
         "sources.backfill-1",
         "backfill",
     );
+    one_problem(
+        &format!("{KAFKA}[tables.t]\nsource='k'\nmetadata_columns=['_source','_key']"),
+        "tables.t.metadata_columns",
+        "keep_headers",
+    );
+    one_problem(
+        "[sources.s]\ntype='http'\nkeys=[{key='k',tables=['_dead_letters']}]",
+        "sources.s.keys[0].tables[0]",
+        "dead letters",
+    );
     one_problem("pipeline='a/b'", "pipeline", "position");
 }
 

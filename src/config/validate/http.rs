@@ -62,10 +62,13 @@ pub(super) fn check(path: &str, options: &HttpOptions, config: &Config, found: &
             );
         }
         for (index, table) in key.tables.iter().enumerate() {
-            if table != "*"
+            let at = format!("{at}.tables[{index}]");
+            if *table == config.dead_letters.table {
+                found.add(at, "is the table of dead letters, which takes no events");
+            } else if table != "*"
                 && let Err(message) = names::check_table_name(table)
             {
-                found.add(format!("{at}.tables[{index}]"), message);
+                found.add(at, message);
             }
         }
     }

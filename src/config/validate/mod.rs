@@ -137,15 +137,58 @@ fn check_local_url(url: &str) -> Result<(), String> {
     if url.trim().is_empty() {
         return Err("is empty; name a folder or a `file:` URL".into());
     }
-    let Some((scheme, rest)) = url.split_once("://") else {
+    let Some(scheme) = scheme(url) else {
         return Ok(());
     };
-    match scheme {
-        "file" if rest.starts_with('/') => Ok(()),
-        "file" => Err("a `file:` URL names an absolute path, as in file:///var/lib/lake".into()),
-        other => Err(format!(
-            "is in a store this version does not write to; use a folder or a `file:` URL; scheme=`{}`",
-            other.chars().take(20).collect::<String>()
-        )),
+    if scheme != "file" {
+        return Err(format!(
+            "is in a store this version does not write to; use a folder or a `file:` URL; scheme=`{scheme}`"
+        ));
+    }
+    match url::Url::parse(url).map(|url| url.to_file_path()) {
+        // Without a slash after it, `file:` would take a relative path for an absolute one.
+        Ok(Ok(_)) if url.contains(":/") => Ok(()),
+        _ => Err("a `file:` URL names an absolute path, as in file:///var/lib/lake".into()),
+    }
+}
+
+/// What stands before the first colon, if it can be a URL's scheme (RFC 3986, 3.1).
+fn scheme(url: &str) -> Option<&str> {
+    let (scheme, _) = url.split_once(':')?;
+    let legal = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'));
+    legal.then_some(scheme)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check_local_url;
+
+    #[test]
+    fn lakes_are_local() {
+        for good in [
+            "./lake",
+            "/lake",
+            "lake",
+            "file:///var/lake",
+            "file:/var/lake",
+            "./a:b",
+        ] {
+            assert_eq!(check_local_url(good), Ok(()), "{good}");
+        }
+        for bad in [
+            "",
+            " ",
+            "s3://b/p",
+            "abfss://c@a/p",
+            "file:",
+            "file:lake",
+            "file://host/lake",
+            "s3:b",
+        ] {
+            assert!(check_local_url(bad).is_err(), "{bad}");
+        }
     }
 }

@@ -314,14 +314,17 @@ fn merged(name: &str, path: &str, config: &Config, found: &mut Findings) {
             _ => {}
         }
     }
-    if table.metadata_columns.contains(&MetadataColumn::Headers)
+    let kept = [MetadataColumn::Headers, MetadataColumn::Key];
+    if let Some(column) = kept
+        .into_iter()
+        .find(|column| table.metadata_columns.contains(column))
         && let Some(source) = &table.source
         && let Some(SourceOptions::Kafka(kafka)) = config.sources.get(source)
         && !kafka.keep_headers
     {
         found.add(
             join(path, "metadata_columns"),
-            format!("`_headers` stays empty unless the source keeps them; set `sources.{source}.keep_headers = true`"),
+            format!("`{}` stays empty unless the source keeps headers and keys; set `sources.{source}.keep_headers = true`", column.as_str()),
         );
     }
     if table.max_event_bytes > config.memory_budget_bytes.max(MIN_MEMORY_BUDGET_BYTES) {
