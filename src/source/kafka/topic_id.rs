@@ -62,6 +62,15 @@ pub(crate) fn fetch<C: ClientContext>(
         .collect();
     let mut pointers: Vec<*const c_char> = names.iter().map(|name| name.as_ptr()).collect();
     let millis = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+    // Any broker knows the ids. Left to itself, librdkafka asks the controller, which clients of some
+    // clusters cannot reach: ask the broker that just answered instead.
+    let metadata = client
+        .fetch_metadata(topics.first().map(String::as_str), timeout)
+        .map_err(|e| KafkaSourceError::broker("describing topics", &e))?;
+    let broker = match metadata.orig_broker_id() {
+        id if id >= 0 => Some(id),
+        _ => metadata.brokers().first().map(|broker| broker.id()),
+    };
     let rk = client.native_ptr();
 
     // SAFETY: `rk` is a live client for as long as `client` is borrowed; `pointers` holds `names.len()`
@@ -93,6 +102,13 @@ pub(crate) fn fetch<C: ClientContext>(
             sys::rd_kafka_AdminOptions_set_request_timeout(options.ptr, millis, ptr::null_mut(), 0);
         if code != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
             return Err(failed(code.into()));
+        }
+        if let Some(broker) = broker {
+            let code =
+                sys::rd_kafka_AdminOptions_set_broker(options.ptr, broker, ptr::null_mut(), 0);
+            if code != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+                return Err(failed(code.into()));
+            }
         }
         sys::rd_kafka_DescribeTopics(rk, collection.ptr, options.ptr, queue.ptr);
         Owned::new(
