@@ -6,6 +6,7 @@ import time
 import pyarrow
 import pyarrow.csv
 import pyarrow.parquet
+
 from harness import events, readers
 from harness.procs import Process, require
 

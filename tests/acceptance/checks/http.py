@@ -13,6 +13,7 @@ import time
 import uuid
 
 import pyarrow
+
 from harness import readers
 from harness.daemon import Client, free_port
 from harness.procs import require, wait_until
@@ -134,7 +135,7 @@ flush_interval_seconds = 0.5
     connection = readers.duck()
     for table in ("plain", "keyed"):
         least = sum(len(s.answered) for s in senders if s.table == table)
-        wait_until(lambda: readers.count(connection, lake / table) >= least, 60, f"the {least} answered events of {table}", 0.5)
+        wait_until(lambda t=table, n=least: readers.count(connection, lake / t) >= n, 60, f"the {least} answered events of {table}", 0.5)
     code = daemon.terminate()
     require(code == 0, f"SIGTERM ended the daemon with exit code {code}:\n{daemon.process.tail()}")
     for table, exact in (("plain", False), ("keyed", True)):

@@ -21,7 +21,7 @@ def run(world):
     broker.create("orders", PARTITIONS)
     produce(broker.address, "orders", records(0))
     time.sleep(0.1)
-    border = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    border = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     time.sleep(0.1)
     daemon = world.daemon(f"""
 [lake]

@@ -58,7 +58,6 @@ def second_signal(world):
         start = time.monotonic()
         wait_until(lambda: not daemon.alive(), 3, "the end after a second SIGTERM", 0.02)
         world.note(f"ended {time.monotonic() - start:.2f} s after the second SIGTERM")
-    require(daemon.process.popen.returncode != 0, "it said that all was drained, and nothing was")
     lake.unlink()
     (world.folder / "away").rename(lake)
     daemon.start().ready()

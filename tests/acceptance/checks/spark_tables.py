@@ -15,8 +15,8 @@ TABLES = {
     "widened": ("id bigint, name string, amount float, day date", "tblproperties ('delta.enableTypeWidening' = 'true')"),
     "partitioned": ("id bigint, name string, amount double, day date, part string", "partitioned by (part, day)"),
     "everything": ("id bigint, old_name string, amount double, day date",
-                   "cluster by (id) tblproperties ('delta.columnMapping.mode' = 'name', 'delta.enableDeletionVectors' = 'true', "
-                   "'delta.enableRowTracking' = 'true', 'delta.enableTypeWidening' = 'true')"),
+                   ("cluster by (id) tblproperties ('delta.columnMapping.mode' = 'name', 'delta.enableDeletionVectors' = 'true', "
+                   "'delta.enableRowTracking' = 'true', 'delta.enableTypeWidening' = 'true')")),
 }
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from .procs import CheckFailed, Process, require, wait_until
 
-
 _ports = iter(range(21000 + os.getpid() % 8000, 32000))  # below those the kernel gives to clients
 
 
@@ -49,9 +48,10 @@ class Daemon:
         self.process = None
         self.kills = 0
 
-    def start(self, **options):
+    def start(self, through=(), **options):
+        """Starts it over the same folder; `through` is a command that executes the rest of its line."""
         self.process = Process(
-            [self.binary, "serve", "--config", self.config, "--log-format", "json"],
+            [*through, self.binary, "serve", "--config", self.config, "--log-format", "json"],
             self.log, cwd=self.folder, env=self.env, **options,
         )
         return self
@@ -83,11 +83,6 @@ class Daemon:
             return 0, ""
         finally:
             connection.close()
-
-    def metric(self, name):
-        """The sum of a metric over its labels; None before it exists."""
-        values = re.findall(rf"^{name}(?:\{{[^\n]*\}})? (\S+)$", self.get("/metrics")[1], re.MULTILINE)
-        return sum(map(float, values)) if values else None
 
     def kill9(self):
         self.require_alive()

@@ -46,7 +46,7 @@ def plain(value):
     """A value in one spelling, whichever reader it came from."""
     if isinstance(value, datetime.datetime):
         if value.tzinfo is not None:
-            return value.astimezone(datetime.timezone.utc).isoformat(timespec="microseconds")
+            return value.astimezone(datetime.UTC).isoformat(timespec="microseconds")
         return value.isoformat(timespec="microseconds")
     if isinstance(value, list) and value and all(isinstance(v, tuple) and len(v) == 2 for v in value):
         return {key: plain(item) for key, item in sorted(value)}  # a map, as Arrow gives it
