@@ -53,7 +53,7 @@ def produce(address, topic, records, per_second=None):
     """Sends (partition, value) in order and waits for every acknowledgement; offsets follow the order of each partition."""
     failures = []
     producer = Producer({
-        "bootstrap.servers": address, "enable.idempotence": True, "linger.ms": 20, "compression.type": "lz4",
+        "bootstrap.servers": address, "enable.idempotence": True, "log_level": 3, "linger.ms": 20, "compression.type": "lz4",
         "queue.buffering.max.messages": 200_000,
     })
     start, sent = time.monotonic(), 0

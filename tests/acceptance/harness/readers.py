@@ -1,5 +1,6 @@
 """The readers that judge: Spark with Delta (independent of our commit path), DuckDB and the Python deltalake reader."""
 
+import contextlib
 import datetime
 import os
 from pathlib import Path
@@ -57,6 +58,18 @@ def plain(value):
     return bytes(value) if isinstance(value, (bytearray, memoryview)) else value
 
 
+@contextlib.contextmanager
+def redirected(descriptor, file):
+    """Lets processes started inside write to `file` instead."""
+    kept = os.dup(descriptor)
+    os.dup2(file.fileno(), descriptor)
+    try:
+        yield
+    finally:
+        os.dup2(kept, descriptor)
+        os.close(kept)
+
+
 class Spark:
     """One local session for all checks of a run."""
 
@@ -85,7 +98,8 @@ class Spark:
         builder = SparkSession.builder.master("local[2]").appName("acceptance")
         for key, value in settings.items():
             builder = builder.config(key, value)
-        self.session = builder.getOrCreate()
+        with open(f"{folder}.log", "wb") as log, redirected(2, log):  # the JVM keeps what was its standard error at the start
+            self.session = builder.getOrCreate()
         self.session.sparkContext.setLogLevel("ERROR")
 
     def sql(self, text):
