@@ -1,0 +1,70 @@
+"""What a check is given: the binary, a folder of its own, seeded randomness, and the components, each started when first asked for."""
+
+import os
+import random
+import time
+from pathlib import Path
+
+from .daemon import Daemon, cli, free_port
+from .kafka import Broker
+from .readers import Spark
+
+HERE = Path(__file__).resolve().parent.parent
+
+
+class World:
+    def __init__(self, binary, root, seed):
+        self.binary, self.root, self.seed = binary, Path(root), seed
+        temporary = os.environ.get("TMPDIR", "/tmp")
+        self.components = Path(os.environ.get("ALLUVIUM_COMPONENTS", f"{temporary}/alluvium-components"))
+        self._broker = self._spark = None
+        self.daemons = []
+        self.notes = []
+
+    def begin(self, check):
+        """A folder and a random generator of the check's own: a seed repeats its choices whichever checks run beside it."""
+        self.folder = self.root / check
+        self.folder.mkdir()
+        self.random = random.Random(f"{self.seed}/{check}")
+        self.notes = []
+
+    def end(self):
+        """Ends the check's daemons, however it went."""
+        for daemon in self.daemons:
+            if daemon.alive():
+                daemon.process.kill9()
+        self.daemons = []
+
+    def note(self, text):
+        """A figure worth a line in the report."""
+        self.notes.append(text)
+
+    def daemon(self, config, name="alluvium", env=None):
+        daemon = Daemon(self.binary, self.folder, config, free_port(), env, name)
+        self.daemons.append(daemon)
+        return daemon
+
+    def cli(self, *args, **options):
+        return cli(self.binary, *args, cwd=self.folder, **options)
+
+    def broker(self):
+        if self._broker is None:
+            start = time.monotonic()
+            self._broker = Broker(HERE / "components", self.root / "broker", os.environ)
+            print(f"  Kafka started in {time.monotonic() - start:.1f} s", flush=True)
+        return self._broker
+
+    def spark(self):
+        if self._spark is None:
+            start = time.monotonic()
+            self._spark = Spark(self.components, self.root / "spark")
+            print(f"  Spark started in {time.monotonic() - start:.1f} s", flush=True)
+        return self._spark
+
+    def close(self):
+        self.end()
+        if self._spark is not None:
+            self._spark.stop()
+        if self._broker is not None:
+            self._broker.stop()
+        self._spark = self._broker = None
