@@ -8,7 +8,6 @@ use alluvium::{
     decode::{DecodeOptions, Decoded, Decoder, Verdicts},
     event::{
         ByteBudget, Partition, RawBatch, RecordKind, RecordSpan, RoutedBatch, SourcePartition,
-        Totals,
     },
     schema::{Evolution, EvolutionPolicy, MetadataColumn, TableSchema, base_schema, evolve},
 };
@@ -137,7 +136,6 @@ fn batch(event: fn(&mut fastrand::Rng) -> String) -> RoutedBatch {
             permit: ByteBudget::new(u64::MAX).charge(0),
         }),
         select: None,
-        totals: Totals::default(),
     }
 }
 

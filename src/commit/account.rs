@@ -91,6 +91,7 @@ mod tests {
     #[test]
     fn an_account_reads_back_as_it_was_written() {
         let account = CommitAccount {
+            resets: Vec::new(),
             alluvium: 1,
             ranges: vec![RangeAccount {
                 partition: "default/clicks/clicks#x/0".into(),

@@ -12,7 +12,7 @@ use crate::{
 use std::sync::Arc;
 
 /// One epoch of one partition within one table.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Lane {
     pub(crate) partition: Arc<Partition>,
     pub(crate) epoch: Epoch,
@@ -35,7 +35,7 @@ pub(crate) struct Lane {
 }
 
 /// Dead letters of one stream, to be committed to the ledger.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct LetterRange {
     pub(crate) range: CommitRange,
     pub(crate) letters: Vec<DeadLetter>,

@@ -14,7 +14,7 @@ use std::{
 const MAX_GAP_RUNS: usize = 1 << 16;
 
 /// One epoch of one partition.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Tracker {
     /// Where this epoch began to read.
     resume: Offset,

@@ -11,7 +11,6 @@ use super::*;
 use crate::{
     event::{
         ByteBudget, Partition, RawBatch, RecordKind, RecordSpan, RoutedBatch, SourcePartition,
-        Totals,
     },
     schema::{
         ColumnOptions, ColumnType, EvolutionPolicy, MetadataColumn, SchemaChange, TableSchema,
@@ -68,7 +67,6 @@ pub(super) fn batch<T: AsRef<[u8]>>(texts: &[T]) -> RoutedBatch {
             permit: ByteBudget::new(1 << 30).charge(0),
         }),
         select: None,
-        totals: Totals::default(),
     }
 }
 
