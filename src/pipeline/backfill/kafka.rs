@@ -41,9 +41,7 @@ pub async fn backfill_range(
     let rates = Arc::new(Rates::default());
     let pipeline = Pipeline::open(Arc::new(config), rates.clone()).await?;
     let options = kafka_options(&pipeline, &args.source)?;
-    let bound = sources::bindings(&pipeline, &args.source);
-    let max_tables = pipeline.config().lake.max_tables;
-    let router = Router::new(&args.source, &options.table, bound, max_tables)?;
+    let router = sources::router(&pipeline, &args.source, &options.table)?;
     let bounds = vec![format!("{:?}", args.from), format!("{:?}", args.to)];
     let run_id = match &args.run_id {
         Some(id) => RunId::new(id.clone())?,
