@@ -1,16 +1,18 @@
 //! Every format, plain and compressed: the same records at every reading, wherever it begins.
 
 use super::{
-    Compression, CsvType, FilesError, Format,
+    Compression, CsvType, FileEntry, FilesError, Format,
     csv::guess_types,
     csv_types::CsvTypes,
     format::{detect, open},
+    inputs::stat,
+    lane::LaneReader,
     records::Chunk,
     text::BytesRead,
 };
 use crate::event::RecordKind;
 use proptest::prelude::*;
-use std::{io::Write, path::Path};
+use std::{io::Write, path::Path, sync::Arc};
 
 pub(crate) fn write(dir: &Path, name: &str, bytes: &[u8]) -> String {
     let path = dir.join(name);
@@ -176,6 +178,50 @@ fn damage_is_an_error_that_says_where_never_an_end() {
     for bad in [&b"[1] 2"[..], b"[1", b"[\"a", b"[{", b"[1,", b"["] {
         let path = write(dir.path(), "bad.json", bad);
         assert!(records_from(&path, 0, 100).is_err(), "{bad:?}");
+    }
+}
+
+/// The records before the damage are handed on, then comes the error, never the end of the lane.
+#[test]
+fn a_lane_meets_damage_after_what_precedes_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let lines: String = (0..60_000u64)
+        .map(|i| format!("{{\"i\":{}}}\n", i.wrapping_mul(0x9E37_79B9_7F4A_7C15)))
+        .collect();
+    for (name, whole) in [
+        ("a.ndjson.gz", gzip(lines.as_bytes())),
+        ("a.ndjson.zst", zst(lines.as_bytes())),
+        (
+            "a.json",
+            format!("[{}]", lines.trim_end().replace('\n', ",")).into_bytes(),
+        ),
+    ] {
+        let path = write(dir.path(), name, &whole[..whole.len() * 3 / 4]);
+        let (format, compression) = detect(&path).unwrap();
+        let found = stat(&path).unwrap();
+        let file = FileEntry {
+            url: url::Url::from_file_path(&path).unwrap().into(),
+            size: found.size,
+            modified_us: found.modified_us,
+            format,
+            compression,
+            lane: 0,
+        };
+        let mut lane = LaneReader::new(vec![file], Arc::default(), BytesRead::default());
+        let mut records = 0;
+        let error = loop {
+            match lane.next(1 << 18) {
+                Ok(Some(chunk)) => records += chunk.chunk.records.len(),
+                Ok(None) => panic!("{name}: the lane ended"),
+                Err(e) => break e,
+            }
+        };
+        assert!(
+            matches!(error, FilesError::Damaged { .. }),
+            "{name}: {error}"
+        );
+        assert!((30_000..60_000).contains(&records), "{name}: {records}");
+        assert_eq!(lane.offset(), records as u64);
     }
 }
 
