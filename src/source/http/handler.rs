@@ -13,7 +13,7 @@ use crate::{
 };
 use axum::{
     Router,
-    extract::{Path, Request, State},
+    extract::{Path, Request, State, rejection::PathRejection},
     http::{HeaderMap, header},
     response::{IntoResponse, Response},
     routing,
@@ -54,11 +54,12 @@ pub(super) fn router(app: Arc<App>) -> Router {
 
 async fn post(
     State(app): State<Arc<App>>,
-    table: Option<Path<String>>,
+    table: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Response {
     let began = std::time::Instant::now();
-    let table = table.map(|Path(table)| table).unwrap_or_default();
+    // A path that is not UTF-8 names no table.
+    let table = table.map_or_else(|_| String::new(), |Path(table)| table);
     let response = app.take(&table, request).await.unwrap_or_else(|refusal| {
         tracing::debug!(source = &*app.source, code = refusal.code, "a request was refused");
         metrics::counter!("alluvium_http_refused_total", "source" => app.source.to_string(), "code" => refusal.code)
