@@ -889,7 +889,11 @@ mod real {
             .await
             .unwrap()
             .unwrap_err();
-        eprintln!("after {:?}: {error}", begun.elapsed());
+        eprintln!(
+            "after {:?}, {} records: {error}",
+            begun.elapsed(),
+            fake.count()
+        );
         assert_eq!(error.kind(), Kind::InvalidData);
         assert!(error.to_string().contains("recreated"), "{error}");
     }
@@ -985,5 +989,99 @@ mod real {
         assert!(error.to_string().contains("retention"), "{error}");
         let read = fake.offsets(0);
         assert_eq!(read, ascending(read.len()), "no jump");
+    }
+
+    /// Runs until killed; a process of its own for the next test.
+    #[tokio::test(flavor = "multi_thread")]
+    #[ignore = "needs a broker"]
+    async fn member_to_be_killed() {
+        let Ok(topic) = std::env::var("ALLUVIUM_TEST_TOPIC") else {
+            return;
+        };
+        let fake = Fake::new(&Arc::default());
+        let _running = start(&group_options(&topic), &fake, &budget());
+        until("it reads", || fake.count() > 0).await;
+        std::fs::write(std::env::var("ALLUVIUM_TEST_READY").unwrap(), "").unwrap();
+        std::future::pending::<()>().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    #[ignore = "needs a broker"]
+    async fn a_killed_member_is_replaced_within_fifteen_seconds() {
+        let topic = fresh("kill");
+        create(&topic, 4).await;
+        produce(&brokers(), &topic, 4, 0, 10);
+        let folder = tempfile::tempdir().unwrap();
+        let ready = folder.path().join("ready");
+        let mut member = std::process::Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--ignored",
+                "--exact",
+                "source::kafka::tests::real::member_to_be_killed",
+            ])
+            .env("ALLUVIUM_TEST_TOPIC", &topic)
+            .env("ALLUVIUM_TEST_READY", &ready)
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        until("the member reads", || ready.exists()).await;
+        member.kill().unwrap();
+        member.wait().unwrap();
+        let killed = Instant::now();
+        let fake = Fake::new(&Arc::default());
+        let running = start(&group_options(&topic), &fake, &budget());
+        until("its partitions are read", || fake.count() == 40).await;
+        eprintln!("resumed {:?} after the kill", killed.elapsed());
+        assert!(killed.elapsed() < Duration::from_secs(15));
+        running.stop().await.unwrap();
+    }
+
+    /// `ALLUVIUM_TEST_KAFKA_SASL` is a SASL_PLAINTEXT listener with SCRAM user bob, PLAIN user alice.
+    #[tokio::test(flavor = "multi_thread")]
+    #[ignore = "needs a broker"]
+    async fn credentials_are_used_and_bad_ones_stop_the_source() {
+        let Ok(sasl) = std::env::var("ALLUVIUM_TEST_KAFKA_SASL") else {
+            return;
+        };
+        let topic = fresh("sasl");
+        create(&topic, 1).await;
+        produce(&brokers(), &topic, 1, 0, 10);
+        let login = |mechanism: &str, user: &str, password: &str| {
+            let mut options = group_options(&topic);
+            options.brokers = sasl.clone();
+            options.group = fresh("g");
+            for (key, value) in [
+                ("security.protocol", "SASL_PLAINTEXT"),
+                ("sasl.mechanism", mechanism),
+                ("sasl.username", user),
+                ("sasl.password", password),
+            ] {
+                options.properties.insert(key.into(), value.into());
+            }
+            options
+        };
+        for options in [
+            login("SCRAM-SHA-512", "bob", "bob-secret"),
+            login("SCRAM-SHA-256", "bob", "bob-secret"),
+            login("PLAIN", "alice", "alice-secret"),
+        ] {
+            let fake = Fake::new(&Arc::default());
+            let running = start(&options, &fake, &budget());
+            until("arrived", || fake.count() == 10).await;
+            running.stop().await.unwrap();
+        }
+        let mut running = start(
+            &login("SCRAM-SHA-512", "bob", "wrong-secret"),
+            &Fake::new(&Arc::default()),
+            &budget(),
+        );
+        let begun = Instant::now();
+        let error = tokio::time::timeout(2 * PATIENCE, running.finished())
+            .await
+            .unwrap()
+            .unwrap_err();
+        eprintln!("after {:?}: {error}", begun.elapsed());
+        assert_eq!(error.kind(), Kind::Unauthorized);
+        assert!(!format!("{error:?}").contains("wrong-secret"));
     }
 }
