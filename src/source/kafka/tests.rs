@@ -688,6 +688,7 @@ async fn read_ranges(
         .iter()
         .map(|r| BoundedPartition {
             topic: Arc::clone(&r.topic),
+            topic_id: Arc::clone(&r.topic_id),
             number: r.partition,
             from: r.from,
             to: r.to,
@@ -755,6 +756,31 @@ async fn a_bounded_read_ends_at_its_bounds() {
         .await
         .is_err()
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bounded_read_of_what_is_not_there_is_refused() {
+    let cluster = cluster("t", 1);
+    produce(&cluster.brokers, "t", 1, 0, 10);
+    let options = options(&cluster.brokers, "t");
+    let range = resolve(&options, "b", Bound::Earliest, Bound::Latest)
+        .await
+        .unwrap()
+        .remove(0);
+    for (topic_id, to) in [(&*range.topic_id, 11), ("another", 10)] {
+        let wanted = BoundedPartition {
+            topic: Arc::clone(&range.topic),
+            topic_id: topic_id.into(),
+            number: 0,
+            from: 0,
+            to,
+            partition: Arc::new(partition("backfill-1", "b", "t", topic_id, 0)),
+            epoch: 1,
+        };
+        let mut read = BoundedKafka::start(&options, "b", vec![wanted], budget()).unwrap();
+        assert_eq!(read.next().await.unwrap().unwrap_err().kind(), Kind::Config);
+        assert!(read.next().await.is_none());
+    }
 }
 
 /// `ALLUVIUM_TEST_KAFKA=127.0.0.1:19092 cargo test --lib source::kafka -- --ignored`: what the mock
@@ -889,7 +915,7 @@ mod real {
             .await
             .unwrap()
             .unwrap_err();
-        eprintln!(
+        tracing::info!(
             "after {:?}, {} records: {error}",
             begun.elapsed(),
             fake.count()
@@ -1031,7 +1057,7 @@ mod real {
         let fake = Fake::new(&Arc::default());
         let running = start(&group_options(&topic), &fake, &budget());
         until("its partitions are read", || fake.count() == 40).await;
-        eprintln!("resumed {:?} after the kill", killed.elapsed());
+        tracing::info!("resumed {:?} after the kill", killed.elapsed());
         assert!(killed.elapsed() < Duration::from_secs(15));
         running.stop().await.unwrap();
     }
@@ -1080,8 +1106,54 @@ mod real {
             .await
             .unwrap()
             .unwrap_err();
-        eprintln!("after {:?}: {error}", begun.elapsed());
+        tracing::info!("after {:?}: {error}", begun.elapsed());
         assert_eq!(error.kind(), Kind::Unauthorized);
         assert!(!format!("{error:?}").contains("wrong-secret"));
+    }
+
+    /// Needs a listener that takes unsecured tokens (Kafka's default validator).
+    #[tokio::test(flavor = "multi_thread")]
+    #[ignore = "needs a broker"]
+    async fn a_bearer_token_from_a_command_is_used() {
+        use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+        let Ok(sasl) = std::env::var("ALLUVIUM_TEST_KAFKA_OAUTH") else {
+            return;
+        };
+        let topic = fresh("oauth");
+        create(&topic, 1).await;
+        produce(&brokers(), &topic, 1, 0, 10);
+        let now = chrono::Utc::now().timestamp();
+        let part = |json: String| URL_SAFE_NO_PAD.encode(json);
+        let token = format!(
+            "{}.{}.",
+            part(r#"{"alg":"none"}"#.into()),
+            part(format!(
+                r#"{{"sub":"svc","iat":{now},"exp":{}}}"#,
+                now + 3_600
+            ))
+        );
+        let mut options = group_options(&topic);
+        options.brokers = sasl;
+        options
+            .properties
+            .insert("security.protocol".into(), "SASL_PLAINTEXT".into());
+        options
+            .properties
+            .insert("sasl.mechanism".into(), "OAUTHBEARER".into());
+        options.oauth = Some(OauthOptions {
+            token_command: Some(vec!["echo".into(), token]),
+            ..OauthOptions::default()
+        });
+        let fake = Fake::new(&Arc::default());
+        let running = start(&options, &fake, &budget());
+        until("arrived", || fake.count() == 10).await;
+        running.stop().await.unwrap();
+        let ranges = resolve(&options, "b", Bound::Earliest, Bound::Latest)
+            .await
+            .unwrap();
+        assert_eq!(
+            read_ranges(&options, &ranges).await[&0],
+            (ascending(10), 10)
+        );
     }
 }
