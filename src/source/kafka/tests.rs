@@ -688,6 +688,7 @@ async fn read_ranges(
         .iter()
         .map(|r| BoundedPartition {
             topic: Arc::clone(&r.topic),
+            topic_id: Arc::clone(&r.topic_id),
             number: r.partition,
             from: r.from,
             to: r.to,
@@ -755,6 +756,31 @@ async fn a_bounded_read_ends_at_its_bounds() {
         .await
         .is_err()
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bounded_read_of_what_is_not_there_is_refused() {
+    let cluster = cluster("t", 1);
+    produce(&cluster.brokers, "t", 1, 0, 10);
+    let options = options(&cluster.brokers, "t");
+    let range = resolve(&options, "b", Bound::Earliest, Bound::Latest)
+        .await
+        .unwrap()
+        .remove(0);
+    for (topic_id, to) in [(&*range.topic_id, 11), ("another", 10)] {
+        let wanted = BoundedPartition {
+            topic: Arc::clone(&range.topic),
+            topic_id: topic_id.into(),
+            number: 0,
+            from: 0,
+            to,
+            partition: Arc::new(partition("backfill-1", "b", "t", topic_id, 0)),
+            epoch: 1,
+        };
+        let mut read = BoundedKafka::start(&options, "b", vec![wanted], budget()).unwrap();
+        assert_eq!(read.next().await.unwrap().unwrap_err().kind(), Kind::Config);
+        assert!(read.next().await.is_none());
+    }
 }
 
 /// `ALLUVIUM_TEST_KAFKA=127.0.0.1:19092 cargo test --lib source::kafka -- --ignored`: what the mock
@@ -889,7 +915,11 @@ mod real {
             .await
             .unwrap()
             .unwrap_err();
-        eprintln!("after {:?}: {error}", begun.elapsed());
+        tracing::info!(
+            "after {:?}, {} records: {error}",
+            begun.elapsed(),
+            fake.count()
+        );
         assert_eq!(error.kind(), Kind::InvalidData);
         assert!(error.to_string().contains("recreated"), "{error}");
     }
@@ -985,5 +1015,145 @@ mod real {
         assert!(error.to_string().contains("retention"), "{error}");
         let read = fake.offsets(0);
         assert_eq!(read, ascending(read.len()), "no jump");
+    }
+
+    /// Runs until killed; a process of its own for the next test.
+    #[tokio::test(flavor = "multi_thread")]
+    #[ignore = "needs a broker"]
+    async fn member_to_be_killed() {
+        let Ok(topic) = std::env::var("ALLUVIUM_TEST_TOPIC") else {
+            return;
+        };
+        let fake = Fake::new(&Arc::default());
+        let _running = start(&group_options(&topic), &fake, &budget());
+        until("it reads", || fake.count() > 0).await;
+        std::fs::write(std::env::var("ALLUVIUM_TEST_READY").unwrap(), "").unwrap();
+        std::future::pending::<()>().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    #[ignore = "needs a broker"]
+    async fn a_killed_member_is_replaced_within_fifteen_seconds() {
+        let topic = fresh("kill");
+        create(&topic, 4).await;
+        produce(&brokers(), &topic, 4, 0, 10);
+        let folder = tempfile::tempdir().unwrap();
+        let ready = folder.path().join("ready");
+        let mut member = std::process::Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--ignored",
+                "--exact",
+                "source::kafka::tests::real::member_to_be_killed",
+            ])
+            .env("ALLUVIUM_TEST_TOPIC", &topic)
+            .env("ALLUVIUM_TEST_READY", &ready)
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        until("the member reads", || ready.exists()).await;
+        member.kill().unwrap();
+        member.wait().unwrap();
+        let killed = Instant::now();
+        let fake = Fake::new(&Arc::default());
+        let running = start(&group_options(&topic), &fake, &budget());
+        until("its partitions are read", || fake.count() == 40).await;
+        tracing::info!("resumed {:?} after the kill", killed.elapsed());
+        assert!(killed.elapsed() < Duration::from_secs(15));
+        running.stop().await.unwrap();
+    }
+
+    /// `ALLUVIUM_TEST_KAFKA_SASL` is a SASL_PLAINTEXT listener with SCRAM user bob, PLAIN user alice.
+    #[tokio::test(flavor = "multi_thread")]
+    #[ignore = "needs a broker"]
+    async fn credentials_are_used_and_bad_ones_stop_the_source() {
+        let Ok(sasl) = std::env::var("ALLUVIUM_TEST_KAFKA_SASL") else {
+            return;
+        };
+        let topic = fresh("sasl");
+        create(&topic, 1).await;
+        produce(&brokers(), &topic, 1, 0, 10);
+        let login = |mechanism: &str, user: &str, password: &str| {
+            let mut options = group_options(&topic);
+            options.brokers = sasl.clone();
+            options.group = fresh("g");
+            for (key, value) in [
+                ("security.protocol", "SASL_PLAINTEXT"),
+                ("sasl.mechanism", mechanism),
+                ("sasl.username", user),
+                ("sasl.password", password),
+            ] {
+                options.properties.insert(key.into(), value.into());
+            }
+            options
+        };
+        for options in [
+            login("SCRAM-SHA-512", "bob", "bob-secret"),
+            login("SCRAM-SHA-256", "bob", "bob-secret"),
+            login("PLAIN", "alice", "alice-secret"),
+        ] {
+            let fake = Fake::new(&Arc::default());
+            let running = start(&options, &fake, &budget());
+            until("arrived", || fake.count() == 10).await;
+            running.stop().await.unwrap();
+        }
+        let mut running = start(
+            &login("SCRAM-SHA-512", "bob", "wrong-secret"),
+            &Fake::new(&Arc::default()),
+            &budget(),
+        );
+        let begun = Instant::now();
+        let error = tokio::time::timeout(2 * PATIENCE, running.finished())
+            .await
+            .unwrap()
+            .unwrap_err();
+        tracing::info!("after {:?}: {error}", begun.elapsed());
+        assert_eq!(error.kind(), Kind::Unauthorized);
+        assert!(!format!("{error:?}").contains("wrong-secret"));
+    }
+
+    /// Needs a listener that takes unsecured tokens (Kafka's default validator).
+    #[tokio::test(flavor = "multi_thread")]
+    #[ignore = "needs a broker"]
+    async fn a_bearer_token_from_a_command_is_used() {
+        use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+        let Ok(sasl) = std::env::var("ALLUVIUM_TEST_KAFKA_OAUTH") else {
+            return;
+        };
+        let topic = fresh("oauth");
+        create(&topic, 1).await;
+        produce(&brokers(), &topic, 1, 0, 10);
+        let now = chrono::Utc::now().timestamp();
+        let part = |json: String| URL_SAFE_NO_PAD.encode(json);
+        let token = format!(
+            "{}.{}.",
+            part(r#"{"alg":"none"}"#.into()),
+            part(format!(
+                r#"{{"sub":"svc","iat":{now},"exp":{}}}"#,
+                now + 3_600
+            ))
+        );
+        let mut options = group_options(&topic);
+        options.brokers = sasl;
+        options
+            .properties
+            .insert("security.protocol".into(), "SASL_PLAINTEXT".into());
+        options
+            .properties
+            .insert("sasl.mechanism".into(), "OAUTHBEARER".into());
+        options.oauth = Some(OauthOptions {
+            token_command: Some(vec!["echo".into(), token]),
+            ..OauthOptions::default()
+        });
+        let fake = Fake::new(&Arc::default());
+        let running = start(&options, &fake, &budget());
+        until("arrived", || fake.count() == 10).await;
+        running.stop().await.unwrap();
+        let ranges = resolve(&options, "b", Bound::Earliest, Bound::Latest)
+            .await
+            .unwrap();
+        assert_eq!(
+            read_ranges(&options, &ranges).await[&0],
+            (ascending(10), 10)
+        );
     }
 }
