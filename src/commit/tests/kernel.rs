@@ -312,6 +312,71 @@ async fn a_table_made_by_spark_is_appended_to_and_grown() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_table_is_made_with_the_properties_it_was_given() {
+    for (key, value) in [
+        ("delta.enableDeletionVectors", "true"),
+        ("delta.enableTypeWidening", "true"),
+        ("delta.enableChangeDataFeed", "true"),
+        ("delta.checkpointPolicy", "v2"),
+        ("delta.appendOnly", "true"),
+        ("delta.dataSkippingNumIndexedCols", "1"),
+        ("owner", "clicks team"),
+    ] {
+        let location = memory();
+        let mut options = quick();
+        options.table_properties = [(key.to_owned(), value.to_owned())].into();
+        let log = TableLog::new(location.clone(), "t", options);
+        log.commit(upload(&schema(), "p", None, 2), token())
+            .await
+            .unwrap();
+        log.commit(upload(&schema(), "p", Some(2), 3), token())
+            .await
+            .unwrap();
+        log.checkpoint().await.unwrap();
+        log.commit(upload(&schema(), "p", Some(3), 4), token())
+            .await
+            .unwrap();
+        let state = open(&location).load().await.unwrap().unwrap();
+        assert_eq!(state.version, 2, "{key}");
+        assert_eq!(state.properties[key], value);
+    }
+    let mut options = quick();
+    options.table_properties = [("delta.columnMapping.mode".to_owned(), "name".to_owned())].into();
+    let log = TableLog::new(memory(), "t", options);
+    let error = log
+        .commit(upload(&schema(), "p", None, 2), token())
+        .await
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("delta.columnMapping.mode"),
+        "{error}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_only_a_ledger_writes_to_may_have_marks_alone() {
+    let location = memory();
+    let log = open(&location);
+    let marks = Upload {
+        files: Vec::new(),
+        schema: schema(),
+        ranges: Vec::new(),
+        marks: vec![mark("p!low-water", 7)],
+    };
+    log.commit(marks, token()).await.unwrap();
+    let again = open(&location);
+    assert_eq!(
+        again
+            .positions(&["p!low-water".into()], true)
+            .await
+            .unwrap(),
+        [Some(7)]
+    );
+    let account = again.history().await.unwrap()[0].account.clone().unwrap();
+    assert_eq!(account.marks[0].version, 7);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_wider_type_is_refused_with_the_statement_that_makes_it() {
     let location = memory();
     let log = open(&location);
