@@ -2,9 +2,10 @@
 
 use super::{
     account::CommitAccount,
+    append::commit_info,
     error::{CommitError, Result},
     fit,
-    kernel::{commit_info, engine_info},
+    kernel::engine_info,
     log::DeltaLog,
     sql,
     state::TableState,

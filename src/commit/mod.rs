@@ -6,7 +6,7 @@
 //!
 //! Layout:
 //! - [`decide`](mod@decide): the rules of exactly-once as a pure function
-//! - `log`: the trait a log is behind; `kernel`, `create`, `adds`: `delta_kernel` behind it
+//! - `log`: the trait a log is behind; `kernel`, `append`, `create`, `adds`, `positions`: `delta_kernel` behind it
 //! - `land`: the loop that repeats a commit until its fate is known
 //! - `state`, `preflight`, `fit`: what a snapshot means to a writer, and which tables are refused
 //! - `table_log`: one table, for the other rooms; `group`: one committer for all its producers
@@ -17,6 +17,7 @@
 
 mod account;
 mod adds;
+mod append;
 mod checkpoint;
 mod create;
 mod dead_letters;
@@ -30,6 +31,7 @@ mod kernel;
 mod land;
 mod log;
 pub mod options;
+mod positions;
 mod preflight;
 mod sql;
 mod state;
@@ -43,6 +45,6 @@ pub use error::{CommitError, Result};
 pub use group::{GroupCommitter, Lander};
 pub use history::CommitRecord;
 pub use options::CommitOptions;
-pub use state::TableState;
+pub use state::{ProtocolSummary, TableState};
 pub use table_log::TableLog;
 pub use upload::{CommitOutcome, Evolved, Mark, Upload};

@@ -564,6 +564,56 @@ async fn rule_11_the_verdicts_of_a_window_are_read_back() {
     assert!(log.scan_dead_letters("p", 5, 5).await.unwrap().is_empty());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_may_lie_in_folders_of_any_name() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["plain", "with space", "a%20b", "ü#?x=1", ""] {
+        let local = folder.path().join(name).join("t");
+        let location = TableLocation {
+            url: url::Url::from_directory_path(&local).unwrap(),
+            store: Arc::new(LocalFileSystem::new()),
+            root: Path::from_absolute_path(&local).unwrap(),
+        };
+        let log = open(&location);
+        log.commit(upload(&schema(), "p", None, 2), token())
+            .await
+            .unwrap();
+        log.commit(upload(&schema(), "p", Some(2), 3), token())
+            .await
+            .unwrap();
+        let again = open(&location);
+        assert_eq!(
+            again.positions(&["p".into()], true).await.unwrap(),
+            [Some(3)],
+            "{name}"
+        );
+        assert!(
+            local
+                .join("_delta_log")
+                .join(format!("{:020}.json", 1))
+                .exists(),
+            "{name}"
+        );
+    }
+    // The table's own folder as the root of the store.
+    let location = TableLocation {
+        url: "memory:///".parse().unwrap(),
+        store: Arc::new(object_store::memory::InMemory::new()),
+        root: Path::default(),
+    };
+    let log = open(&location);
+    log.commit(upload(&schema(), "p", None, 2), token())
+        .await
+        .unwrap();
+    assert_eq!(
+        open(&location)
+            .positions(&["p".into()], true)
+            .await
+            .unwrap(),
+        [Some(2)]
+    );
+}
+
 #[tokio::test]
 async fn a_runtime_of_one_thread_will_do() {
     let location = at(Arc::new(object_store::memory::InMemory::new()));
