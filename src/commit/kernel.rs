@@ -337,6 +337,11 @@ impl DeltaLog for KernelLog {
                 self.keep(&state);
                 Put::Committed(state)
             }
+            // The kernel judges required statistics before it writes, and nothing else so.
+            Err(CommitError::Log {
+                kind: Kind::InvalidData,
+                ..
+            }) if base.is_some() => Put::Outdated,
             Err(error) => Put::Unknown(error),
         }
     }

@@ -248,6 +248,15 @@ async fn a_table_made_by_spark_is_appended_to_and_grown() {
             ranges: vec![range("p", expected, end)],
             marks: Vec::new(),
         };
+        // Files encoded before the table was clustered lack what it requires.
+        let mut old = append(&state.schema, None, 2);
+        old.files[0].stats = r#"{"numRecords":2}"#.into();
+        let outcome = log.commit(old, token()).await.unwrap();
+        assert!(
+            matches!(outcome, CommitOutcome::Stale { .. }),
+            "{outcome:?}"
+        );
+
         log.commit(append(&state.schema, None, 2), token())
             .await
             .unwrap();
