@@ -96,6 +96,8 @@ pub(super) async fn land<L: DeltaLog>(
                         ours: true,
                     });
                 }
+                // A table that is not there requires nothing.
+                Put::Outdated => failures += 1,
                 Put::Unknown(error) => {
                     note(log, &error);
                     fault = Some(error);
@@ -193,6 +195,7 @@ pub(super) async fn land<L: DeltaLog>(
                     ours: true,
                 });
             }
+            Put::Outdated => return Ok(Landed::Stale { snapshot }),
             Put::Unknown(error) => {
                 note(log, &error);
                 fault = Some(error);

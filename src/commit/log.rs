@@ -63,6 +63,9 @@ pub(super) enum Put<S> {
     /// attempt wrote. The error is what to report should the reload show that nothing landed and
     /// the error's kind cannot be mended by trying again.
     Unknown(CommitError),
+    /// Refused before anything was written: the files lack statistics that the table requires by
+    /// now, as after a change of its clustering columns.
+    Outdated,
 }
 
 /// An [`Upload`] that was checked to be well formed.
