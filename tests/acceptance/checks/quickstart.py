@@ -4,12 +4,12 @@ import re
 import subprocess
 
 from harness import readers
-from harness.daemon import cli
+from harness.daemon import cli, environment
 from harness.procs import Process, require, wait_until
 
 
 def run(world):
-    process = Process([world.binary, "serve"], world.folder / "serve.log", cwd=world.folder)
+    process = Process([world.binary, "serve"], world.folder / "serve.log", cwd=world.folder, env=environment())
     try:
         def curl():
             require(process.alive(), f"alluvium serve ended with exit code {process.popen.returncode}:\n{process.tail()}")
