@@ -4,7 +4,6 @@ use super::{
     account::CommitAccount,
     append::commit_info,
     error::{CommitError, Result},
-    fit,
     kernel::engine_info,
     log::DeltaLog,
     sql,
@@ -291,7 +290,7 @@ fn stands(state: &TableState, addition: &Addition) -> bool {
     fields.iter().any(|field| {
         field.name() == addition.field.name()
             && (state.layout.column_mapping == ColumnMappingMode::None
-                || fit::physical_name(field) == fit::physical_name(&addition.field))
+                || crate::schema::physical_name(field) == crate::schema::physical_name(&addition.field))
     })
 }
 

@@ -3,7 +3,6 @@
 use super::{
     account::MarkAccount,
     error::{CommitError, Result},
-    fit,
     log::{Change, DeltaLog, Put},
     options::CommitOptions,
     positions::MAX_TAIL,
@@ -366,7 +365,7 @@ impl DeltaLog for KernelLog {
     }
 
     fn fits(&self, snapshot: &Arc<TableState>, schema: &TableSchema) -> bool {
-        fit::fits(schema, &snapshot.schema)
+        schema.fits(&snapshot.schema)
     }
 
     fn longest_file_age(&self, snapshot: &Arc<TableState>) -> i64 {

@@ -143,7 +143,10 @@ pub(super) async fn land<L: DeltaLog>(
             claims: &claims,
             marks: &marks,
             same_table,
-            fits: change.files.is_empty() || log.fits(&snapshot, &change.schema),
+            fits: change.files.is_empty()
+                || std::iter::once(&change.schema)
+                    .chain(&change.earlier)
+                    .all(|schema| log.fits(&snapshot, schema)),
             fresh,
         });
         if from_cache && decision != Decision::Commit {

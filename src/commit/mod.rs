@@ -8,7 +8,7 @@
 //! - [`decide`](mod@decide): the rules of exactly-once as a pure function
 //! - `log`: the trait a log is behind; `kernel`, `append`, `create`, `adds`, `positions`: `delta_kernel` behind it
 //! - `land`: the loop that repeats a commit until its fate is known
-//! - `state`, `preflight`, `fit`: what a snapshot means to a writer, and which tables are refused
+//! - `state`, `preflight`: what a snapshot means to a writer, and which tables are refused
 //! - `table_log`: one table, for the other rooms; `group`: one committer for all its producers
 //! - `evolve`: metadata commits; `checkpoint`: background work; `history`, `dead_letters`: reading
 //!
@@ -24,7 +24,6 @@ mod dead_letters;
 pub mod decide;
 mod error;
 mod evolve;
-mod fit;
 mod group;
 mod history;
 mod kernel;

@@ -3,7 +3,7 @@
 use super::{
     account::{CommitAccount, ResetAccount},
     error::{CommitError, Result},
-    kernel::commit_info,
+    append::commit_info,
     table_log::TableLog,
 };
 use crate::event::Offset;

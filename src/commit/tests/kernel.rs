@@ -1,10 +1,11 @@
 //! What we read from snapshots and write into logs, through the real kernel.
 
+use crate::schema::TableSchema;
 use super::support::{
     at, file, foreign, landed, mark, memory, open, quick, range, schema, schema_of, token, upload,
 };
 use crate::{
-    commit::{CommitOutcome, Evolved, TableLog, Upload, fit::table_schema},
+    commit::{CommitOutcome, Evolved, TableLog, Upload},
     error::Kind,
     schema::SchemaChange,
     storage::TableLocation,
@@ -141,7 +142,7 @@ async fn partition_columns_are_left_out_of_files() {
         Field::new("day", DataType::Date32, true),
         Field::new("id", DataType::Int64, true),
     ]);
-    let schema = Arc::new(table_schema(Arc::new(columns), vec!["day".into()]));
+    let schema = Arc::new(TableSchema::new(Arc::new(columns), vec!["day".into()]));
     let log = open(&location);
     let mut first = upload(&schema, "p", None, 2);
     first.files[0].partition_values = [("day".to_owned(), Some("2026-11-21".to_owned()))].into();
@@ -243,6 +244,7 @@ async fn a_table_made_by_spark_is_appended_to_and_grown() {
             file
         };
         let append = |schema: &Arc<_>, expected: Option<u64>, end: u64| Upload {
+            earlier: Vec::new(),
             files: vec![files(expected.unwrap_or(0), end)],
             schema: Arc::clone(schema),
             ranges: vec![range("p", expected, end)],
@@ -367,6 +369,7 @@ async fn a_table_that_only_a_ledger_writes_to_may_have_marks_alone() {
     let location = memory();
     let log = open(&location);
     let marks = Upload {
+        earlier: Vec::new(),
         files: Vec::new(),
         schema: schema(),
         ranges: Vec::new(),

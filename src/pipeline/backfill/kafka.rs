@@ -371,6 +371,7 @@ impl Run<'_> {
                 let range = ranges.get(assignment.partition.id.app_id())?;
                 Some(BoundedPartition {
                     topic: range.topic.as_str().into(),
+                    topic_id: range.topic_id.as_str().into(),
                     number: range.partition,
                     from: from(assignment),
                     to: range.to,
