@@ -115,6 +115,12 @@ pub(super) fn recover(
     if let Some((segment, len)) = torn {
         cut(&segment, len, disk)?;
     }
+    // After a kill the last group may read back whole from memory without being on the disk. Only
+    // what is fsynced is handed on, so that comes before anybody reads it.
+    if let Some(last) = segments.back() {
+        disk.sync(&last.file)
+            .map_err(SpoolError::io("fsync", &last.path))?;
+    }
     for segment in empty {
         fs::remove_file(&segment.path).map_err(SpoolError::io("remove", &segment.path))?;
     }
