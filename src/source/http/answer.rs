@@ -158,6 +158,7 @@ impl From<SpoolError> for Refusal {
                 "the spool is full because commits are behind; nothing was taken",
                 "send again after the time in Retry-After; the operator sees why in the log",
             ),
+            SpoolError::Unfit { .. } => Self::internal(),
             SpoolError::Closed => Self::draining(),
             _ => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,

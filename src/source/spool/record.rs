@@ -20,7 +20,7 @@ use std::{ops::Range, sync::Arc};
 pub(super) const MAGIC: [u8; 4] = *b"\xA1SPR";
 pub(super) const PREFIX: usize = 20;
 /// No record is longer; a longer length is a broken one.
-const MAX_RECORD: u64 = 1 << 31;
+pub(super) const MAX_RECORD: u64 = 1 << 31;
 /// A chunk is closed at this many bytes, so that readers stay near their own limits.
 const CHUNK_BYTES: usize = 256 << 10;
 const CHUNK_EVENTS: usize = 32 << 10;

@@ -192,3 +192,33 @@ async fn what_a_killed_writer_left_is_fsynced_before_it_is_read() {
     let segment = std::fs::metadata(&segments(folder.path())[0]).unwrap();
     assert!(disk.synced.lock().contains(&segment.ino()));
 }
+
+#[tokio::test]
+async fn a_request_that_would_not_read_back_is_not_written() {
+    let folder = TempDir::new().unwrap();
+    let spool = open(folder.path()).unwrap();
+    let reason = |event| {
+        (
+            event,
+            RejectReason {
+                code: "malformed",
+                detail: "".into(),
+            },
+        )
+    };
+    let breaks: [fn(&mut Append); 5] = [
+        |append| append.events.reverse(),
+        |append| append.events[1].end += 1,
+        |append| append.events.clear(),
+        |append| append.table = "x".repeat(129).into(),
+        |append| append.rejected[0].0 = 2,
+    ];
+    for (n, spoil) in breaks.into_iter().enumerate() {
+        let mut append = request("a", &["one".into(), "two".into()]);
+        append.rejected = vec![reason(1)];
+        spoil(&mut append);
+        let error = spool.append(append).await.unwrap_err();
+        assert!(matches!(error, SpoolError::Unfit { .. }), "{n}: {error}");
+    }
+    assert_eq!(put(&spool, "a", &["one"]).await.unwrap().start, 0);
+}
