@@ -25,6 +25,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Bodies above this are split and hashed off the run time's threads.
 const INLINE_BYTES: usize = 128 << 10;
+/// No option lets a body be longer: offsets in it are 32 bits, and an event is one record of the spool.
+const MAX_BODY_BYTES: u64 = 1 << 30;
 /// How long a request waits for bytes of others to reach the disk before it is answered 429.
 const ROOM_WAIT: Duration = Duration::from_millis(500);
 /// Room a request asks for before its body is read.
@@ -165,7 +167,7 @@ impl App {
         key: Option<KeyHash>,
         mut room: Room,
     ) -> Result<Prepared, Refusal> {
-        let limit = self.options.max_decompressed_bytes.min(u32::MAX.into());
+        let limit = self.options.max_decompressed_bytes.min(MAX_BODY_BYTES);
         let limits = Limits {
             event_bytes: self.options.max_event_bytes,
             events: self.options.max_events,
