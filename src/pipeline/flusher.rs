@@ -25,6 +25,7 @@ pub(crate) struct Job {
     pub(crate) generation: u64,
     pub(crate) files: Vec<EncodedFile>,
     pub(crate) schema: Arc<TableSchema>,
+    pub(crate) earlier: Vec<Arc<TableSchema>>,
     /// Empty when no row was taken: then the dead letters alone are durable.
     pub(crate) ranges: Vec<CommitRange>,
     pub(crate) letters: Vec<LetterRange>,
@@ -101,6 +102,7 @@ impl Flusher {
         }
         let (ranges, files) = (job.ranges.clone(), made.len());
         let upload = Upload {
+            earlier: job.earlier,
             files: made,
             schema: job.schema,
             ranges: job.ranges,

@@ -186,6 +186,45 @@ impl SourceIntake {
         })
     }
 
+    /// Refuses a partition that nobody knows while positions of the same topic under another id are
+    /// stored: the topic was deleted and made again, and its offsets mean other records
+    /// (exactly-once.md, Identity).
+    async fn refuse_recreated(&self, partition: &Partition) -> Result<()> {
+        let Some((topic, id_and_number)) = partition.id.app_id().rsplit_once('#') else {
+            return Ok(());
+        };
+        let number = id_and_number.rsplit('/').next().unwrap_or_default();
+        let is_other = |app_id: &str| {
+            app_id
+                .strip_prefix(topic)
+                .and_then(|rest| rest.strip_prefix('#'))
+                .and_then(|rest| rest.split('!').next()?.split_once('/'))
+                .is_some_and(|(_, other)| other == number)
+        };
+        let ledger = &self.tables.shared().ledger;
+        let mut logs = vec![ledger.log().clone()];
+        let fixed = self.router.lock().fixed_table(&partition.topic);
+        if let Some(table) = &fixed {
+            logs.push(self.tables.log(table)?);
+        }
+        for log in logs {
+            let positions = log.all_positions().await.map_err(Error::from)?;
+            if let Some((other, position)) = positions.iter().find(|(id, _)| is_other(id)) {
+                return Err(Error::new(
+                    Kind::Config,
+                    format!(
+                        "the topic was made again under another id, and its offsets mean other records than those that are committed; to read the new topic from its beginning: alluvium table positions reset {} --source {} --topic {} --to earliest, partition=`{}` committed=`{other}` position=`{position}`",
+                        fixed.as_deref().unwrap_or("TABLE"),
+                        partition.source,
+                        partition.topic,
+                        partition.id,
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// Writes the marks that are due; a failure leaves them due.
     async fn write_marks(&self) -> Result<()> {
         super::marks::write_due(self.tables.shared()).await
@@ -202,6 +241,9 @@ impl Intake for SourceIntake {
         for (partition, stored) in partitions.into_iter().zip(stored) {
             let known = self.known(&partition, stored).await?;
             let resume = resume::decide(&known);
+            if resume.at.is_none() && !self.keeps_records {
+                self.refuse_recreated(&partition).await?;
+            }
             let epoch = shared.registry.next_epoch(&partition, &self.events);
             shared
                 .registry

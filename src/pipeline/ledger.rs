@@ -74,20 +74,6 @@ impl Ledger {
             .collect())
     }
 
-    /// Makes the ledger's table if there is none.
-    pub(crate) async fn ensure(&self) -> Result<()> {
-        if self.log.load().await?.is_none() {
-            let upload = Upload {
-                files: Vec::new(),
-                schema: self.schema.clone(),
-                ranges: Vec::new(),
-                marks: Vec::new(),
-            };
-            self.committer.submit(upload).await?;
-        }
-        Ok(())
-    }
-
     /// The position of a dead-letter stream, and its verdicts on offsets from `from` on: those of
     /// the stream's table that were rejected before and must be again.
     pub(crate) async fn verdicts(
@@ -147,6 +133,7 @@ impl Ledger {
         let outcome = self
             .committer
             .submit(Upload {
+                earlier: Vec::new(),
                 files,
                 schema: self.schema.clone(),
                 ranges: vec![letters.range.clone()],
@@ -161,6 +148,7 @@ impl Ledger {
         let mut backoff = Backoff::new("alluvium ledger", &self.name);
         loop {
             let upload = Upload {
+                earlier: Vec::new(),
                 files: Vec::new(),
                 schema: self.schema.clone(),
                 ranges: Vec::new(),

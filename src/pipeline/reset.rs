@@ -80,7 +80,11 @@ pub async fn apply_reset(config: &Config, plan: ResetPlan) -> Result<()> {
         .collect();
     let done = async {
         // The ledger first: a start that is known, and a mark that is no higher than the tables'.
-        pipeline.shared().ledger.ensure().await?;
+        pipeline
+            .shared()
+            .ledger
+            .write_marks(super::ledger::marks(marks.iter().cloned()))
+            .await?;
         ledger.reset_positions(&marks).await?;
         let log = pipeline.tables().log(&plan.request.table)?;
         if log.load().await?.is_some() {

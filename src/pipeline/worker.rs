@@ -138,6 +138,8 @@ pub(crate) struct State {
     waiting_bytes: u64,
     open: OpenBatch,
     closed: Vec<EncodedFile>,
+    /// Schemas that files of this flush were encoded for before columns were added.
+    earlier: Vec<Arc<TableSchema>>,
     in_flight: usize,
     generation: u64,
     asked: Option<FlushReason>,
@@ -165,6 +167,7 @@ impl State {
             waiting_bytes: 0,
             open: OpenBatch::new(budget),
             closed: Vec::new(),
+            earlier: Vec::new(),
             in_flight: 0,
             generation: 0,
             asked: None,
@@ -331,6 +334,7 @@ impl Worker {
         state.waiting.clear();
         state.waiting_bytes = 0;
         state.closed.clear();
+        state.earlier.clear();
         state.engine.get_mut().writer = None;
         drop(state.open.reset(&self.shared.budget));
         let open: Vec<SourcePartition> = state
@@ -575,10 +579,10 @@ impl Worker {
             .as_ref()
             .is_none_or(|schema| schema.fingerprint != table.schema.fingerprint);
         if changed {
+            self.close_writer();
             self.state.schema = Some(table.schema.clone());
             self.state.spec = Some(table.spec.clone());
             self.state.engine.get_mut().decoder = None;
-            self.close_writer();
         }
         self.state.table = Some(table);
     }
@@ -587,7 +591,10 @@ impl Worker {
     fn close_writer(&mut self) {
         if let Some(writer) = self.state.engine.get_mut().writer.take() {
             match writer.finish() {
-                Ok(files) => self.state.closed.extend(files),
+                Ok(files) => {
+                    self.state.closed.extend(files);
+                    self.state.earlier.extend(self.state.schema.clone());
+                }
                 Err(error) => {
                     let error = Error::from(error);
                     tracing::error!(table = %self.table, "{error}");
@@ -610,11 +617,11 @@ impl Worker {
     }
 
     fn set_new_schema(&mut self, schema: TableSchema) {
+        self.close_writer();
         let schema = Arc::new(schema);
         self.state.spec = Some(Arc::new(new_table_spec(&schema)));
         self.state.schema = Some(schema);
         self.state.engine.get_mut().decoder = None;
-        self.close_writer();
     }
 
     /// Decodes batches, evolving the schema until they bring nothing new.
@@ -793,6 +800,7 @@ impl Worker {
             generation: self.state.generation,
             files,
             schema,
+            earlier: std::mem::take(&mut self.state.earlier),
             ranges,
             letters,
             ends,

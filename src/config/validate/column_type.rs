@@ -22,9 +22,11 @@ fn parse(rest: &mut &str, depth: usize) -> Result<(), String> {
     }
     let word = take_word(rest).to_ascii_lowercase();
     match word.as_str() {
-        "boolean" | "byte" | "short" | "integer" | "int" | "long" | "bigint" | "float"
-        | "double" | "string" | "binary" | "date" | "timestamp" | "timestamp_ntz" | "tinyint"
-        | "smallint" | "json" => Ok(()),
+        "boolean" | "bool" | "byte" | "tinyint" | "short" | "smallint" | "integer" | "int"
+        | "long" | "bigint" | "float" | "real" | "double" | "string" | "binary" | "date"
+        | "timestamp" | "timestamp_ntz" => Ok(()),
+        // Any value as its text: a column as a whole, not a part of one.
+        "json" if depth == 0 => Ok(()),
         "decimal" => decimal(rest),
         "array" => {
             expect(rest, '<')?;
@@ -33,7 +35,9 @@ fn parse(rest: &mut &str, depth: usize) -> Result<(), String> {
         }
         "map" => {
             expect(rest, '<')?;
-            parse(rest, depth + 1)?;
+            if !take_word(rest).eq_ignore_ascii_case("string") {
+                return Err("has keys that are not string; JSON has no others".into());
+            }
             expect(rest, ',')?;
             parse(rest, depth + 1)?;
             expect(rest, '>')
@@ -44,7 +48,8 @@ fn parse(rest: &mut &str, depth: usize) -> Result<(), String> {
                 if take_name(rest)?.is_empty() {
                     return Err("has a field without a name; write struct<name: type, …>".into());
                 }
-                expect(rest, ':')?;
+                // As in Spark's own spelling, the colon may be left out.
+                let _ = expect(rest, ':');
                 parse(rest, depth + 1)?;
                 if expect(rest, ',').is_err() {
                     return expect(rest, '>');
@@ -58,10 +63,14 @@ fn parse(rest: &mut &str, depth: usize) -> Result<(), String> {
 }
 
 fn decimal(rest: &mut &str) -> Result<(), String> {
-    expect(rest, '(')?;
+    if expect(rest, '(').is_err() {
+        return Ok(());
+    }
     let precision: u8 = number(rest)?;
-    expect(rest, ',')?;
-    let scale: u8 = number(rest)?;
+    let scale = match expect(rest, ',') {
+        Ok(()) => number(rest)?,
+        Err(_) => 0,
+    };
     expect(rest, ')')?;
     if (1..=38).contains(&precision) && scale <= precision {
         Ok(())
@@ -86,7 +95,7 @@ fn take_word<'a>(rest: &mut &'a str) -> &'a str {
     word
 }
 
-/// A field's name: up to the colon, or anything between backquotes.
+/// A field's name: up to a space or the colon, or anything between backquotes.
 fn take_name<'a>(rest: &mut &'a str) -> Result<&'a str, String> {
     *rest = rest.trim_start();
     if let Some(quoted) = rest.strip_prefix('`') {
@@ -96,10 +105,12 @@ fn take_name<'a>(rest: &mut &'a str) -> Result<&'a str, String> {
         *rest = after;
         return Ok(name);
     }
-    let end = rest.find([':', '<', '>', ',']).unwrap_or(rest.len());
+    let end = rest
+        .find(|c: char| c.is_whitespace() || ":<>,".contains(c))
+        .unwrap_or(rest.len());
     let (name, after) = rest.split_at(end);
     *rest = after;
-    Ok(name.trim())
+    Ok(name)
 }
 
 fn expect(rest: &mut &str, wanted: char) -> Result<(), String> {
@@ -121,7 +132,8 @@ mod tests {
         for good in [
             "long",
             " decimal( 10 , 2 ) ",
-            "array<map<string, struct<a: long, `b c`: date>>>",
+            "array<map<string, struct<a: long, `b c`: date, d double>>>",
+            "decimal",
             "json",
             "TIMESTAMP_NTZ",
         ] {
@@ -130,7 +142,8 @@ mod tests {
         for bad in [
             "",
             "text",
-            "decimal",
+            "array<json>",
+            "map<long, long>",
             "decimal(39,2)",
             "decimal(3,4)",
             "array<>",

@@ -41,9 +41,7 @@ pub async fn backfill_range(
     let rates = Arc::new(Rates::default());
     let pipeline = Pipeline::open(Arc::new(config), rates.clone()).await?;
     let options = kafka_options(&pipeline, &args.source)?;
-    let bound = sources::bindings(&pipeline, &args.source);
-    let max_tables = pipeline.config().lake.max_tables;
-    let router = Router::new(&args.source, &options.table, bound, max_tables)?;
+    let router = sources::router(&pipeline, &args.source, &options.table)?;
     let bounds = vec![format!("{:?}", args.from), format!("{:?}", args.to)];
     let run_id = match &args.run_id {
         Some(id) => RunId::new(id.clone())?,
@@ -373,6 +371,7 @@ impl Run<'_> {
                 let range = ranges.get(assignment.partition.id.app_id())?;
                 Some(BoundedPartition {
                     topic: range.topic.as_str().into(),
+                    topic_id: range.topic_id.as_str().into(),
                     number: range.partition,
                     from: from(assignment),
                     to: range.to,
