@@ -3,19 +3,19 @@
 use serde_json::Value;
 use std::time::Duration;
 
-pub struct Client {
+pub(crate) struct Client {
     http: reqwest::Client,
     base: String,
 }
 
-pub struct Answer {
-    pub status: u16,
-    pub body: Value,
-    pub retry_after: Option<String>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Value,
+    pub(crate) retry_after: Option<String>,
 }
 
 impl Client {
-    pub fn of(address: &str) -> Self {
+    pub(crate) fn of(address: &str) -> Self {
         Self {
             http: reqwest::Client::builder()
                 .timeout(Duration::from_secs(20))
@@ -26,7 +26,7 @@ impl Client {
     }
 
     /// `path`: the table, with a query if any. An error: nothing is known of the request.
-    pub async fn try_post(
+    pub(crate) async fn try_post(
         &self,
         path: &str,
         body: impl Into<reqwest::Body>,
@@ -51,12 +51,12 @@ impl Client {
         })
     }
 
-    pub async fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> Answer {
         self.try_post(path, body, &[]).await.expect("an answer")
     }
 
     /// Posts and waits for the commit; the version it landed in.
-    pub async fn commit(&self, table: &str, body: impl Into<reqwest::Body>) -> u64 {
+    pub(crate) async fn commit(&self, table: &str, body: impl Into<reqwest::Body>) -> u64 {
         let answer = self.post(&format!("{table}?ack=commit"), body).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
         answer.body["version"].as_u64().expect("a version")

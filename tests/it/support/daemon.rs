@@ -11,17 +11,17 @@ use std::{
     time::Duration,
 };
 
-pub struct Daemon {
+pub(crate) struct Daemon {
     child: Child,
     lines: Arc<Mutex<Vec<String>>>,
     reader: Option<JoinHandle<()>>,
-    pub http: String,
-    pub admin: String,
+    pub(crate) http: String,
+    pub(crate) admin: String,
 }
 
 impl Daemon {
     /// Started and ready.
-    pub async fn start(command: Command) -> Self {
+    pub(crate) async fn start(command: Command) -> Self {
         let mut daemon = Self::spawn(command);
         let lines = daemon.lines.clone();
         until("the daemon is ready", || {
@@ -40,7 +40,7 @@ impl Daemon {
     }
 
     /// Started, whether it will be ready or not.
-    pub fn spawn(mut command: Command) -> Self {
+    pub(crate) fn spawn(mut command: Command) -> Self {
         command.stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary starts");
         let stderr = BufReader::new(child.stderr.take().expect("a pipe"));
@@ -61,7 +61,7 @@ impl Daemon {
     }
 
     /// The first log line with this message.
-    pub fn event(&self, message: &str) -> Option<Value> {
+    pub(crate) fn event(&self, message: &str) -> Option<Value> {
         self.lines
             .lock()
             .iter()
@@ -69,25 +69,25 @@ impl Daemon {
             .find(|line| line["message"] == message)
     }
 
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         self.lines.lock().join("\n")
     }
 
-    pub fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
-    pub fn is_running(&mut self) -> bool {
+    pub(crate) fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
 
     /// SIGKILL, and gone when this returns.
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().expect("a process to kill");
         self.child.wait().expect("its end");
     }
 
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill")
             .args([&format!("-{name}"), &self.id().to_string()])
             .status();
@@ -95,7 +95,7 @@ impl Daemon {
     }
 
     /// How it ended by itself, and all it said.
-    pub async fn ended(mut self) -> (ExitStatus, String) {
+    pub(crate) async fn ended(mut self) -> (ExitStatus, String) {
         until("the daemon ends", || !self.is_running()).await;
         let status = self.child.wait().expect("its end");
         if let Some(reader) = self.reader.take() {
@@ -105,7 +105,7 @@ impl Daemon {
     }
 
     /// SIGTERM must drain and end it with 0.
-    pub async fn stop(self) -> String {
+    pub(crate) async fn stop(self) -> String {
         self.signal("TERM");
         let (status, log) = self.ended().await;
         assert_eq!(status.code(), Some(0), "{log}");
@@ -113,7 +113,7 @@ impl Daemon {
     }
 
     /// Resident bytes now.
-    pub fn resident_bytes(&self) -> u64 {
+    pub(crate) fn resident_bytes(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap_or_default();
         let kib = status
             .lines()
@@ -122,14 +122,14 @@ impl Daemon {
         kib.unwrap_or_default() * 1024
     }
 
-    pub async fn metrics(&self) -> String {
+    pub(crate) async fn metrics(&self) -> String {
         let url = format!("http://{}/metrics", self.admin);
         let answer = reqwest::get(url).await.expect("an admin address");
         answer.text().await.expect("metrics")
     }
 
     /// Sleeps, and fails if the daemon has ended meanwhile.
-    pub async fn run_for(&mut self, time: Duration) {
+    pub(crate) async fn run_for(&mut self, time: Duration) {
         tokio::time::sleep(time).await;
         assert!(self.is_running(), "{}", self.log());
     }
@@ -139,5 +139,8 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("the daemon's log:\n{}", self.log());
+        }
     }
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 /// Commits what `actions` makes of the newest version, again after every race lost. Returns the version.
-pub fn commit(root: &Path, actions: impl Fn(&Table) -> Vec<Value>) -> usize {
+pub(crate) fn commit(root: &Path, actions: impl Fn(&Table) -> Vec<Value>) -> usize {
     loop {
         let table = Table::at(root);
         let mut text = format!("{}\n", json!({"commitInfo": {"operation": "TEST", "timestamp": 0}}));
@@ -37,7 +37,7 @@ pub fn commit(root: &Path, actions: impl Fn(&Table) -> Vec<Value>) -> usize {
 }
 
 /// A new `metaData` with the schema's fields changed.
-pub fn with_fields(table: &Table, change: impl Fn(&mut Vec<Value>)) -> Value {
+pub(crate) fn with_fields(table: &Table, change: impl Fn(&mut Vec<Value>)) -> Value {
     let mut meta_data = table.meta_data.clone();
     let text = meta_data["schemaString"].as_str().expect("a schema");
     let mut schema: Value = serde_json::from_str(text).expect("a schema");
@@ -46,12 +46,12 @@ pub fn with_fields(table: &Table, change: impl Fn(&mut Vec<Value>)) -> Value {
     json!({"metaData": meta_data})
 }
 
-pub fn field(name: &str, data_type: &str, nullable: bool) -> Value {
+pub(crate) fn field(name: &str, data_type: &str, nullable: bool) -> Value {
     json!({"name": name, "type": data_type, "nullable": nullable, "metadata": {}})
 }
 
 /// Version 0 of a table with these fields, writer features and properties.
-pub fn create(root: &Path, fields: &[Value], features: &[&str], properties: Value) {
+pub(crate) fn create(root: &Path, fields: &[Value], features: &[&str], properties: Value) {
     let schema = json!({"type": "struct", "fields": fields}).to_string();
     let protocol = if features.is_empty() {
         json!({"minReaderVersion": 1, "minWriterVersion": 2})

@@ -7,15 +7,15 @@ use rdkafka::{
     producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer},
 };
 
-pub struct Cluster {
+pub(crate) struct Cluster {
     // The brokers live in it.
     _mock: MockCluster<'static, DefaultProducerContext>,
-    pub brokers: String,
+    pub(crate) brokers: String,
     producer: ThreadedProducer<DefaultProducerContext>,
 }
 
 impl Cluster {
-    pub fn start(topic: &str, partitions: i32) -> Self {
+    pub(crate) fn start(topic: &str, partitions: i32) -> Self {
         let mock = MockCluster::new(1).expect("mock brokers");
         mock.create_topic(topic, partitions, 1).expect("a topic");
         let brokers = mock.bootstrap_servers();
@@ -33,7 +33,7 @@ impl Cluster {
     }
 
     /// Values in this order to one partition; `None` is a tombstone.
-    pub fn produce<'a>(&self, topic: &str, partition: i32, values: impl IntoIterator<Item = Option<&'a [u8]>>) {
+    pub(crate) fn produce<'a>(&self, topic: &str, partition: i32, values: impl IntoIterator<Item = Option<&'a [u8]>>) {
         for value in values {
             let mut record = BaseRecord::<[u8], [u8]>::to(topic).partition(partition).key(b"k");
             if let Some(value) = value {

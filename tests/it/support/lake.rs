@@ -12,23 +12,23 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub type Row = Map<String, Value>;
+pub(crate) type Row = Map<String, Value>;
 
-pub struct Table {
+pub(crate) struct Table {
     root: PathBuf,
     /// Each version's actions.
-    pub versions: Vec<Vec<Value>>,
+    pub(crate) versions: Vec<Vec<Value>>,
     /// The active files' `add` actions, by path.
-    pub adds: BTreeMap<String, Value>,
-    pub meta_data: Value,
-    pub protocol: Value,
+    pub(crate) adds: BTreeMap<String, Value>,
+    pub(crate) meta_data: Value,
+    pub(crate) protocol: Value,
     /// `txn` versions by app id.
-    pub positions: BTreeMap<String, i64>,
+    pub(crate) positions: BTreeMap<String, i64>,
 }
 
 impl Table {
     /// A table without a log has no versions.
-    pub fn at(root: &Path) -> Self {
+    pub(crate) fn at(root: &Path) -> Self {
         let mut table = Self {
             root: root.to_owned(),
             versions: Vec::new(),
@@ -73,7 +73,7 @@ impl Table {
     }
 
     /// The columns' names and types, as the log has them.
-    pub fn columns(&self) -> BTreeMap<String, Value> {
+    pub(crate) fn columns(&self) -> BTreeMap<String, Value> {
         let text = self.meta_data["schemaString"].as_str().expect("a schema");
         let schema: Value = serde_json::from_str(text).expect("a schema");
         let fields = schema["fields"].as_array().expect("fields").iter();
@@ -87,7 +87,7 @@ impl Table {
 
     /// Every row, nulls left out, partition values as the log's text. Files whose statistics do not count
     /// their rows rightly fail.
-    pub fn rows(&self) -> Vec<Row> {
+    pub(crate) fn rows(&self) -> Vec<Row> {
         let mut rows = Vec::new();
         for (path, add) in &self.adds {
             let file = self.root.join(decoded(path));
@@ -111,7 +111,7 @@ impl Table {
     }
 
     /// The values of a whole-number column, ascending.
-    pub fn numbers(&self, column: &str) -> Vec<i64> {
+    pub(crate) fn numbers(&self, column: &str) -> Vec<i64> {
         let mut numbers: Vec<i64> = self
             .rows()
             .iter()
@@ -122,7 +122,7 @@ impl Table {
     }
 
     /// The only row that has this value in this column.
-    pub fn row(&self, column: &str, value: impl Into<Value>) -> Row {
+    pub(crate) fn row(&self, column: &str, value: impl Into<Value>) -> Row {
         let value = value.into();
         let mut found: Vec<Row> = self
             .rows()
@@ -135,7 +135,7 @@ impl Table {
 }
 
 /// The rows of a Parquet file, nulls left out; binary as hexadecimal digits.
-pub fn parquet_rows(file: &Path) -> Vec<Row> {
+pub(crate) fn parquet_rows(file: &Path) -> Vec<Row> {
     let input = File::open(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     let batches: Vec<RecordBatch> = ParquetRecordBatchReaderBuilder::try_new(input)
         .and_then(|builder| builder.build())
@@ -170,7 +170,7 @@ fn decoded(path: &str) -> String {
 }
 
 /// What hexadecimal digits stand for.
-pub fn bytes(hex: &Value) -> Vec<u8> {
+pub(crate) fn bytes(hex: &Value) -> Vec<u8> {
     let hex = hex.as_str().expect("binary as text");
     (0..hex.len() / 2)
         .map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).expect("hexadecimal digits"))

@@ -1,19 +1,19 @@
 //! What the tests share: a home for a daemon, the daemon as a process, a client, a reader of tables that is not ours.
 
-pub mod client;
-pub mod daemon;
-pub mod foreign;
-pub mod home;
-pub mod kafka;
-pub mod lake;
+pub(crate) mod client;
+pub(crate) mod daemon;
+pub(crate) mod foreign;
+pub(crate) mod home;
+pub(crate) mod kafka;
+pub(crate) mod lake;
 
 use std::time::{Duration, Instant};
 
 /// The longest that any one thing may take; far above what it takes on a busy machine of two cores.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Waits until `done`, or fails saying what it waited for.
-pub async fn until(what: &str, mut done: impl FnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut done: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !done() {
         assert!(begun.elapsed() < PATIENCE, "waited in vain until {what}");
