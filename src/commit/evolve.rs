@@ -290,7 +290,8 @@ fn stands(state: &TableState, addition: &Addition) -> bool {
     fields.iter().any(|field| {
         field.name() == addition.field.name()
             && (state.layout.column_mapping == ColumnMappingMode::None
-                || crate::schema::physical_name(field) == crate::schema::physical_name(&addition.field))
+                || crate::schema::physical_name(field)
+                    == crate::schema::physical_name(&addition.field))
     })
 }
 

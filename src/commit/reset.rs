@@ -2,8 +2,8 @@
 
 use super::{
     account::{CommitAccount, ResetAccount},
-    error::{CommitError, Result},
     append::commit_info,
+    error::{CommitError, Result},
     table_log::TableLog,
 };
 use crate::event::Offset;
@@ -11,12 +11,12 @@ use arrow::{
     array::{Array, AsArray, RecordBatch},
     datatypes::Int64Type,
 };
+use delta_kernel::engine::arrow_data::EngineDataArrowExt;
 use delta_kernel::{
     actions::LOG_TXN_SCHEMA,
     committer::FileSystemCommitter,
     transaction::{CommitResult, UpdateTableOperation},
 };
-use delta_kernel::engine::arrow_data::EngineDataArrowExt;
 use std::collections::BTreeMap;
 
 /// How often a reset is tried against other writers.
@@ -97,8 +97,9 @@ impl TableLog {
                         .build(engine.as_ref(), Box::new(FileSystemCommitter::new()))
                         .map_err(kernel)?;
                     for (id, offset) in &to {
-                        let version = i64::try_from(*offset)
-                            .map_err(|error| CommitError::corrupt(&table.name, "write to", error))?;
+                        let version = i64::try_from(*offset).map_err(|error| {
+                            CommitError::corrupt(&table.name, "write to", error)
+                        })?;
                         transaction = transaction.with_transaction_id(id.clone(), version);
                     }
                     match transaction.commit(engine.as_ref()).map_err(kernel)? {

@@ -78,8 +78,13 @@ impl Flusher {
                         return;
                     }
                 }
-                // Only a stop ends a flush without an outcome; positions tell the next run.
-                Err(_) => return,
+                // Positions tell the next run where to begin.
+                Err(error) => {
+                    if !self.shared.cancel.is_cancelled() {
+                        self.shared.fail(error);
+                    }
+                    return;
+                }
             }
         }
     }
@@ -154,11 +159,7 @@ impl Flusher {
             .map_err(Error::from)
     }
 
-    async fn commit_letters(
-        &self,
-        generation: u64,
-        letters: &LetterRange,
-    ) -> Result<Option<Done>> {
+    async fn commit_letters(&self, generation: u64, letters: &LetterRange) -> Result<Option<Done>> {
         let mut backoff = Backoff::new("dead_letters", &self.table);
         loop {
             match self.shared.ledger.commit_letters(letters).await {
@@ -168,7 +169,9 @@ impl Flusher {
                     return Ok(None);
                 }
                 Ok(CommitOutcome::Stale { .. }) => backoff.wait(&self.cancel).await?,
-                Ok(CommitOutcome::Fenced { partition, stored, .. }) => {
+                Ok(CommitOutcome::Fenced {
+                    partition, stored, ..
+                }) => {
                     return Ok(Some(Done::Dropped {
                         generation,
                         why: format!(

@@ -71,9 +71,7 @@ impl SourceIntake {
         for (name, select) in routed.tables {
             let first = match &select {
                 None => batch.records.first(),
-                Some(select) => select
-                    .first()
-                    .and_then(|i| batch.records.get(*i as usize)),
+                Some(select) => select.first().and_then(|i| batch.records.get(*i as usize)),
             };
             let Some(first) = first.map(|record| record.offset) else {
                 continue;
@@ -90,7 +88,8 @@ impl SourceIntake {
                         code: "unroutable",
                         detail: format!("more tables than lake.max_tables, table=`{name}`").into(),
                     };
-                    let records = select.unwrap_or_else(|| (0..batch.records.len() as u32).collect());
+                    let records =
+                        select.unwrap_or_else(|| (0..batch.records.len() as u32).collect());
                     unroutable.extend(records.into_iter().map(|i| (i, reason.clone())));
                 }
             }
@@ -161,7 +160,11 @@ impl SourceIntake {
         Ok(Offer::Accepted)
     }
 
-    async fn known(&self, partition: &Partition, ledger: super::ledger::LedgerMarks) -> Result<Known> {
+    async fn known(
+        &self,
+        partition: &Partition,
+        ledger: super::ledger::LedgerMarks,
+    ) -> Result<Known> {
         let (fan_out, fixed): (bool, Option<Arc<str>>) = {
             let router = self.router.lock();
             (router.is_fan_out(), router.fixed_table(&partition.topic))
@@ -329,7 +332,9 @@ impl Intake for SourceIntake {
             }
         }
         if let Err(error) = self.write_marks().await {
-            tracing::warn!("the low-water marks were not written, reading begins lower next time: {error}");
+            tracing::warn!(
+                "the low-water marks were not written, reading begins lower next time: {error}"
+            );
         }
         let mut acked = Vec::new();
         for partition in partitions {

@@ -3,7 +3,7 @@
 use super::{lane::LetterRange, retry::Backoff};
 use crate::{
     commit::{CommitOutcome, GroupCommitter, Mark, TableLog, Upload},
-    decode::{Verdicts, dead_letter_batch},
+    decode::{Verdicts, dead_letter_batch, reproject},
     error::{Error, Kind, Result},
     event::{ByteBudget, Offset, SourcePartition, WriteSpec},
     schema::{TableSchema, dead_letter_schema},
@@ -107,12 +107,13 @@ impl Ledger {
 
     /// Commits letters, before the rows they belong with. Several tables' letters share a version.
     pub(crate) async fn commit_letters(&self, letters: &LetterRange) -> Result<CommitOutcome> {
-        let spec = self.spec().await?;
+        let (schema, spec) = self.shape().await?;
         let rows = dead_letter_batch(
             &letters.partition,
             &letters.letters,
             chrono::Utc::now().timestamp_micros(),
         )?;
+        let rows = reproject(&rows, &schema)?;
         let _held = self.budget.charge(rows.get_array_memory_size() as u64);
         let options = self.write.clone();
         let encoded = tokio::task::spawn_blocking(move || {
@@ -121,7 +122,9 @@ impl Ledger {
             writer.finish()
         })
         .await
-        .map_err(|e| Error::new(Kind::Bug, "the encoder of dead letters stopped").with_source(e))??;
+        .map_err(|e| {
+            Error::new(Kind::Bug, "the encoder of dead letters stopped").with_source(e)
+        })??;
         let mut files = Vec::with_capacity(encoded.len());
         let options = UploadOptions {
             cancel: self.cancel.clone(),
@@ -135,7 +138,7 @@ impl Ledger {
             .submit(Upload {
                 earlier: Vec::new(),
                 files,
-                schema: self.schema.clone(),
+                schema,
                 ranges: vec![letters.range.clone()],
                 marks: Vec::new(),
             })
@@ -166,7 +169,8 @@ impl Ledger {
         }
     }
 
-    async fn spec(&self) -> Result<Arc<WriteSpec>> {
+    /// How the ledger's files are encoded now: others may have added columns to it.
+    async fn shape(&self) -> Result<(Arc<TableSchema>, Arc<WriteSpec>)> {
         let state = match self.log.state() {
             Some(state) => Some(state),
             None => self.log.load().await?,
@@ -182,9 +186,12 @@ impl Ledger {
                         ),
                     ));
                 }
-                state.spec.clone()
+                (state.schema.clone(), state.spec.clone())
             }
-            None => Arc::new(crate::commit::new_table_spec(&self.schema)),
+            None => (
+                self.schema.clone(),
+                Arc::new(crate::commit::new_table_spec(&self.schema)),
+            ),
         })
     }
 }

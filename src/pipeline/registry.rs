@@ -115,7 +115,11 @@ impl Registry {
             )
         };
         // A second table makes the partition a fan-out: from now on its mark belongs in the ledger.
-        if feeds.len() > 1 || tracker.open_tables().any(|t| feeds.iter().any(|(f, _)| f != t)) {
+        if feeds.len() > 1
+            || tracker
+                .open_tables()
+                .any(|t| feeds.iter().any(|(f, _)| f != t))
+        {
             entry.ledgered = true;
         }
         let moved = tracker.read(batch.end, feeds.iter().cloned(), gaps);
@@ -172,7 +176,12 @@ impl Registry {
     }
 
     /// Offsets of the range that are known to hold no record.
-    pub(crate) fn gaps(&self, partition: &SourcePartition, epoch: Epoch, range: OffsetRange) -> u64 {
+    pub(crate) fn gaps(
+        &self,
+        partition: &SourcePartition,
+        epoch: Epoch,
+        range: OffsetRange,
+    ) -> u64 {
         self.with_tracker(partition, epoch, |tracker| tracker.gaps_within(range))
             .unwrap_or(0)
     }
@@ -305,11 +314,7 @@ impl Registry {
         let (answer, receiver) = oneshot::channel();
         let mut entries = self.0.entries.lock();
         let entry = entries.get_mut(partition)?;
-        entry.waiters.push(Waiter {
-            table,
-            end,
-            answer,
-        });
+        entry.waiters.push(Waiter { table, end, answer });
         entry.answer_waiters();
         Some(receiver)
     }
@@ -326,11 +331,9 @@ impl Entry {
             return;
         };
         let versions = &self.versions;
-        let ready = self.waiters.extract_if(.., |waiter| {
-            match &waiter.table {
-                Some(table) => tracker.is_table_settled(table, waiter.end),
-                None => tracker.low_water() >= waiter.end,
-            }
+        let ready = self.waiters.extract_if(.., |waiter| match &waiter.table {
+            Some(table) => tracker.is_table_settled(table, waiter.end),
+            None => tracker.low_water() >= waiter.end,
         });
         for waiter in ready {
             let version = match &waiter.table {

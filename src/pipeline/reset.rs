@@ -1,9 +1,6 @@
 //! Setting positions by hand: the way on after lost or recreated offsets (rules 13 and identity).
 
-use super::{
-    Bound, Pipeline, ResetPlan, ResetPositions,
-    backfill::everywhere,
-};
+use super::{Bound, Pipeline, ResetPlan, ResetPositions, backfill::everywhere};
 use crate::{
     config::{Config, SourceOptions},
     error::{Error, Kind, Result},

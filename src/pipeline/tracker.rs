@@ -39,6 +39,7 @@ impl Tracker {
         self.resume
     }
 
+    #[cfg(test)]
     pub(crate) fn read_end(&self) -> Offset {
         self.read_end
     }

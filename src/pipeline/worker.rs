@@ -221,7 +221,12 @@ impl Worker {
     }
 
     fn may_take(&self) -> bool {
-        self.may_flush() || self.settings.policy.due(&self.state.open, Instant::now()).is_none()
+        self.may_flush()
+            || self
+                .settings
+                .policy
+                .due(&self.state.open, Instant::now())
+                .is_none()
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -254,9 +259,7 @@ impl Worker {
                 let Some(lane) = self.state.lanes.get(&partition) else {
                     return;
                 };
-                self.state
-                    .dropped
-                    .insert(partition.clone(), lane.epoch);
+                self.state.dropped.insert(partition.clone(), lane.epoch);
                 if lane.is_open() && self.state.open.is_open() {
                     // Its rows may already be encoded beside others': all of them are read again.
                     self.reset("a partition that was taken away held uncommitted rows");
@@ -282,9 +285,9 @@ impl Worker {
         }
         // An urge about offsets that went to other tables is over when they are settled.
         let registry = &self.shared.registry;
-        self.state
-            .urges
-            .retain(|(partition, end)| registry.low_water(partition).is_none_or(|mark| mark < *end));
+        self.state.urges.retain(|(partition, end)| {
+            registry.low_water(partition).is_none_or(|mark| mark < *end)
+        });
     }
 
     fn on_done(&mut self, done: Done) {
@@ -413,17 +416,12 @@ impl Worker {
             return;
         };
         let Some(batch) = lane.accept(batch) else {
-            self.shared.registry.settled(
-                &raw.partition.id,
-                raw.epoch,
-                &self.table,
-                raw.end,
-                None,
-            );
+            self.shared
+                .registry
+                .settled(&raw.partition.id, raw.epoch, &self.table, raw.end, None);
             return;
         };
-        let fresh: std::collections::HashSet<u32> =
-            batch.select.into_iter().flatten().collect();
+        let fresh: std::collections::HashSet<u32> = batch.select.into_iter().flatten().collect();
         let letters: Vec<_> = letters
             .into_iter()
             .filter(|(i, _)| fresh.contains(i))
@@ -498,7 +496,11 @@ impl Worker {
 
     /// The unroutable stream of the ledger's own worker has no table.
     fn stream_name(&self) -> &str {
-        if self.serves_ledger() { "" } else { &self.table }
+        if self.serves_ledger() {
+            ""
+        } else {
+            &self.table
+        }
     }
 
     fn serves_ledger(&self) -> bool {

@@ -1,9 +1,9 @@
 //! What we read from snapshots and write into logs, through the real kernel.
 
-use crate::schema::TableSchema;
 use super::support::{
     at, file, foreign, landed, mark, memory, open, quick, range, schema, schema_of, token, upload,
 };
+use crate::schema::TableSchema;
 use crate::{
     commit::{CommitOutcome, Evolved, TableLog, Upload},
     error::Kind,

@@ -50,6 +50,7 @@ def as_json(n):
         value = sent(n)[column]
         if value is not None:
             text = text.replace(f'"{column}": "{value}"', f'"{column}": {value}')
+    text = text.replace('"v": "1.10"', '"v": 1.10')
     return text
 
 

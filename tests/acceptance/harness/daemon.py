@@ -139,7 +139,8 @@ class Client:
         return answer.status, json.loads(text or b"null")
 
     def send(self, table, rows, query=""):
-        """Posts rows, all of which must be accepted."""
+        """Posts rows over a new connection (an idle one may have been closed); all of them must be accepted."""
+        self.close()
         body = "\n".join(row if isinstance(row, str) else json.dumps(row, ensure_ascii=False) for row in rows).encode()
         status, answer = self.post(table, body, query=query)
         require(status == 200, f"POST /v1/events/{table} was answered {status}: {answer}")
