@@ -7,6 +7,7 @@ mod faults;
 mod foreign_writers;
 mod http_kills;
 mod http_to_table;
+mod kafka_to_table;
 mod rooms;
 mod secrets;
 mod support;
