@@ -402,10 +402,16 @@ impl Intake for SourceIntake {
         let shared = self.tables.shared();
         // Where fields decide, the events may be in any table: then all of them are waited for.
         let table = self.router.lock().table_named(table);
-        let waiting = shared
-            .registry
-            .wait(&partition.id, table.clone(), end)
-            .ok_or_else(stopping)?;
+        let waiting = loop {
+            if let Some(waiting) = shared.registry.wait(&partition.id, table.clone(), end) {
+                break waiting;
+            }
+            // A source takes requests before its partition is assigned; the caller bounds the wait.
+            tokio::select! {
+                () = tokio::time::sleep(POLL) => {}
+                () = shared.cancel.cancelled() => return Err(stopping()),
+            }
+        };
         self.tables.urge(table.as_deref(), &partition.id, end);
         tokio::select! {
             version = waiting => version.map_err(|_| stopping()),

@@ -367,6 +367,11 @@ impl Spool {
         Reader::new(Arc::clone(&self.shared), position, end)
     }
 
+    /// Below it events were let go as committed: no reader can begin there.
+    pub fn let_go(&self) -> Offset {
+        self.shared.meta.lock().low_water
+    }
+
     /// The sequence after the last durable event.
     pub fn durable(&self) -> Offset {
         *self.shared.durable.borrow()

@@ -38,13 +38,14 @@ impl Writer {
                 .cloned()
                 .collect()
         };
-        if gone.is_empty() {
+        let Some(end) = gone.last().map(|segment| segment.end) else {
             return Ok(());
-        }
+        };
         {
-            // Below this mark events may be missing from now on.
+            // Below this mark events may be missing from now on. It is the end of what goes, not the
+            // tables' mark, which may lie amid a segment that stays and is read again after a kill.
             let mut meta = self.shared.meta.lock().clone();
-            meta.low_water = meta.low_water.max(low_water);
+            meta.low_water = meta.low_water.max(end);
             meta.sequence_floor = meta.sequence_floor.max(self.next);
             while meta
                 .identities
