@@ -385,7 +385,7 @@ fn without_the_dead_letter_table_what_tables_say_of_dead_letters_counts() {
     let mut all = histories(&fates, &[(5, 3)]);
     all.truncate(LEDGER);
     let marks = BTreeMap::from([(APP.to_owned(), 5)]);
-    let report = audit_source(&all, &marks);
+    let report = audit_source(&all, &marks, &Rules::default());
     assert!(report.is_clean(), "{report}");
     assert_eq!(
         report.partitions[0].proved,
@@ -394,7 +394,7 @@ fn without_the_dead_letter_table_what_tables_say_of_dead_letters_counts() {
     let counts = &mut ranges(&mut all[1])[0].counts;
     counts.dead_letters -= 1;
     counts.elsewhere += 1;
-    let lost = &audit_source(&all, &marks).findings[0].problem;
+    let lost = &audit_source(&all, &marks, &Rules::default()).findings[0].problem;
     assert_eq!(
         *lost,
         Problem::Lost {
