@@ -4,6 +4,8 @@
 //! source partition the window in which its ranges join and its counts add up, and findings where they
 //! do not. Everything here is a pure function; reading logs is the caller's.
 //!
+//! A jump that a reset's own commit announces is told, not counted as a fault.
+//!
 //! What is not proved: that rows are still there (a DELETE is lawful, so commit metadata is what
 //! counts), and that a range's counts are true. What a cleaned log no longer tells is said, not
 //! guessed.
@@ -14,7 +16,7 @@ mod report;
 #[cfg(test)]
 mod tests;
 
-pub use fan_out::{FanOutProof, SourceReport, audit_source};
+pub use fan_out::{FanOutProof, Rules, SourceReport, Undecided, Why, audit_source};
 pub use finding::{Finding, Problem};
 
 use crate::event::{Counts, Offset, OffsetRange};
@@ -39,8 +41,18 @@ pub struct VersionRecord {
     /// Milliseconds since the epoch.
     pub timestamp: i64,
     pub ranges: Vec<RangeRecord>,
+    /// Positions that a person set in this version.
+    pub resets: Vec<ResetRecord>,
     /// Made by another writer, so without ranges of ours.
     pub foreign: bool,
+}
+
+/// A position that a person set (`alluvium table positions reset`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResetRecord {
+    pub app_id: String,
+    pub from: Option<Offset>,
+    pub to: Offset,
 }
 
 /// What a commit says of one source partition.
@@ -76,6 +88,8 @@ pub struct TableReport {
     pub versions: Option<(u64, u64)>,
     pub foreign_versions: usize,
     pub partitions: Vec<PartitionProof>,
+    /// The jumps that a person ordered, with their versions: they are no findings.
+    pub resets: Vec<(u64, ResetRecord)>,
     pub findings: Vec<Finding>,
     /// What the log no longer tells, for people.
     pub unprovable: Vec<String>,
@@ -92,6 +106,8 @@ pub fn audit_table(history: &TableHistory) -> TableReport {
     let mut audit = Audit {
         table: &history.table,
         states: BTreeMap::new(),
+        resets: Vec::new(),
+        reset_first: BTreeMap::new(),
         findings: Vec::new(),
     };
     audit.versions(&history.versions);
@@ -115,7 +131,9 @@ pub fn audit_table(history: &TableHistory) -> TableReport {
     audit.last_positions(&history.positions);
     for (app_id, position) in &history.positions {
         // The ledger keeps low-water marks and starts beside positions: `SourcePartition`.
-        if !audit.states.contains_key(app_id) && !app_id.contains('!') {
+        let is_mark = app_id.ends_with("!low-water") || app_id.ends_with("!start");
+        let is_set = audit.reset_first.contains_key(app_id);
+        if !audit.states.contains_key(app_id) && !is_mark && !is_set {
             unprovable.push(format!(
                 "{app_id}: stands at {position}, but no range in the log names it; it was committed before \
                  version {} or by another writer",
@@ -131,6 +149,7 @@ pub fn audit_table(history: &TableHistory) -> TableReport {
         versions: first.zip(history.versions.last().map(|v| v.version)),
         foreign_versions: history.versions.iter().filter(|v| v.foreign).count(),
         partitions: audit.states.into_values().map(|s| s.proof).collect(),
+        resets: audit.resets,
         findings: audit.findings,
         unprovable,
     }
@@ -139,6 +158,9 @@ pub fn audit_table(history: &TableHistory) -> TableReport {
 struct Audit<'a> {
     table: &'a str,
     states: BTreeMap<String, State>,
+    resets: Vec<(u64, ResetRecord)>,
+    /// Where a reset put partitions of which no range was seen before.
+    reset_first: BTreeMap<String, Offset>,
     findings: Vec<Finding>,
 }
 
@@ -173,6 +195,9 @@ impl Audit<'_> {
                 );
             }
             next = version.version.checked_add(1);
+            for reset in &version.resets {
+                self.reset(version.version, reset);
+            }
             for (i, range) in version.ranges.iter().enumerate() {
                 let twice = version
                     .ranges
@@ -188,6 +213,26 @@ impl Audit<'_> {
                 }
                 self.range(version.version, range);
             }
+        }
+    }
+
+    /// A person moved the position: the next range starts there, and nothing else does.
+    fn reset(&mut self, version: u64, reset: &ResetRecord) {
+        self.resets.push((version, reset.clone()));
+        let Some(state) = self.states.get_mut(&reset.app_id) else {
+            self.reset_first.insert(reset.app_id.clone(), reset.to);
+            return;
+        };
+        let left = state.position;
+        state.position = reset.to;
+        state.high = reset.to;
+        state.last_version = version;
+        if reset.from != Some(left) {
+            let problem = Problem::PositionMoved {
+                from: left,
+                to: reset.from,
+            };
+            self.find(&reset.app_id, Some(version), problem);
         }
     }
 
@@ -311,7 +356,9 @@ impl Audit<'_> {
     fn first_ranges(&mut self) {
         let mut found = Vec::new();
         for (app_id, state) in &self.states {
-            if let Some(position) = state.first_expected {
+            if let Some(position) = state.first_expected
+                && self.reset_first.get(app_id) != Some(&position)
+            {
                 let problem = Problem::PositionUnexplained { position };
                 found.push((app_id.clone(), state.proof.from_version, problem));
             }

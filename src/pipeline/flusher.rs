@@ -16,6 +16,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use std::{sync::Arc, time::Instant};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 /// Files of one flush uploaded at once.
 const UPLOADS: usize = 4;
@@ -69,7 +70,13 @@ impl Flusher {
                 continue;
             }
             let generation = job.generation;
-            match self.flush(job).await {
+            let span = tracing::debug_span!(
+                "flush",
+                generation,
+                rows = job.rows,
+                files = job.files.len()
+            );
+            match self.flush(job).instrument(span).await {
                 Ok(done) => {
                     if matches!(done, Done::Dropped { .. }) {
                         dropped = Some(generation);

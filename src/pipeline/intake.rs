@@ -122,6 +122,15 @@ impl SourceIntake {
         if !shared.registry.is_current(&batch.partition.id, batch.epoch) {
             return Ok(Offer::Stale);
         }
+        tracing::trace!(
+            partition = %batch.partition.id,
+            epoch = batch.epoch,
+            start = batch.start,
+            end = batch.end,
+            records = batch.records.len(),
+            bytes = batch.slab.len(),
+            "offered"
+        );
         let shares = self.shares(&batch)?;
         let mut reserved = Vec::with_capacity(shares.len());
         for share in &shares {
@@ -248,9 +257,12 @@ impl Intake for SourceIntake {
                 self.refuse_recreated(&partition).await?;
             }
             let epoch = shared.registry.next_epoch(&partition, &self.events);
-            shared
-                .registry
-                .set_ledgered(&partition.id, resume.ledgered, stored.low_water);
+            shared.registry.set_ledgered(
+                &partition.id,
+                resume.ledgered,
+                self.keeps_records,
+                stored.low_water,
+            );
             tracing::debug!(partition = %partition.id, epoch, resume = ?resume.at, "assigned");
             assignments.push(Assignment {
                 partition,

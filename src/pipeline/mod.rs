@@ -38,4 +38,5 @@ pub use open::Pipeline;
 pub use request::{BackfillFiles, BackfillRange, Bound, Listening, ResetPlan, ResetPositions};
 pub use reset::{apply_reset, plan_reset};
 pub use serve::serve;
+pub(crate) use settings::TableSettings;
 pub use tally::Committed;

@@ -28,6 +28,8 @@ struct Entry {
     /// `None` between epochs: nothing may be offered or settled.
     tracker: Option<Tracker>,
     ledgered: bool,
+    /// The source deletes what is acknowledged to it (a spool).
+    keeps_records: bool,
     /// The mark the ledger holds.
     written: Option<Offset>,
     events: mpsc::UnboundedSender<SourceEvent>,
@@ -64,6 +66,7 @@ impl Registry {
                 epoch: 0,
                 tracker: None,
                 ledgered: false,
+                keeps_records: false,
                 written: None,
                 events: events.clone(),
                 waiters: Vec::new(),
@@ -81,10 +84,12 @@ impl Registry {
         &self,
         partition: &SourcePartition,
         ledgered: bool,
+        keeps_records: bool,
         written: Option<Offset>,
     ) {
         if let Some(entry) = self.0.entries.lock().get_mut(partition) {
             entry.ledgered = ledgered;
+            entry.keeps_records = keeps_records;
             entry.written = written;
         }
     }
@@ -159,14 +164,12 @@ impl Registry {
         }
     }
 
+    /// Tells the source, and whoever waits. What a source deletes upon an ack must be in the ledger
+    /// first, where the mark is kept there: else the next run would find its mark below the records.
     fn announce(&self, entry: &Entry, low_water: Offset) {
-        let acked = Acked {
-            partition: entry.partition.clone(),
-            epoch: entry.epoch,
-            low_water,
-        };
-        // A source that has gone no longer needs to know.
-        let _ = entry.events.send(SourceEvent::Acked(acked));
+        if !entry.acks_when_written() {
+            entry.ack(low_water);
+        }
         self.0.moved.notify_waiters();
     }
 
@@ -231,7 +234,10 @@ impl Registry {
     pub(crate) fn release(&self, partition: &SourcePartition) -> Option<Acked> {
         let entry = self.0.entries.lock().remove(partition)?;
         self.0.moved.notify_waiters();
-        let low_water = entry.tracker.as_ref()?.low_water();
+        let low_water = match entry.written {
+            written if entry.acks_when_written() => written?,
+            _ => entry.tracker.as_ref()?.low_water(),
+        };
         Some(Acked {
             partition: entry.partition,
             epoch: entry.epoch,
@@ -300,6 +306,9 @@ impl Registry {
     pub(crate) fn mark_written(&self, mark: &DueMark) {
         if let Some(entry) = self.0.entries.lock().get_mut(&mark.partition) {
             entry.written = Some(mark.low_water);
+            if entry.acks_when_written() {
+                entry.ack(mark.low_water);
+            }
         }
     }
 
@@ -326,6 +335,20 @@ impl Registry {
 }
 
 impl Entry {
+    fn acks_when_written(&self) -> bool {
+        self.ledgered && self.keeps_records
+    }
+
+    fn ack(&self, low_water: Offset) {
+        let acked = Acked {
+            partition: self.partition.clone(),
+            epoch: self.epoch,
+            low_water,
+        };
+        // A source that has gone no longer needs to know.
+        let _ = self.events.send(SourceEvent::Acked(acked));
+    }
+
     fn answer_waiters(&mut self) {
         let Some(tracker) = &self.tracker else {
             return;

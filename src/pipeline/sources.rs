@@ -201,6 +201,8 @@ async fn start(
         SourceOptions::Kafka(options) => {
             let router = router(pipeline, name, &options.table)?;
             let intake = SourceIntake::new(pipeline.tables().clone(), router, false);
+            let component = format!("kafka/{name}");
+            health.register(&component, Role::Intake);
             let source = KafkaSource::start(
                 options,
                 &config.pipeline,
@@ -209,6 +211,8 @@ async fn start(
                 shared.budget.clone(),
                 shutdown,
             )?;
+            // The broker keeps what is not read: from here on events are taken durably.
+            health.set(&component, Ok(()));
             Ok(Running::Kafka(source))
         }
     }

@@ -20,6 +20,7 @@ use std::{
 };
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 /// Batches of at most 1 MiB that wait for one table's worker; with more, its partitions pause.
 const INBOX: usize = 8;
@@ -103,7 +104,9 @@ impl Tables {
             jobs: job_queue,
             done,
         };
-        self.tasks.spawn_on(flusher.run(), &self.runtime);
+        let span = tracing::info_span!("table", %table);
+        self.tasks
+            .spawn_on(flusher.run().instrument(span.clone()), &self.runtime);
         let worker = Worker {
             table,
             settings,
@@ -116,7 +119,8 @@ impl Tables {
             gauges: gauges.clone(),
             state: State::new(&self.shared.budget),
         };
-        self.tasks.spawn_on(worker.run(), &self.runtime);
+        self.tasks
+            .spawn_on(worker.run().instrument(span), &self.runtime);
         Ok(Handle {
             inbox,
             control,

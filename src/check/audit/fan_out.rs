@@ -1,28 +1,85 @@
 //! What the tables of one source prove together.
 //!
-//! Each table says of its own ranges how many offsets were its records, how many belonged elsewhere
-//! and how many held nothing. Where ranges of several tables lie over the same offsets, the records of
-//! all of them and the offsets without a record must fill those offsets. Counts are per range, not per
-//! offset, so this is asked of segments: stretches of offsets that no range enters or leaves midway.
+//! Each table says of its own ranges how many offsets were its records, its dead letters or its
+//! tombstones, how many belonged elsewhere and how many held nothing. Where ranges of several tables
+//! lie over the same offsets, the records of all of them and the offsets without a record must fill
+//! those offsets. Counts are per range, not per offset, so this is asked of segments: stretches of
+//! offsets that no range enters or leaves midway.
+//!
+//! The ledger keeps dead letters as streams of their own, `<partition>!dead/<table>`, with ranges of
+//! their own. A table counts its dead letters itself, so its stream is only held against that count;
+//! records that no table could be named for are in the stream `<partition>!dead/` alone, and that one
+//! fills offsets as a table does.
 //!
 //! Said plainly: a record in two tables and another in none cancel out in one segment; and offsets in
 //! no table's range at all (tombstones that no table counts, or a loss) are left undecided. Only
 //! reading the source again tells those apart.
 
-use super::{Finding, Problem, TableHistory, TableReport, audit_table};
+use super::{Finding, Problem, RangeRecord, TableHistory, TableReport, audit_table};
 use crate::event::{Offset, OffsetRange};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+/// What the configuration says of a source, as far as counts depend on it.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    /// Source partitions each of whose records goes to every table that reads them.
+    pub copied: BTreeSet<String>,
+    /// Whether a record may be in no count at all: a tombstone that no table can be named for.
+    pub unplaced: bool,
+}
 
 /// What holds of one source partition over all tables.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FanOutProof {
     pub app_id: String,
+    /// The table, where each takes every record; else it is of all of them together.
+    pub table: Option<String>,
     /// Where the counts of all tables fill the offsets, ascending, joined where they touch.
     pub proved: Vec<OffsetRange>,
-    /// Where counts alone decide nothing, with the reason; reading the source again does.
-    pub undecided: Vec<(OffsetRange, &'static str)>,
+    /// Where counts alone decide nothing; reading the source again may.
+    pub undecided: Vec<Undecided>,
     /// Not judged yet: committed by some tables, above the low-water mark.
     pub pending: Option<OffsetRange>,
+}
+
+/// Offsets that counts alone do not decide.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undecided {
+    pub range: OffsetRange,
+    pub why: Why,
+    /// Records (not tombstones) that tables and ledger account for; `None`: not all of it is known.
+    pub landed: Option<u64>,
+}
+
+/// Why counts alone do not decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    Unclaimed,
+    Cleaned,
+    NotCovered,
+    Unread,
+    Unplaced,
+    Reset,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unclaimed => "below the low-water mark and in no table's range",
+            Self::Cleaned => "a table's log does not tell of it any more",
+            Self::NotCovered => {
+                "no one table read all of it, so the offsets without a record are not known"
+            }
+            Self::Unread => "a table that read it began above it",
+            Self::Unplaced => {
+                "tables hold fewer records than were read: tombstones that belong to no table, or a loss"
+            }
+            Self::Reset => "a reset gave some of it up or read it again",
+        })
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -44,28 +101,75 @@ impl SourceReport {
 pub fn audit_source(
     histories: &[TableHistory],
     low_water: &BTreeMap<String, Offset>,
+    rules: &Rules,
 ) -> SourceReport {
     let tables: Vec<TableReport> = histories.iter().map(audit_table).collect();
     let app_ids: BTreeSet<&str> = tables
         .iter()
         .flat_map(|t| &t.partitions)
-        .map(|p| p.app_id.as_str())
+        .map(|p| p.app_id.split_once("!dead/").map_or(&*p.app_id, |(p, _)| p))
         .collect();
     let mut report = SourceReport::default();
     for app_id in app_ids {
-        let mark = low_water.get(app_id).copied();
-        let (proof, findings) = partition(app_id, histories, &tables, mark);
-        report.partitions.push(proof);
-        report.findings.extend(findings);
+        let all: Vec<usize> = (0..histories.len()).collect();
+        let groups = match rules.copied.contains(app_id) {
+            false => vec![all],
+            true => each_with_ledger(app_id, histories),
+        };
+        let alone = groups.len() > 1 || rules.copied.contains(app_id);
+        for members in groups {
+            let view = View {
+                app_id,
+                histories: members.iter().filter_map(|i| histories.get(*i)).collect(),
+                tables: members.iter().filter_map(|i| tables.get(*i)).collect(),
+                unplaced: rules.unplaced,
+            };
+            let (mut proof, findings) = view.judge_all(low_water.get(app_id).copied());
+            if alone {
+                let own = view.histories.iter().find(|h| !h.is_ledger);
+                proof.table = own.map(|h| h.table.clone());
+            }
+            report.partitions.push(proof);
+            report.findings.extend(findings);
+        }
     }
     report.tables = tables;
     report
 }
 
-/// One range of one table.
+/// Each table that reads the partition, with the ledger beside it.
+fn each_with_ledger(app_id: &str, histories: &[TableHistory]) -> Vec<Vec<usize>> {
+    let ledgers: Vec<usize> = (0..histories.len())
+        .filter(|i| histories.get(*i).is_some_and(|h| h.is_ledger))
+        .collect();
+    histories
+        .iter()
+        .enumerate()
+        .filter(|(_, h)| !h.is_ledger && (ranges(h, app_id).next().is_some()))
+        .map(|(i, _)| std::iter::once(i).chain(ledgers.iter().copied()).collect())
+        .collect()
+}
+
+fn ranges<'a>(history: &'a TableHistory, app_id: &str) -> impl Iterator<Item = &'a RangeRecord> {
+    history
+        .versions
+        .iter()
+        .flat_map(|v| &v.ranges)
+        .filter(move |r| r.app_id == app_id && r.start < r.end)
+}
+
+/// One partition over the tables that are judged together.
+struct View<'a> {
+    app_id: &'a str,
+    histories: Vec<&'a TableHistory>,
+    tables: Vec<&'a TableReport>,
+    unplaced: bool,
+}
+
+/// One range of one table, or of the ledger's stream of records without a table.
 struct Piece<'a> {
     table: usize,
-    range: &'a super::RangeRecord,
+    range: &'a RangeRecord,
 }
 
 struct Segment<'a> {
@@ -74,124 +178,9 @@ struct Segment<'a> {
     pieces: Vec<Piece<'a>>,
 }
 
-fn partition(
-    app_id: &str,
-    histories: &[TableHistory],
-    tables: &[TableReport],
-    mark: Option<Offset>,
-) -> (FanOutProof, Vec<Finding>) {
-    let (known_from, lowest_end) = bounds(app_id, histories, tables);
-    let judged_to = mark.unwrap_or(lowest_end);
-    let mut proof = FanOutProof {
-        app_id: app_id.to_owned(),
-        proved: Vec::new(),
-        undecided: Vec::new(),
-        pending: None,
-    };
-    let mut findings = Vec::new();
-    let has_ledger = histories.iter().any(|h| h.is_ledger);
-    let mut reached: Option<Offset> = None;
-    for segment in segments(app_id, histories) {
-        if let Some(reached) = reached.filter(|&r| r < segment.start && r < judged_to) {
-            proof.undecide(
-                reached.max(known_from),
-                segment.start.min(judged_to),
-                UNCLAIMED,
-            );
-        }
-        reached = Some(segment.end);
-        if segment.end > judged_to {
-            let pending = proof.pending.get_or_insert(OffsetRange {
-                start: segment.start,
-                end: segment.end,
-            });
-            pending.end = pending.end.max(segment.end);
-        } else if segment.start < known_from {
-            proof.undecide(segment.start, segment.end, CLEANED);
-        } else {
-            match judge(&segment, histories, has_ledger) {
-                Verdict::Proved => proof.prove(segment.start, segment.end),
-                Verdict::Undecided(why) => proof.undecide(segment.start, segment.end, why),
-                Verdict::Found(problems) => {
-                    findings.extend(problems.into_iter().map(|problem| Finding {
-                        table: String::new(),
-                        app_id: app_id.to_owned(),
-                        version: None,
-                        problem,
-                    }))
-                }
-            }
-        }
-    }
-    if let Some(reached) = reached.filter(|&r| r < judged_to) {
-        proof.undecide(reached.max(known_from), judged_to, UNCLAIMED);
-    }
-    (proof, findings)
-}
-
-const UNCLAIMED: &str = "below the low-water mark and in no table's range";
-const CLEANED: &str = "a table's log is cleaned so far";
-const NOT_COVERED: &str =
-    "no one table read all of it, so the offsets without a record are not known";
-const UNREAD: &str = "a table that read it began above it";
-
-/// From where all tables' ranges are known, and the lowest end of any.
-fn bounds(app_id: &str, histories: &[TableHistory], tables: &[TableReport]) -> (Offset, Offset) {
-    let (mut known_from, mut lowest_end) = (0, Offset::MAX);
-    for (history, report) in histories.iter().zip(tables) {
-        match report.partitions.iter().find(|p| p.app_id == app_id) {
-            Some(proof) => {
-                lowest_end = lowest_end.min(proof.window.end);
-                if !proof.complete {
-                    known_from = known_from.max(proof.window.start);
-                }
-            }
-            None => {
-                if let Some(&position) = history.positions.get(app_id) {
-                    known_from = known_from.max(position);
-                }
-            }
-        }
-    }
-    (known_from, lowest_end)
-}
-
-/// Ranges of all tables in stretches that share no offset.
-fn segments<'a>(app_id: &str, histories: &'a [TableHistory]) -> Vec<Segment<'a>> {
-    let mut pieces: Vec<Piece<'a>> = histories
-        .iter()
-        .enumerate()
-        .flat_map(|(table, history)| {
-            history
-                .versions
-                .iter()
-                .flat_map(|v| &v.ranges)
-                .filter(|r| r.app_id == app_id && r.start < r.end)
-                .map(move |range| Piece { table, range })
-        })
-        .collect();
-    pieces.sort_by_key(|p| (p.range.start, p.range.end));
-    let mut segments: Vec<Segment<'a>> = Vec::new();
-    for piece in pieces {
-        let (start, end) = (piece.range.start, piece.range.end);
-        match segments.last_mut() {
-            Some(last) if start < last.end => {
-                last.end = last.end.max(end);
-                last.pieces.push(piece);
-            }
-            _ => segments.push(Segment {
-                start,
-                end,
-                pieces: vec![piece],
-            }),
-        }
-    }
-    segments
-}
-
 enum Verdict {
     Proved,
-    Undecided(&'static str),
+    Undecided(Why),
     Found(Vec<Problem>),
 }
 
@@ -201,75 +190,245 @@ struct Sum {
     /// Offsets of its ranges: all of the segment, or part.
     span: u128,
     landed: u128,
-    dead_letters: u128,
+    skipped: u128,
     gaps: u128,
     unread: u128,
 }
 
-fn judge(segment: &Segment<'_>, histories: &[TableHistory], has_ledger: bool) -> Verdict {
-    let mut sums = vec![Sum::default(); histories.len()];
-    for piece in &segment.pieces {
-        if let Some(sum) = sums.get_mut(piece.table) {
-            let counts = &piece.range.counts;
-            sum.span += u128::from(piece.range.end - piece.range.start);
-            sum.landed += u128::from(counts.records) + u128::from(counts.skipped);
-            sum.dead_letters += u128::from(counts.dead_letters);
-            sum.gaps += u128::from(counts.gaps);
-            sum.unread += u128::from(counts.unread);
+impl<'a> View<'a> {
+    fn judge_all(&self, mark: Option<Offset>) -> (FanOutProof, Vec<Finding>) {
+        let (known_from, lowest_end) = self.bounds();
+        let judged_to = mark.unwrap_or(lowest_end);
+        let mut proof = FanOutProof {
+            app_id: self.app_id.to_owned(),
+            table: None,
+            proved: Vec::new(),
+            undecided: Vec::new(),
+            pending: None,
+        };
+        let mut problems: Vec<(String, Problem)> = Vec::new();
+        let mut reached: Option<Offset> = None;
+        for segment in self.segments() {
+            if let Some(reached) = reached.filter(|&r| r < segment.start && r < judged_to) {
+                let (from, to) = (reached.max(known_from), segment.start.min(judged_to));
+                proof.undecide(from, to, Why::Unclaimed, Some(0));
+            }
+            reached = Some(segment.end);
+            if segment.end > judged_to {
+                let pending = proof.pending.get_or_insert(OffsetRange {
+                    start: segment.start,
+                    end: segment.end,
+                });
+                pending.end = pending.end.max(segment.end);
+            } else if self.was_reset(&segment) {
+                proof.undecide(segment.start, segment.end, Why::Reset, None);
+            } else if segment.start < known_from {
+                proof.undecide(segment.start, segment.end, Why::Cleaned, None);
+            } else {
+                let (verdict, landed) = self.judge(&segment);
+                match verdict {
+                    Verdict::Proved => proof.prove(segment.start, segment.end),
+                    Verdict::Undecided(why) => {
+                        proof.undecide(segment.start, segment.end, why, Some(landed));
+                    }
+                    Verdict::Found(found) => {
+                        problems.extend(found.into_iter().map(|p| (String::new(), p)));
+                    }
+                }
+            }
         }
+        if let Some(reached) = reached.filter(|&r| r < judged_to) {
+            proof.undecide(reached.max(known_from), judged_to, Why::Unclaimed, Some(0));
+        }
+        problems.extend(self.letters());
+        let findings = problems.into_iter().map(|(table, problem)| Finding {
+            table,
+            app_id: self.app_id.to_owned(),
+            version: None,
+            problem,
+        });
+        (proof, findings.collect())
     }
-    let (start, end) = (segment.start, segment.end);
-    let span = u128::from(end - start);
-    let stated: u128 = sums.iter().map(|s| s.dead_letters).sum();
-    let mut landed: u128 = sums.iter().map(|s| s.landed).sum();
-    let mut problems = Vec::new();
-    if has_ledger {
-        // A dead letter is a record of the dead-letter table; counting it here too would be twice.
-        let kept: u128 = sums
+
+    /// From where all tables' ranges are known, and the lowest end of any.
+    fn bounds(&self) -> (Offset, Offset) {
+        let (mut known_from, mut lowest_end) = (0, Offset::MAX);
+        let mut unroutable_end: Offset = 0;
+        let unroutable = format!("{}!dead/", self.app_id);
+        for (history, report) in self.histories.iter().zip(&self.tables) {
+            // The ledger's stream goes only as far as the last record without a table.
+            let id = if history.is_ledger { &unroutable } else { self.app_id };
+            match report.partitions.iter().find(|p| p.app_id == id) {
+                Some(proof) => {
+                    if history.is_ledger {
+                        unroutable_end = proof.window.end;
+                    } else {
+                        lowest_end = lowest_end.min(proof.window.end);
+                    }
+                    if !proof.complete {
+                        known_from = known_from.max(proof.window.start);
+                    }
+                }
+                None => {
+                    if let Some(&position) = history.positions.get(id) {
+                        known_from = known_from.max(position);
+                    }
+                }
+            }
+        }
+        if lowest_end == Offset::MAX {
+            lowest_end = unroutable_end;
+        }
+        (known_from, lowest_end)
+    }
+
+    /// Ranges of all tables in stretches that share no offset.
+    fn segments(&self) -> Vec<Segment<'a>> {
+        let unroutable = format!("{}!dead/", self.app_id);
+        let mut pieces: Vec<Piece<'a>> = Vec::new();
+        for (table, history) in self.histories.iter().enumerate() {
+            let id = if history.is_ledger { &unroutable } else { self.app_id };
+            pieces.extend(ranges(history, id).map(|range| Piece { table, range }));
+        }
+        pieces.sort_by_key(|p| (p.range.start, p.range.end));
+        let mut segments: Vec<Segment<'a>> = Vec::new();
+        for piece in pieces {
+            let (start, end) = (piece.range.start, piece.range.end);
+            match segments.last_mut() {
+                Some(last) if start < last.end => {
+                    last.end = last.end.max(end);
+                    last.pieces.push(piece);
+                }
+                _ => segments.push(Segment {
+                    start,
+                    end,
+                    pieces: vec![piece],
+                }),
+            }
+        }
+        segments
+    }
+
+    /// Whether a person moved a table's position over offsets of the segment.
+    fn was_reset(&self, segment: &Segment<'_>) -> bool {
+        self.resets().any(|reset| {
+            let from = reset.from.unwrap_or(reset.to);
+            from.min(reset.to) < segment.end && from.max(reset.to) > segment.start
+        })
+    }
+
+    fn resets(&self) -> impl Iterator<Item = &super::ResetRecord> {
+        self.histories
             .iter()
-            .zip(histories)
-            .filter(|(_, h)| h.is_ledger)
-            .map(|(s, _)| s.landed)
-            .sum();
-        if stated > kept {
-            problems.push(Problem::DeadLetters {
-                from: start,
-                to: end,
-                stated: clamp(stated),
-                kept: clamp(kept),
+            .flat_map(|h| &h.versions)
+            .flat_map(|v| &v.resets)
+            .filter(|reset| reset.app_id == self.app_id)
+    }
+
+    fn judge(&self, segment: &Segment<'_>) -> (Verdict, u64) {
+        let mut sums = vec![Sum::default(); self.histories.len()];
+        for piece in &segment.pieces {
+            if let Some(sum) = sums.get_mut(piece.table) {
+                let counts = &piece.range.counts;
+                sum.span += u128::from(piece.range.end - piece.range.start);
+                // In the ledger's own stream every letter is a record.
+                sum.landed += u128::from(counts.records) + u128::from(counts.dead_letters);
+                sum.skipped += u128::from(counts.skipped);
+                sum.gaps += u128::from(counts.gaps);
+                sum.unread += u128::from(counts.unread);
+            }
+        }
+        let (from, to) = (segment.start, segment.end);
+        let span = u128::from(to - from);
+        let records: u128 = sums.iter().map(|s| s.landed).sum();
+        let landed: u128 = records + sums.iter().map(|s| s.skipped).sum::<u128>();
+        // Who read it all knows which offsets held nothing. A compacted topic shows more of them to
+        // later readers, so the fewest count. The ledger's stream knows of none.
+        let reader = sums
+            .iter()
+            .zip(&self.histories)
+            .filter(|(s, h)| s.span == span && !h.is_ledger)
+            .map(|(s, _)| s)
+            .min_by_key(|s| s.gaps + s.unread);
+        let mut problems = Vec::new();
+        if landed > span || reader.is_some_and(|r| landed + r.gaps > span) {
+            let most = span - reader.map_or(0, |r| r.gaps).min(span);
+            problems.push(Problem::Doubled {
+                from,
+                to,
+                surplus: clamp(landed - most),
             });
         }
-    } else {
-        landed += stated;
+        let short = reader.map_or(0, |r| span.saturating_sub(landed + r.gaps + r.unread));
+        if short > 0 && !self.unplaced {
+            problems.push(Problem::Lost {
+                from,
+                to,
+                at_least: clamp(short),
+            });
+        }
+        let verdict = match reader {
+            _ if !problems.is_empty() => Verdict::Found(problems),
+            _ if landed == span => Verdict::Proved,
+            None => Verdict::Undecided(Why::NotCovered),
+            Some(reader) if landed + reader.gaps == span => Verdict::Proved,
+            Some(_) if short > 0 => Verdict::Undecided(Why::Unplaced),
+            Some(_) => Verdict::Undecided(Why::Unread),
+        };
+        (verdict, clamp(records))
     }
-    // Who read it all knows which offsets held nothing. A compacted topic shows more of them to later
-    // readers, so the fewest count.
-    let reader = sums
-        .iter()
-        .filter(|s| s.span == span)
-        .min_by_key(|s| s.gaps + s.unread);
-    if landed > span || reader.is_some_and(|r| landed + r.gaps > span) {
-        let most = span - reader.map_or(0, |r| r.gaps).min(span);
-        problems.push(Problem::Doubled {
-            from: start,
-            to: end,
-            surplus: clamp(landed - most),
-        });
+
+    /// Where tables state more dead letters than the ledger's streams hold. The ledger may hold more:
+    /// letters are committed before the rows they belong with.
+    fn letters(&self) -> Vec<(String, Problem)> {
+        let mut found = Vec::new();
+        for (history, report) in self.histories.iter().zip(&self.tables) {
+            let whole = report.partitions.iter().find(|p| p.app_id == self.app_id);
+            // After a reset letters are judged, and stated, once more.
+            let reset = self.resets().next().is_some();
+            if let Some(whole) = whole.filter(|_| !history.is_ledger && !reset) {
+                let stream = format!("{}!dead/{}", self.app_id, history.table);
+                let known_from = self.stream_known_from(&stream);
+                let (mut stated, mut kept) = (0u128, 0u128);
+                let mut from = None;
+                for range in ranges(history, self.app_id).filter(|r| Some(r.start) >= known_from) {
+                    from.get_or_insert(range.start);
+                    stated += u128::from(range.counts.dead_letters);
+                }
+                for ledger in self.histories.iter().filter(|h| h.is_ledger) {
+                    for range in ranges(ledger, &stream) {
+                        kept += u128::from(range.counts.records);
+                    }
+                }
+                if let Some(from) = from.filter(|_| stated > kept) {
+                    let problem = Problem::DeadLetters {
+                        from,
+                        to: whole.window.end,
+                        stated: clamp(stated),
+                        kept: clamp(kept),
+                    };
+                    found.push((history.table.clone(), problem));
+                }
+            }
+        }
+        found
     }
-    if let Some(reader) = reader
-        && landed + reader.gaps + reader.unread < span
-    {
-        problems.push(Problem::Lost {
-            from: start,
-            to: end,
-            at_least: clamp(span - landed - reader.gaps - reader.unread),
-        });
-    }
-    match reader {
-        _ if !problems.is_empty() => Verdict::Found(problems),
-        None => Verdict::Undecided(NOT_COVERED),
-        Some(reader) if landed + reader.gaps == span => Verdict::Proved,
-        Some(_) => Verdict::Undecided(UNREAD),
+
+    /// From which offset the ledger's log still tells of a stream's letters. Above every offset where
+    /// it tells of none although there were some.
+    fn stream_known_from(&self, stream: &str) -> Option<Offset> {
+        self.histories
+            .iter()
+            .zip(&self.tables)
+            .filter(|(h, _)| h.is_ledger)
+            .filter_map(|(history, report)| {
+                match report.partitions.iter().find(|p| p.app_id == stream) {
+                    Some(proof) if proof.complete => None,
+                    Some(proof) => Some(proof.window.start),
+                    None => history.positions.get(stream).map(|_| Offset::MAX),
+                }
+            })
+            .max()
     }
 }
 
@@ -285,9 +444,13 @@ impl FanOutProof {
         }
     }
 
-    fn undecide(&mut self, start: Offset, end: Offset, why: &'static str) {
+    fn undecide(&mut self, start: Offset, end: Offset, why: Why, landed: Option<u64>) {
         if start < end {
-            self.undecided.push((OffsetRange { start, end }, why));
+            self.undecided.push(Undecided {
+                range: OffsetRange { start, end },
+                why,
+                landed,
+            });
         }
     }
 }

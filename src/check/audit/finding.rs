@@ -144,17 +144,16 @@ impl Finding {
     pub fn remedy(&self) -> &'static str {
         match self.problem {
             Problem::Hole { .. } => {
-                "expected after `table positions reset` or a retention overrun that was accepted; else load the \
-                 offsets into another table by `backfill --source`, and compare"
+                "no reset in the log explains it: load the offsets into another table by `backfill --source`, and compare"
             }
             Problem::Overlap { .. } => {
-                "expected after `table positions reset`; else two writers shared the table without the check of \
+                "no reset in the log explains it, so two writers shared the table without the check of \
                  positions: look for rows with the same _source, _partition and _offset, and delete one"
             }
             Problem::PositionMoved { .. }
             | Problem::PositionUnexplained { .. }
             | Problem::PositionNow { .. } => {
-                "expected after `table positions reset`, RESTORE or an expired txn; else another program writes \
+                "expected after RESTORE or an expired txn; else another program writes \
                  txn actions with this app id"
             }
             Problem::MissingVersions { .. } => {
@@ -173,8 +172,8 @@ impl Finding {
                  `backfill --source` into another table"
             }
             Problem::Doubled { .. } => {
-                "expected where several tables take the same records, or where the topic was compacted between \
-                 two readings; else look for the same _source, _partition and _offset in two tables"
+                "expected where the topic was compacted between two readings, or tables were bound to the source \
+                 in between; else look for the same _source, _partition and _offset in two tables"
             }
             Problem::DeadLetters { .. } => {
                 "the dead-letter table was made anew or lost rows of its log: compare it with a backup"

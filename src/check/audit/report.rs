@@ -1,6 +1,6 @@
 //! Reports for people.
 
-use super::{FanOutProof, Finding, PartitionProof, SourceReport, TableReport};
+use super::{FanOutProof, Finding, PartitionProof, ResetRecord, SourceReport, TableReport};
 use crate::event::OffsetRange;
 use std::fmt;
 
@@ -18,7 +18,19 @@ impl fmt::Display for TableReport {
         }
         for partition in &self.partitions {
             let found = self.findings.iter().any(|x| x.app_id == partition.app_id);
-            writeln!(f, "  {}", line(partition, found))?;
+            let reset = self
+                .resets
+                .iter()
+                .any(|(_, reset)| reset.app_id == partition.app_id);
+            let state = match (found, reset) {
+                (true, _) => "with findings",
+                (false, true) => "proved but for the resets below",
+                (false, false) => "proved",
+            };
+            writeln!(f, "  {}", line(partition, state))?;
+        }
+        for (version, reset) in &self.resets {
+            writeln!(f, "  reset in version {version}: {}", told(reset))?;
         }
         for text in &self.unprovable {
             writeln!(f, "  not provable: {text}")?;
@@ -26,7 +38,13 @@ impl fmt::Display for TableReport {
         findings(f, &self.findings)?;
         match self.findings.len() {
             0 if self.partitions.is_empty() => writeln!(f, "  nothing of ours to prove"),
-            0 => writeln!(f, "  every offset above is accounted for exactly once"),
+            0 if self.resets.is_empty() => {
+                writeln!(f, "  every offset above is accounted for exactly once")
+            }
+            0 => writeln!(
+                f,
+                "  every offset above is accounted for exactly once, but for what the resets gave up or read again"
+            ),
             n => writeln!(f, "  {n} findings"),
         }
     }
@@ -65,23 +83,43 @@ impl fmt::Display for FanOutProof {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             app_id,
+            table,
             proved,
             undecided,
             pending,
         } = self;
-        write!(f, "  {app_id}:")?;
+        write!(f, "  {app_id}")?;
+        if let Some(table) = table {
+            write!(f, " in table {table}")?;
+        }
+        write!(f, ":")?;
         let shown: Vec<String> = proved.iter().map(range).collect();
         match shown.is_empty() {
             true => write!(f, " nothing proved")?,
             false => write!(f, " proved {}", shown.join(" "))?,
         }
-        for (offsets, why) in undecided {
-            write!(f, "; undecided {}: {why}", range(offsets))?;
+        for one in undecided {
+            write!(f, "; undecided {}: {}", range(&one.range), one.why)?;
         }
         if let Some(pending) = pending {
             write!(f, "; above the low-water mark {}", range(pending))?;
         }
         writeln!(f)
+    }
+}
+
+/// What a reset did to the offsets between.
+fn told(reset: &ResetRecord) -> String {
+    let ResetRecord { app_id, from, to } = reset;
+    match *from {
+        None => format!("{app_id} set to {to}, where it had no position"),
+        Some(from) if from < *to => {
+            format!("{app_id} from {from} to {to}; [{from}, {to}) was given up")
+        }
+        Some(from) if from > *to => {
+            format!("{app_id} from {from} to {to}; rows of [{to}, {from}) may stand twice")
+        }
+        Some(from) => format!("{app_id} set to {from}, where it was"),
     }
 }
 
@@ -98,13 +136,13 @@ fn range(range: &OffsetRange) -> String {
 }
 
 /// The partition in one line; counts that are 0 are left out.
-fn line(partition: &PartitionProof, found: bool) -> String {
+fn line(partition: &PartitionProof, state: &str) -> String {
     let counts = &partition.counts;
     let mut text = format!(
         "{}: {} {} in {} ranges since version {}: {} records, {} rows",
         partition.app_id,
         range(&partition.window),
-        if found { "with findings" } else { "proved" },
+        state,
         partition.ranges,
         partition.from_version,
         counts.records,

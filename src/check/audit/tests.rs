@@ -35,25 +35,41 @@ fn histories(fates: &[Fate], steps: &[(usize, u8)]) -> Vec<TableHistory> {
     for &(to, mask) in steps {
         for (i, table) in all.iter_mut().enumerate() {
             let version = table.versions.len() as u64;
-            let expected = table.positions.get(APP).copied();
-            let start = expected.unwrap_or(0);
-            let counts = counts(i, &fates[start as usize..to]);
-            let own = counts.records + counts.dead_letters > 0;
             let mut record = VersionRecord {
                 version,
                 foreign: true,
                 ..VersionRecord::default()
             };
-            if (own || mask & (1 << i) != 0) && start < to as u64 {
-                record.foreign = false;
-                record.ranges.push(RangeRecord {
-                    app_id: APP.into(),
-                    start,
-                    expected,
-                    end: to as u64,
-                    counts,
-                });
-                table.positions.insert(APP.into(), to as u64);
+            // The ledger keeps a stream of letters for each table, and one for records without a table.
+            let streams: Vec<(String, Option<usize>)> = match i {
+                LEDGER => names[..TABLES]
+                    .iter()
+                    .enumerate()
+                    .map(|(t, name)| (format!("{APP}!dead/{name}"), Some(t)))
+                    .chain([(format!("{APP}!dead/"), None)])
+                    .collect(),
+                _ => vec![(APP.to_owned(), Some(i))],
+            };
+            for (app_id, of) in streams {
+                let expected = table.positions.get(&app_id).copied();
+                let start = expected.unwrap_or(0);
+                let counts = match i {
+                    LEDGER => letters(of, &fates[start as usize..to]),
+                    _ => counts(i, &fates[start as usize..to]),
+                };
+                let own = counts.records + counts.dead_letters > 0;
+                let asked = i != LEDGER && mask & (1 << i) != 0;
+                if (own || asked) && start < to as u64 {
+                    record.foreign = false;
+                    table.positions.insert(app_id.clone(), to as u64);
+                    record.ranges.push(RangeRecord {
+                        app_id,
+                        start,
+                        expected,
+                        end: to as u64,
+                        counts,
+                    });
+                }
             }
             table.versions.push(record);
         }
@@ -68,12 +84,23 @@ fn counts(table: usize, fates: &[Fate]) -> Counts {
             Fate::Gap => counts.gaps += 1,
             Fate::Row(t) if t == table => counts.records += 1,
             Fate::Dead(t) if t == table => counts.dead_letters += 1,
-            Fate::Dead(_) | Fate::Unroutable if table == LEDGER => counts.records += 1,
             _ => counts.elsewhere += 1,
         }
     }
     counts.rows = counts.records;
     counts
+}
+
+/// The account of a stream of the ledger: a table's letters, or the records without a table.
+fn letters(of: Option<usize>, fates: &[Fate]) -> Counts {
+    let wanted = of.map_or(Fate::Unroutable, Fate::Dead);
+    let records = fates.iter().filter(|fate| **fate == wanted).count() as u64;
+    Counts {
+        records,
+        rows: records,
+        elsewhere: fates.len() as u64 - records,
+        ..Counts::default()
+    }
 }
 
 fn fates() -> impl Strategy<Value = Vec<Fate>> {
@@ -252,7 +279,7 @@ fn hostile_numbers_do_not_panic() {
     };
     history.versions[1].ranges[0].start = u64::MAX;
     assert_eq!(problems(&history).len(), 3, "{}", audit_table(&history));
-    let source = audit_source(&[history], &BTreeMap::new());
+    let source = audit_source(&[history], &BTreeMap::new(), &Rules::default());
     assert!(!source.is_clean() && !source.to_string().is_empty());
 }
 
@@ -262,7 +289,7 @@ fn what_no_table_claims_is_undecided_and_what_is_above_the_mark_waits() {
     let all = histories(&fates, &[(10, 1), (20, 2)]);
     // Table b's one range covers everything; table a stopped at 10.
     let at = |mark| {
-        audit_source(&all, &BTreeMap::from([(APP.to_owned(), mark)]))
+        audit_source(&all, &BTreeMap::from([(APP.to_owned(), mark)]), &Rules::default())
             .partitions
             .remove(0)
     };
@@ -271,7 +298,79 @@ fn what_no_table_claims_is_undecided_and_what_is_above_the_mark_waits() {
     assert!(done.undecided.is_empty() && done.pending.is_none());
     assert_eq!(at(15).pending, Some(OffsetRange { start: 0, end: 20 }));
     let beyond = at(25);
-    assert_eq!(beyond.undecided[0].0, OffsetRange { start: 20, end: 25 });
+    assert_eq!(
+        beyond.undecided[0],
+        Undecided {
+            range: OffsetRange { start: 20, end: 25 },
+            why: Why::Unclaimed,
+            landed: Some(0)
+        }
+    );
+}
+
+#[test]
+fn a_reset_explains_the_jump_it_announces_and_no_other() {
+    let reset = |from, to| ResetRecord {
+        app_id: APP.into(),
+        from,
+        to,
+    };
+    // Forwards: [20, 30) is given up by hand.
+    let mut forwards = one_table(&[10, 20, 30, 40]);
+    forwards.versions[2].ranges.clear();
+    forwards.versions[2].resets.push(reset(Some(20), 30));
+    let report = audit_table(&forwards);
+    assert!(report.is_clean(), "{report}");
+    let text = report.to_string();
+    assert!(text.contains("[20, 30) was given up"), "{text}");
+    let source = audit_source(&[forwards.clone()], &BTreeMap::new(), &Rules::default());
+    assert!(source.is_clean(), "{source}");
+
+    // The same hole with a reset that says another place.
+    forwards.versions[2].resets = vec![reset(Some(20), 25)];
+    assert!(problems(&forwards).contains(&Problem::Hole { from: 25, to: 30 }));
+
+    // Backwards: everything stands twice, in ranges of another length.
+    let mut back = one_table(&[10, 20]);
+    let mut more = one_table(&[5, 20]);
+    more.versions[0].ranges[0].expected = Some(0);
+    for version in &mut more.versions {
+        version.version += 3;
+    }
+    back.versions.push(VersionRecord {
+        version: 2,
+        resets: vec![reset(Some(20), 0)],
+        ..VersionRecord::default()
+    });
+    back.versions.append(&mut more.versions);
+    let report = audit_table(&back);
+    assert!(report.is_clean(), "{report}");
+    assert!(report.to_string().contains("may stand twice"));
+    let source = audit_source(&[back], &BTreeMap::new(), &Rules::default());
+    assert!(source.is_clean(), "{source}");
+    assert_eq!(source.partitions[0].undecided[0].why, Why::Reset);
+
+    // A first range from where a reset put it.
+    let mut first = one_table(&[10, 20]);
+    first.versions[0].ranges.clear();
+    first.versions[0].resets.push(reset(None, 10));
+    assert_eq!(problems(&first), []);
+}
+
+#[test]
+fn tables_that_each_take_every_record_are_judged_apart() {
+    let mut both = vec![one_table(&[10, 20]), one_table(&[20])];
+    both[1].table = "b".into();
+    let rules = Rules {
+        copied: [APP.to_owned()].into(),
+        unplaced: true,
+    };
+    let report = audit_source(&both, &BTreeMap::new(), &rules);
+    assert!(report.is_clean(), "{report}");
+    assert_eq!(report.partitions.len(), 2);
+    assert!(report.partitions.iter().all(|p| p.undecided.is_empty()));
+    let plain = audit_source(&both, &BTreeMap::new(), &Rules::default());
+    assert!(!plain.is_clean());
 }
 
 #[test]
@@ -286,7 +385,7 @@ fn without_the_dead_letter_table_what_tables_say_of_dead_letters_counts() {
     let mut all = histories(&fates, &[(5, 3)]);
     all.truncate(LEDGER);
     let marks = BTreeMap::from([(APP.to_owned(), 5)]);
-    let report = audit_source(&all, &marks);
+    let report = audit_source(&all, &marks, &Rules::default());
     assert!(report.is_clean(), "{report}");
     assert_eq!(
         report.partitions[0].proved,
@@ -295,7 +394,7 @@ fn without_the_dead_letter_table_what_tables_say_of_dead_letters_counts() {
     let counts = &mut ranges(&mut all[1])[0].counts;
     counts.dead_letters -= 1;
     counts.elsewhere += 1;
-    let lost = &audit_source(&all, &marks).findings[0].problem;
+    let lost = &audit_source(&all, &marks, &Rules::default()).findings[0].problem;
     assert_eq!(
         *lost,
         Problem::Lost {
@@ -310,7 +409,7 @@ proptest! {
     #[test]
     fn what_a_daemon_commits_is_clean_and_proved(all in valid()) {
         let end = all.iter().filter_map(|h| h.positions.get(APP)).max().copied().unwrap();
-        let report = audit_source(&all, &BTreeMap::from([(APP.to_owned(), end)]));
+        let report = audit_source(&all, &BTreeMap::from([(APP.to_owned(), end)]), &Rules::default());
         prop_assert!(report.is_clean(), "{}", report);
         let proof = &report.partitions[0];
         // Table 0 reads every offset, so nothing stays undecided.
@@ -370,7 +469,7 @@ proptest! {
             counts.elsewhere += 1;
         }
         counts.rows = counts.records;
-        let report = audit_source(&all, &BTreeMap::from([(APP.to_owned(), end)]));
+        let report = audit_source(&all, &BTreeMap::from([(APP.to_owned(), end)]), &Rules::default());
         prop_assert!(report.tables.iter().all(TableReport::is_clean), "{}", report);
         let one = match report.findings.as_slice() {
             [Finding { problem: Problem::Doubled { surplus, .. }, .. }] if double => *surplus,
@@ -392,7 +491,7 @@ proptest! {
         list[at].counts.records -= 1;
         list[at].counts.rows -= 1;
         list[at].counts.elsewhere += 1;
-        let report = audit_source(&all, &BTreeMap::from([(APP.to_owned(), end)]));
+        let report = audit_source(&all, &BTreeMap::from([(APP.to_owned(), end)]), &Rules::default());
         prop_assert!(!report.is_clean(), "{}", report);
     }
 }

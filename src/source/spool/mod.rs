@@ -27,6 +27,7 @@
 mod disk;
 mod error;
 mod keys;
+mod look;
 mod meta;
 mod reader;
 mod record;
@@ -39,6 +40,7 @@ mod writer;
 pub use disk::{Disk, LocalDisk};
 pub use error::SpoolError;
 pub use keys::{Answer, Begin, BodyHash, Claim, KeyHash, Keys};
+pub use look::{Look, LookIdentity, look};
 pub use reader::{Chunk, Reader};
 
 use crate::event::{BytePermit, Offset, OffsetRange, Partition, RejectReason};

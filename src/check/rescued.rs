@@ -1,0 +1,380 @@
+//! What waits in `_rescued_data`, typed by looking at the newest rows.
+//!
+//! Rescued values are put back into events and decoded once more for the table's schema of now, so
+//! that what is proposed is what `evolution = "auto"` would have done with them.
+
+use crate::{
+    commit::{CommitRecord, TableLog, TableState},
+    decode::{Decoder, Verdicts},
+    error::{Error, Kind, Result},
+    event::{ByteBudget, Partition, RawBatch, RecordKind, RecordSpan, RoutedBatch, SourcePartition},
+    pipeline::TableSettings,
+    schema::{self, Evolution, EvolutionPolicy, RESCUED_DATA, SchemaChange, Seen},
+};
+use arrow::{
+    array::{Array, AsArray},
+    compute::cast,
+    datatypes::DataType,
+};
+use bytes::Bytes;
+use futures::StreamExt;
+use object_store::{ObjectStoreExt, path::Path};
+use parquet::arrow::{
+    ParquetRecordBatchStreamBuilder, ProjectionMask,
+    async_reader::ParquetObjectReader,
+};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::{collections::BTreeMap, sync::Arc};
+
+/// The newest files looked into, the rows and bytes of `_rescued_data` taken of them.
+const MAX_FILES: usize = 8;
+const MAX_ROWS: usize = 10_000;
+const MAX_BYTES: usize = 32 << 20;
+
+/// What the newest rows hold beyond the schema.
+#[derive(Debug, Default)]
+pub(super) struct Proposed {
+    /// Statements that would make room, in the order they would be run.
+    pub(super) statements: Vec<String>,
+    pub(super) warnings: Vec<String>,
+    pub(super) files: usize,
+    pub(super) rows: usize,
+    /// Files named by the log that are not there any more: compacted and swept.
+    pub(super) gone: usize,
+}
+
+/// Looks into the newest files that our commits added with rescued rows.
+///
+/// # Errors
+/// Those of the store; Corrupt for a file that is no Parquet.
+pub(super) async fn propose(
+    log: &TableLog,
+    state: &TableState,
+    settings: &TableSettings,
+    commits: &[CommitRecord],
+) -> Result<Proposed> {
+    let mut proposed = Proposed::default();
+    let Ok(field) = state.schema.columns.field_with_name(RESCUED_DATA) else {
+        return Ok(proposed);
+    };
+    let column = schema::physical_name(field).to_owned();
+    let mut texts: Vec<String> = Vec::new();
+    let mut bytes = 0;
+    'commits: for commit in commits.iter().rev() {
+        let rescued = commit.account.iter().flat_map(|account| &account.ranges);
+        if rescued.map(|range| range.counts.rescued).sum::<u64>() == 0 {
+            continue;
+        }
+        for path in added(log, commit.version).await? {
+            if proposed.files == MAX_FILES || texts.len() >= MAX_ROWS || bytes >= MAX_BYTES {
+                break 'commits;
+            }
+            match values(log, path, &column).await? {
+                None => proposed.gone += 1,
+                Some(found) => {
+                    proposed.files += 1;
+                    for text in found {
+                        if texts.len() < MAX_ROWS && bytes < MAX_BYTES {
+                            bytes += text.len();
+                            texts.push(text);
+                        }
+                    }
+                }
+            }
+        }
+    }
+    proposed.rows = texts.len();
+    let events: Vec<String> = texts.iter().filter_map(|text| event(text)).collect();
+    if events.is_empty() {
+        return Ok(proposed);
+    }
+    let policy = EvolutionPolicy {
+        evolution: Evolution::Plan,
+        ..settings.evolution.clone()
+    };
+    let seen = seen(state, settings, &events)?;
+    let evolved = schema::evolve(&state.schema, &seen, &policy);
+    proposed.statements = statements(&settings.name, &evolved.proposals);
+    proposed.warnings = evolved.warnings;
+    Ok(proposed)
+}
+
+/// The files that a version added, as objects.
+async fn added(log: &TableLog, version: u64) -> Result<Vec<Path>> {
+    #[derive(Deserialize)]
+    struct Line {
+        add: Option<Add>,
+    }
+    #[derive(Deserialize)]
+    struct Add {
+        path: String,
+    }
+    let location = log.location();
+    let commit = location.object_path(&format!("_delta_log/{version:020}.json"))?;
+    let bytes = match location.store.get(&commit).await {
+        Ok(found) => found.bytes().await,
+        Err(error) => Err(error),
+    };
+    let bytes = match bytes {
+        Ok(bytes) => bytes,
+        // Cleaned up since it was listed.
+        Err(object_store::Error::NotFound { .. }) => return Ok(Vec::new()),
+        Err(error) => return Err(store_error("read a commit", error)),
+    };
+    let mut paths = Vec::new();
+    for line in bytes.split(|byte| *byte == b'\n') {
+        let Ok(Line { add: Some(add) }) = serde_json::from_slice(line) else {
+            continue;
+        };
+        // The log encodes paths as URLs do, relative to the table's.
+        let Ok(url) = location.url.join(&add.path) else {
+            continue;
+        };
+        paths.extend(Path::from_url_path(url.path()));
+    }
+    Ok(paths)
+}
+
+/// The values of the column that are not null; `None` where the file is gone.
+async fn values(log: &TableLog, path: Path, column: &str) -> Result<Option<Vec<String>>> {
+    let store = log.location().store.clone();
+    let corrupt = |error: parquet::errors::ParquetError| {
+        Error::new(Kind::Corrupt, "a data file does not read").with_source(error)
+    };
+    if let Err(object_store::Error::NotFound { .. }) = store.head(&path).await {
+        return Ok(None);
+    }
+    let reader = ParquetObjectReader::new(store, path);
+    let builder = ParquetRecordBatchStreamBuilder::new(reader)
+        .await
+        .map_err(corrupt)?;
+    let Some(index) = builder.schema().index_of(column).ok() else {
+        return Ok(Some(Vec::new()));
+    };
+    let mask = ProjectionMask::roots(builder.parquet_schema(), [index]);
+    let mut batches = builder
+        .with_projection(mask)
+        .with_batch_size(1_024)
+        .build()
+        .map_err(corrupt)?;
+    let mut found = Vec::new();
+    let mut bytes = 0;
+    while let Some(batch) = batches.next().await {
+        let batch = batch.map_err(corrupt)?;
+        let Ok(texts) = cast(batch.column(0), &DataType::Utf8) else {
+            continue;
+        };
+        let texts = texts.as_string::<i32>();
+        for row in (0..texts.len()).filter(|row| texts.is_valid(*row)) {
+            bytes += texts.value(row).len();
+            found.push(texts.value(row).to_owned());
+        }
+        if found.len() >= MAX_ROWS || bytes >= MAX_BYTES {
+            break;
+        }
+    }
+    Ok(Some(found))
+}
+
+fn store_error(action: &str, error: object_store::Error) -> Error {
+    Error::new(crate::storage::kind_of(&error), format!("cannot {action}")).with_source(error)
+}
+
+/// A place in an event, with what stands there.
+enum Node<'a> {
+    Value(&'a RawValue),
+    Object(BTreeMap<String, Node<'a>>),
+}
+
+/// The rescued values of one row as an event; `None` where nothing of it is a field.
+///
+/// Values within lists and whole events (`_record`) have no column to come and are left out.
+fn event(rescued: &str) -> Option<String> {
+    let values: BTreeMap<String, &RawValue> = serde_json::from_str(rescued).ok()?;
+    let mut root = BTreeMap::new();
+    for (key, value) in values {
+        if key == "_record" || key == "_record_base64" {
+            continue;
+        }
+        if let Some(steps) = steps(&key) {
+            put(&mut root, &steps, value);
+        }
+    }
+    (!root.is_empty()).then(|| {
+        let mut out = String::new();
+        write(&Node::Object(root), &mut out);
+        out
+    })
+}
+
+fn put<'a>(level: &mut BTreeMap<String, Node<'a>>, steps: &[String], value: &'a RawValue) {
+    match steps {
+        [] => {}
+        [name] => {
+            level.insert(name.clone(), Node::Value(value));
+        }
+        [name, rest @ ..] => {
+            let below = level
+                .entry(name.clone())
+                .or_insert_with(|| Node::Object(BTreeMap::new()));
+            if let Node::Object(below) = below {
+                put(below, rest, value);
+            }
+        }
+    }
+}
+
+fn write(node: &Node<'_>, out: &mut String) {
+    match node {
+        Node::Value(value) => out.push_str(value.get()),
+        Node::Object(fields) => {
+            out.push('{');
+            for (i, (name, node)) in fields.iter().enumerate() {
+                if i > 0 {
+                    out.push(',');
+                }
+                out.push_str(&serde_json::Value::from(name.as_str()).to_string());
+                out.push(':');
+                write(node, out);
+            }
+            out.push('}');
+        }
+    }
+}
+
+/// The names of a key such as `` a.`b.c`.d `` (`decode::path`); `None` where it goes into a list.
+fn steps(key: &str) -> Option<Vec<String>> {
+    let mut steps = Vec::new();
+    let mut rest = key;
+    loop {
+        let mut name = String::new();
+        if let Some(mut quoted) = rest.strip_prefix('`') {
+            loop {
+                let (part, after) = quoted.split_once('`')?;
+                name.push_str(part);
+                match after.strip_prefix('`') {
+                    Some(more) => {
+                        name.push('`');
+                        quoted = more;
+                    }
+                    None => {
+                        rest = after;
+                        break;
+                    }
+                }
+            }
+        } else {
+            let end = rest.find(['.', '[']).unwrap_or(rest.len());
+            let (plain, after) = rest.split_at(end);
+            name.push_str(plain);
+            rest = after;
+        }
+        steps.push(name);
+        if rest.is_empty() {
+            return Some(steps);
+        }
+        rest = rest.strip_prefix('.')?;
+    }
+}
+
+/// What the events show beyond the table's schema.
+fn seen(state: &TableState, settings: &TableSettings, events: &[String]) -> Result<Seen> {
+    let mut slab = String::new();
+    let mut records = Vec::with_capacity(events.len());
+    for (offset, event) in (0..).zip(events) {
+        let (Ok(start), Ok(end)) = (
+            u32::try_from(slab.len()),
+            u32::try_from(slab.len() + event.len()),
+        ) else {
+            break;
+        };
+        slab.push_str(event);
+        records.push(RecordSpan {
+            offset,
+            value: start..end,
+            key: None,
+            headers: None,
+            event_time: 0,
+            table: u32::MAX,
+            kind: RecordKind::Event,
+        });
+    }
+    let raw = RawBatch {
+        partition: Arc::new(Partition {
+            id: SourcePartition::new("rescued"),
+            source: "".into(),
+            label: "".into(),
+            topic: "".into(),
+            number: 0,
+        }),
+        epoch: 0,
+        start: 0,
+        end: records.len() as u64,
+        slab: Bytes::from(slab),
+        records,
+        tables: Vec::new(),
+        permit: ByteBudget::new(MAX_BYTES as u64).charge(0),
+    };
+    let batch = RoutedBatch {
+        raw: Arc::new(raw),
+        select: None,
+    };
+    let mut decoder = Decoder::new(state.schema.clone(), settings.decode.clone())?;
+    Ok(decoder.decode(&batch, &Verdicts::default(), 0)?.seen)
+}
+
+/// The changes in SQL, new columns of the whole table in one statement.
+pub(super) fn statements(table: &str, changes: &[SchemaChange]) -> Vec<String> {
+    let quoted = |path: &[&str]| {
+        let parts: Vec<String> = path
+            .iter()
+            .map(|part| format!("`{}`", part.replace('`', "``")))
+            .collect();
+        parts.join(".")
+    };
+    let mut columns = Vec::new();
+    let mut widened = Vec::new();
+    for change in changes {
+        match change {
+            SchemaChange::AddColumn { parent, field } => {
+                let mut path: Vec<&str> = parent.iter().map(String::as_str).collect();
+                path.push(field.name());
+                if let Ok(sql) = schema::types::to_sql(field.data_type()) {
+                    columns.push(format!("{} {sql}", quoted(&path)));
+                }
+            }
+            SchemaChange::Widen { path, to } => {
+                let path: Vec<&str> = path.iter().map(String::as_str).collect();
+                if let Ok(sql) = schema::types::to_sql(to) {
+                    let table = quoted(&[table]);
+                    widened.push(format!("alter table {table} alter column {} type {sql}", quoted(&path)));
+                }
+            }
+        }
+    }
+    if !columns.is_empty() {
+        let add = format!("alter table {} add columns ({})", quoted(&[table]), columns.join(", "));
+        widened.insert(0, add);
+    }
+    widened
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rescued_values_become_events_again() {
+        let rescued = r#"{"a":1,"b.c":"x","b.`d.``e`":[1],"list[3].y":2,"_record":"{}","big":12345678901234567890123}"#;
+        assert_eq!(
+            event(rescued).unwrap(),
+            r#"{"a":1,"b":{"c":"x","d.`e":[1]},"big":12345678901234567890123}"#
+        );
+        assert_eq!(event(r#"{"_record":"{}"}"#), None);
+        assert_eq!(event("torn {"), None);
+        assert_eq!(steps("``"), Some(vec![String::new()]));
+        assert_eq!(steps("`a"), None);
+        assert_eq!(steps("m.[_key]"), None);
+    }
+}
