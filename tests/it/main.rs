@@ -3,10 +3,12 @@
 
 mod backfill;
 mod cli;
+mod columns;
 mod faults;
 mod foreign_writers;
 mod http_kills;
 mod http_to_table;
+mod kafka_range;
 mod kafka_to_table;
 mod rooms;
 mod secrets;
