@@ -150,6 +150,7 @@ async fn fifty_tables_from_one_spool() {
         assert_eq!(table.numbers("id"), (0..20).collect::<Vec<_>>(), "t{n}");
         assert!(table.rows().iter().all(|row| row["t"] == n));
     }
+    home.assert_audited("web");
 }
 
 #[tokio::test(flavor = "multi_thread")]

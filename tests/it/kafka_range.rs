@@ -6,6 +6,7 @@ use crate::support::{
     kafka::{Cluster, PARTITIONS, expected, home, is_event, produce, spots, until_rows},
     until,
 };
+use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_range_is_landed_once_and_refused_where_a_daemon_has_been() {
@@ -50,6 +51,37 @@ async fn a_range_is_landed_once_and_refused_where_a_daemon_has_been() {
     assert_eq!(
         spots(&home.table("clicks"), "clicks"),
         expected(300, is_event)
+    );
+    home.assert_audited("k");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_range_killed_at_random_moments_is_landed_once() {
+    let cluster = Cluster::start("events", PARTITIONS);
+    produce(&cluster, 0..2_000);
+    let home = home(&cluster.brokers, "", "[tables.clicks]\nsource = \"k\"\n");
+    let words = ["backfill", "--source", "k", "--to", "1990"];
+    let mut longest = 200;
+    let status = loop {
+        let mut run = Daemon::spawn(home.command(&words));
+        let life = Duration::from_millis(fastrand::u64(longest / 2..longest));
+        longest += 150;
+        assert!(longest < 10_000, "it never ends");
+        tokio::time::sleep(life).await;
+        if !run.is_running() {
+            break run.ended().await;
+        }
+        run.kill();
+    };
+    assert!(
+        matches!(status.0.code(), Some(0 | 5)),
+        "{} {}",
+        status.0,
+        status.1
+    );
+    assert_eq!(
+        spots(&home.table("clicks"), "clicks"),
+        expected(1_990, is_event)
     );
 }
 
