@@ -6,6 +6,7 @@ mod cli;
 mod columns;
 mod faults;
 mod foreign_writers;
+mod http_answers;
 mod http_kills;
 mod http_to_table;
 mod kafka_range;
