@@ -11,6 +11,7 @@ mod http_kills;
 mod http_to_table;
 mod kafka_range;
 mod kafka_to_table;
+mod limits;
 mod rooms;
 mod secrets;
 mod support;
