@@ -1,9 +1,10 @@
 //! Topics of mock brokers into tables: every (partition, offset) once, whoever dies.
 
 use crate::support::{
+    home::Home,
     kafka::{
-        Cluster, PARTITIONS, configure, expected, home, is_event, is_malformed, produce, spots,
-        until_rows,
+        Cluster, PARTITIONS, configure, count, expected, home, is_event, is_malformed, produce,
+        spots, until_rows,
     },
     lake,
 };
@@ -38,23 +39,42 @@ async fn two_daemons_in_a_group_one_of_them_killed() {
     assert!(lake::bytes(&row["value"]).ends_with(b"broken"));
 }
 
+const KINDS: [&str; 3] = ["events_a", "events_b", "events_c"];
+
+/// Every table by `kind` holds what it should of the first `offsets` of each partition.
+async fn all_by_kind(home: &Home, offsets: usize) {
+    for (kind, name) in KINDS.iter().enumerate() {
+        let wanted = expected(offsets, |o| is_event(o) && o % 3 == kind);
+        until_rows(home, name, wanted.len()).await;
+        assert_eq!(spots(&home.table(name), name), wanted, "{name}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_field_decides_the_table_and_a_restart_goes_on_at_the_low_water_mark() {
     let cluster = Cluster::start("events", PARTITIONS);
-    produce(&cluster, 0..1_000);
-    let home = home(&cluster.brokers, "table = \"events_{kind}\"", "");
-    let wanted = |kind: usize| move |o: usize| is_event(o) && o % 3 == kind;
-    // Killed while it commits, several times.
-    for life in [700, 900, 1_100] {
+    // A group of its own for each life: nobody waits for the session of the one killed, and what
+    // another group acknowledged does not matter, for positions are in the tables.
+    let life = |n: usize| format!("group = \"life-{n}\"\ntable = \"events_{{kind}}\"");
+    let home = home(&cluster.brokers, &life(0), "");
+    let mut produced = 0;
+    for n in 0..2 {
+        configure(&home, &cluster.brokers, &life(n), "");
+        let before = count(&home, KINDS[n]);
+        produce(&cluster, produced..produced + 2_000);
+        produced += 2_000;
         let daemon = home.serve().await;
-        tokio::time::sleep(Duration::from_millis(life)).await;
+        until_rows(&home, KINDS[n], before as usize + 1).await;
+        // Some tables have committed, others not yet.
+        tokio::time::sleep(Duration::from_millis(fastrand::u64(0..100))).await;
         daemon.kill();
     }
+    configure(&home, &cluster.brokers, &life(3), "");
+    produce(&cluster, produced..produced + 100);
+    produced += 100;
     let daemon = home.serve().await;
-    for (kind, name) in ["events_a", "events_b", "events_c"].iter().enumerate() {
-        until_rows(&home, name, expected(1_000, wanted(kind)).len()).await;
-    }
-    daemon.stop().await;
+    all_by_kind(&home, produced).await;
+    let log = daemon.stop().await;
     let ledger = home.table("_dead_letters");
     let marks: Vec<i64> = ledger
         .positions
@@ -62,25 +82,16 @@ async fn a_field_decides_the_table_and_a_restart_goes_on_at_the_low_water_mark()
         .filter(|(id, _)| id.contains("/events#") && id.ends_with("low-water"))
         .map(|(_, position)| *position)
         .collect();
-    assert_eq!(marks, [1_000; 4], "{:?}", ledger.positions);
-    produce(&cluster, 1_000..2_000);
+    assert_eq!(marks, [produced as i64; 4], "{:?} {log}", ledger.positions);
+    produce(&cluster, produced..produced + 100);
     let daemon = home.serve().await;
-    for (kind, name) in ["events_a", "events_b", "events_c"].iter().enumerate() {
-        until_rows(&home, name, expected(2_000, wanted(kind)).len()).await;
-    }
+    all_by_kind(&home, produced + 100).await;
     let reading = daemon.event("reading").expect("a line for each partition");
-    assert_eq!(reading["start"], 1_000, "{reading}");
+    assert_eq!(reading["start"], produced, "{reading}");
     daemon.stop().await;
     home.assert_audited("k");
-    for (kind, name) in ["events_a", "events_b", "events_c"].iter().enumerate() {
-        assert_eq!(
-            spots(&home.table(name), name),
-            expected(2_000, wanted(kind)),
-            "{name}"
-        );
-    }
     let letters = spots(&home.table("_dead_letters"), "_dead_letters");
-    assert_eq!(letters, expected(2_000, is_malformed));
+    assert_eq!(letters, expected(produced + 100, is_malformed));
 }
 
 /// The crash between the letters' commit and the rows': the table's log cannot be written, the ledger's can.
@@ -92,7 +103,7 @@ async fn verdicts_are_final_though_the_limits_changed() {
         |values: &[&str]| cluster.produce("events", 0, values.iter().map(|v| Some(v.as_bytes())));
     produce(&["{\"n\":0,\"pad\":\"\"}"]);
     let table = |max: u32| format!("[tables.clicks]\nsource = \"k\"\nmax_event_bytes = {max}\n");
-    let home = home(&cluster.brokers, "", &table(1_000));
+    let home = home(&cluster.brokers, "group = \"one\"", &table(1_000));
     let daemon = home.serve().await;
     until_rows(&home, "clicks", 1).await;
     let (log, away) = (
@@ -108,7 +119,7 @@ async fn verdicts_are_final_though_the_limits_changed() {
     std::fs::rename(&away, &log).unwrap();
     assert_eq!(home.table("clicks").numbers("n"), [0]);
     // Now the long one would be a letter too: but the letters of these offsets are already told.
-    configure(&home, &cluster.brokers, "", &table(100));
+    configure(&home, &cluster.brokers, "group = \"two\"", &table(100));
     let daemon = home.serve().await;
     until_rows(&home, "clicks", 3).await;
     produce(&[&long, "{\"n\":5}"]);
