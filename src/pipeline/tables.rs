@@ -217,7 +217,7 @@ impl Tables {
             })
             .filter(|(bytes, _)| *bytes > 0)
             .collect();
-        held.sort_by(|a, b| b.0.cmp(&a.0));
+        held.sort_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
         let mut relieved = 0;
         for (open, name) in held {
             if relieved >= bytes {
