@@ -7,7 +7,9 @@ use crate::{
     commit::{CommitRecord, TableLog, TableState},
     decode::{Decoder, Verdicts},
     error::{Error, Kind, Result},
-    event::{ByteBudget, Partition, RawBatch, RecordKind, RecordSpan, RoutedBatch, SourcePartition},
+    event::{
+        ByteBudget, Partition, RawBatch, RecordKind, RecordSpan, RoutedBatch, SourcePartition,
+    },
     pipeline::TableSettings,
     schema::{self, Evolution, EvolutionPolicy, RESCUED_DATA, SchemaChange, Seen},
 };
@@ -20,8 +22,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use object_store::{ObjectStoreExt, path::Path};
 use parquet::arrow::{
-    ParquetRecordBatchStreamBuilder, ProjectionMask,
-    async_reader::ParquetObjectReader,
+    ParquetRecordBatchStreamBuilder, ProjectionMask, async_reader::ParquetObjectReader,
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -348,13 +349,20 @@ pub(super) fn statements(table: &str, changes: &[SchemaChange]) -> Vec<String> {
                 let path: Vec<&str> = path.iter().map(String::as_str).collect();
                 if let Ok(sql) = schema::types::to_sql(to) {
                     let table = quoted(&[table]);
-                    widened.push(format!("alter table {table} alter column {} type {sql}", quoted(&path)));
+                    widened.push(format!(
+                        "alter table {table} alter column {} type {sql}",
+                        quoted(&path)
+                    ));
                 }
             }
         }
     }
     if !columns.is_empty() {
-        let add = format!("alter table {} add columns ({})", quoted(&[table]), columns.join(", "));
+        let add = format!(
+            "alter table {} add columns ({})",
+            quoted(&[table]),
+            columns.join(", ")
+        );
         widened.insert(0, add);
     }
     widened

@@ -1,3 +1,6 @@
 //! stub
-use super::Report; use crate::{config::Config, error::Result};
-pub(super) async fn preflight(_config: &Config) -> Result<Report> { Ok(Report::clean(String::new())) }
+use super::Report;
+use crate::{config::Config, error::Result};
+pub(super) async fn preflight(_config: &Config) -> Result<Report> {
+    Ok(Report::clean(String::new()))
+}
