@@ -74,6 +74,11 @@ impl KafkaContext {
             .map(|(_, text)| text.clone())
     }
 
+    /// The last error and the text that came with it, secrets taken out.
+    pub(crate) fn last_error(&self) -> Option<(RDKafkaErrorCode, String)> {
+        self.last_error.lock().clone()
+    }
+
     fn redact(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for secret in &self.secrets {
