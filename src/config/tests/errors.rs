@@ -199,7 +199,7 @@ fn tables_do_not_want_the_same_events() {
 
 #[test]
 fn reserved_properties_are_refused_with_the_reason() {
-    for (name, why) in crate::config::RESERVED_KAFKA_PROPERTIES {
+    for (name, why) in crate::source::kafka::RESERVED {
         one_problem(
             &format!("{KAFKA}properties = {{ '{name}' = 'x' }}"),
             &format!("sources.k.properties.\"{name}\""),

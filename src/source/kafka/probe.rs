@@ -9,8 +9,15 @@ use super::{
     topic_id,
 };
 use crate::event::{Offset, Partition};
-use rdkafka::{TopicPartitionList, consumer::Consumer};
-use std::{sync::Arc, time::Duration};
+use rdkafka::{
+    TopicPartitionList,
+    consumer::Consumer,
+    error::{KafkaError, RDKafkaErrorCode},
+};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// What brokers answered.
 #[derive(Debug)]
@@ -53,13 +60,22 @@ pub async fn probe(
         let ids = topic_id::fetch(consumer.client(), &names, patience)?;
         let mut partitions = Vec::new();
         let mut list = TopicPartitionList::new();
+        let started = Instant::now();
         for (topic, numbers) in topics {
             let id = ids.get(&topic).map_or(topic_id::NO_ID, String::as_str);
             for number in numbers {
                 list.add_partition(&topic, number);
+                // Leaders that do not answer cost a time-out each.
+                let ends = match started.elapsed() < patience {
+                    true => watermarks(&consumer, &topic, number),
+                    false => Err(KafkaSourceError::broker(
+                        "asking for the ends of a partition",
+                        &KafkaError::MetadataFetch(RDKafkaErrorCode::OperationTimedOut),
+                    )),
+                };
                 partitions.push(PartitionFacts {
                     partition: partition(&pipeline, &source, &topic, id, number),
-                    ends: watermarks(&consumer, &topic, number),
+                    ends,
                 });
             }
         }
@@ -88,7 +104,7 @@ pub async fn probe(
 fn reason(
     consumer: &super::positions::GroupConsumer,
     doing: &'static str,
-    error: &rdkafka::error::KafkaError,
+    error: &KafkaError,
 ) -> KafkaSourceError {
     // Callbacks run when the client is polled.
     let _ = consumer.poll(Duration::from_millis(100));
