@@ -52,8 +52,14 @@ impl<'a> AppId<'a> {
 fn kind(partition: &str) -> AppId<'_> {
     let parts: Vec<&str> = partition.split('/').collect();
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    let is_topic = |text: &str| text.split_once('#').is_some_and(|(t, id)| !t.is_empty() && !id.is_empty());
-    let is_backfill = |text: &str| text.strip_prefix("backfill-").is_some_and(|id| !id.is_empty());
+    let is_topic = |text: &str| {
+        text.split_once('#')
+            .is_some_and(|(t, id)| !t.is_empty() && !id.is_empty())
+    };
+    let is_backfill = |text: &str| {
+        text.strip_prefix("backfill-")
+            .is_some_and(|id| !id.is_empty())
+    };
     match parts.as_slice() {
         [_, run, lane] if is_backfill(run) && is_number(lane) => AppId::Backfill,
         [_, run, topic, number] if is_backfill(run) && is_topic(topic) && is_number(number) => {
@@ -92,7 +98,15 @@ mod tests {
             AppId::parse("p/clicks/clicks#tz_1-x/12!start"),
             AppId::Start { partition: kafka }
         );
-        for other in ["my-app", "a/b/c", "a/b/c/d", "x!low-water", "a/b!dead/t", "", "p/backfill-/0"] {
+        for other in [
+            "my-app",
+            "a/b/c",
+            "a/b/c/d",
+            "x!low-water",
+            "a/b!dead/t",
+            "",
+            "p/backfill-/0",
+        ] {
             assert_eq!(AppId::parse(other), AppId::Other, "{other}");
         }
     }

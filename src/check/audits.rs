@@ -36,7 +36,9 @@ pub(super) async fn audit_table(config: &Config, name: &str) -> Result<Report> {
     text.push_str("\nverdict\n");
     match report.findings.len() {
         0 if report.partitions.is_empty() => {
-            text.push_str("  no commit in the log is one of alluvium's: there is nothing to prove\n");
+            text.push_str(
+                "  no commit in the log is one of alluvium's: there is nothing to prove\n",
+            );
         }
         0 => {
             text.push_str("  PROVED for this table: its ranges join, no offset is in two of them, and their counts add up");
@@ -50,7 +52,11 @@ pub(super) async fn audit_table(config: &Config, name: &str) -> Result<Report> {
             );
         }
         n => {
-            let _ = writeln!(text, "  NOT PROVED: {n} {}, told above", plural(n, "finding", "findings"));
+            let _ = writeln!(
+                text,
+                "  NOT PROVED: {n} {}, told above",
+                plural(n, "finding", "findings")
+            );
         }
     }
     text.push_str(
@@ -160,13 +166,15 @@ pub(super) async fn audit_source(config: &Config, source: &str) -> Result<Report
     let rules = rules(config, source, options, &histories)?;
     let mut report = audit::audit_source(&histories, &marks, &rules);
     let notes = match options {
-        SourceOptions::Kafka(options) => {
-            reread::kafka(config, source, options, &mut report).await
-        }
+        SourceOptions::Kafka(options) => reread::kafka(config, source, options, &mut report).await,
         SourceOptions::Http(_) => reread::spool(config, source, &mut report).await,
     };
     let faults = report.findings.len()
-        + report.tables.iter().map(|t| t.findings.len()).sum::<usize>()
+        + report
+            .tables
+            .iter()
+            .map(|t| t.findings.len())
+            .sum::<usize>()
         + unread.len();
     let mut text = report.to_string();
     if !notes.is_empty() {
@@ -176,7 +184,10 @@ pub(super) async fn audit_source(config: &Config, source: &str) -> Result<Report
         }
     }
     for table in &unread {
-        let _ = writeln!(text, "\nFOUND a table that cannot be read, so nothing it holds counts: {table}");
+        let _ = writeln!(
+            text,
+            "\nFOUND a table that cannot be read, so nothing it holds counts: {table}"
+        );
     }
     text.push_str(&verdict(source, &report.partitions, faults));
     Ok(Report {

@@ -71,7 +71,10 @@ pub(super) async fn named(config: &Config, lake: &Lake, name: &str) -> Result<Ta
     };
     Err(Error::new(
         Kind::Config,
-        format!("no such table, {known} table=`{name}` lake=`{}`", lake.url()),
+        format!(
+            "no such table, {known} table=`{name}` lake=`{}`",
+            lake.url()
+        ),
     ))
 }
 

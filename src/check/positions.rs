@@ -27,7 +27,10 @@ pub(super) async fn table_positions(config: &Config, table: &str) -> Result<Repo
     let mut out = String::new();
     let _ = writeln!(out, "table {table}, version {version}");
     if table == ledger_name {
-        let _ = writeln!(out, "the dead-letter table, which is the ledger of the marks");
+        let _ = writeln!(
+            out,
+            "the dead-letter table, which is the ledger of the marks"
+        );
     }
     out.push('\n');
     out.push_str(&describe(&positions, ledger.as_ref(), ledger_name, table));
@@ -59,15 +62,19 @@ pub(super) fn describe(
                 AppId::LowWater { partition } | AppId::Start { partition } => {
                     partitions.contains(partition)
                 }
-                AppId::DeadLetters { partition, table: of } => {
-                    partitions.contains(partition) && (of == table || of.is_empty())
-                }
+                AppId::DeadLetters {
+                    partition,
+                    table: of,
+                } => partitions.contains(partition) && (of == table || of.is_empty()),
                 _ => false,
             })
             .map(|(app_id, at)| (app_id.as_str(), *at))
             .collect();
         if marks.is_empty() {
-            let _ = writeln!(out, "\nthe ledger {ledger_name} has no marks of these partitions");
+            let _ = writeln!(
+                out,
+                "\nthe ledger {ledger_name} has no marks of these partitions"
+            );
         } else {
             let _ = writeln!(out, "\nmarks in the ledger {ledger_name}");
             out.push_str(&listed(marks.into_iter()));
@@ -76,7 +83,11 @@ pub(super) fn describe(
     if !others.is_empty() {
         out.push_str("\ntxns of other programs\n");
         let mut rows = vec![text::row(["  VERSION", "APP ID"])];
-        rows.extend(others.iter().map(|(id, at)| vec![format!("  {at}"), id.to_string()]));
+        rows.extend(
+            others
+                .iter()
+                .map(|(id, at)| vec![format!("  {at}"), id.to_string()]),
+        );
         out.push_str(&text::columns(0, &rows));
     }
     out
@@ -86,7 +97,9 @@ fn listed<'a>(of: impl Iterator<Item = (&'a str, Offset)>) -> String {
     let mut rows = vec![text::row(["SOURCE PARTITION", "OFFSET", "WHAT"])];
     for (app_id, at) in of {
         let kind = AppId::parse(app_id);
-        let partition = app_id.split_once('!').map_or(app_id, |(partition, _)| partition);
+        let partition = app_id
+            .split_once('!')
+            .map_or(app_id, |(partition, _)| partition);
         rows.push(vec![partition.to_owned(), at.to_string(), kind.words()]);
     }
     text::columns(2, &rows)

@@ -50,7 +50,12 @@ pub(super) async fn kafka(
         magic_byte: MagicByte::DeadLetter,
         ..options.clone()
     };
-    let asked = kafka::resolve(&options, source, kafka::Bound::Earliest, kafka::Bound::Latest);
+    let asked = kafka::resolve(
+        &options,
+        source,
+        kafka::Bound::Earliest,
+        kafka::Bound::Latest,
+    );
     let there: BTreeMap<String, TopicRange> = match timeout(ANSWER, asked).await {
         Ok(Ok(ranges)) => ranges
             .into_iter()
@@ -62,7 +67,9 @@ pub(super) async fn kafka(
             })
             .collect(),
         Ok(Err(error)) => {
-            notes.push(format!("not read again, the brokers do not answer: {error}"));
+            notes.push(format!(
+                "not read again, the brokers do not answer: {error}"
+            ));
             return notes;
         }
         Err(_) => {

@@ -7,7 +7,9 @@ use crate::{
     commit::{CommitRecord, TableLog, TableState},
     decode::{Decoder, Verdicts},
     error::{Error, Kind, Result},
-    event::{ByteBudget, Partition, RawBatch, RecordKind, RecordSpan, RoutedBatch, SourcePartition},
+    event::{
+        ByteBudget, Partition, RawBatch, RecordKind, RecordSpan, RoutedBatch, SourcePartition,
+    },
     pipeline::TableSettings,
     schema::{self, Evolution, EvolutionPolicy, RESCUED_DATA, SchemaChange, Seen},
 };
@@ -193,7 +195,8 @@ struct DataObject {
 impl AsyncFileReader for DataObject {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, ParquetResult<Bytes>> {
         let read = self.store.get_range(&self.path, range);
-        read.map(|bytes| bytes.map_err(|error| ParquetError::External(Box::new(error)))).boxed()
+        read.map(|bytes| bytes.map_err(|error| ParquetError::External(Box::new(error))))
+            .boxed()
     }
 
     fn get_metadata<'a>(
@@ -202,7 +205,9 @@ impl AsyncFileReader for DataObject {
     ) -> BoxFuture<'a, ParquetResult<Arc<ParquetMetaData>>> {
         async move {
             let size = self.size;
-            let metadata = ParquetMetaDataReader::new().load_and_finish(self, size).await?;
+            let metadata = ParquetMetaDataReader::new()
+                .load_and_finish(self, size)
+                .await?;
             Ok(Arc::new(metadata))
         }
         .boxed()
@@ -380,13 +385,20 @@ pub(super) fn statements(table: &str, changes: &[SchemaChange]) -> Vec<String> {
                 let path: Vec<&str> = path.iter().map(String::as_str).collect();
                 if let Ok(sql) = schema::types::to_sql(to) {
                     let table = quoted(&[table]);
-                    widened.push(format!("alter table {table} alter column {} type {sql}", quoted(&path)));
+                    widened.push(format!(
+                        "alter table {table} alter column {} type {sql}",
+                        quoted(&path)
+                    ));
                 }
             }
         }
     }
     if !columns.is_empty() {
-        let add = format!("alter table {} add columns ({})", quoted(&[table]), columns.join(", "));
+        let add = format!(
+            "alter table {} add columns ({})",
+            quoted(&[table]),
+            columns.join(", ")
+        );
         widened.insert(0, add);
     }
     widened

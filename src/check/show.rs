@@ -29,7 +29,11 @@ pub(super) async fn show_table(config: &Config, name: &str) -> Result<Report> {
     let commits = table.log.history().await?;
     let positions = table.log.all_positions().await?;
     let mut counts = Counts::default();
-    for range in commits.iter().filter_map(|c| c.account.as_ref()).flat_map(|a| &a.ranges) {
+    for range in commits
+        .iter()
+        .filter_map(|c| c.account.as_ref())
+        .flat_map(|a| &a.ranges)
+    {
         counts.add(&range.counts);
     }
     let mut out = String::new();
@@ -56,7 +60,10 @@ fn head(out: &mut String, name: &str, table: &Table, commits: &[CommitRecord]) {
     };
     let mut writers: BTreeMap<String, u64> = BTreeMap::new();
     for commit in commits {
-        let writer = commit.engine.clone().unwrap_or_else(|| "an unnamed writer".into());
+        let writer = commit
+            .engine
+            .clone()
+            .unwrap_or_else(|| "an unnamed writer".into());
         *writers.entry(writer).or_default() += 1;
     }
     let writers: Vec<String> = writers.iter().map(|(w, n)| format!("{n} by {w}")).collect();
@@ -70,7 +77,11 @@ fn head(out: &mut String, name: &str, table: &Table, commits: &[CommitRecord]) {
             writers.join(", ")
         ),
     };
-    let properties: Vec<String> = state.properties.iter().map(|(k, v)| format!("{k} = {v}")).collect();
+    let properties: Vec<String> = state
+        .properties
+        .iter()
+        .map(|(k, v)| format!("{k} = {v}"))
+        .collect();
     let _ = writeln!(out, "table {name}");
     let mut rows = vec![
         vec!["location".into(), table.log.location().url.to_string()],
@@ -95,7 +106,13 @@ fn head(out: &mut String, name: &str, table: &Table, commits: &[CommitRecord]) {
 
 fn columns(out: &mut String, state: &TableState) {
     out.push_str("\nschema\n");
-    let rows: Vec<Vec<String>> = state.schema.columns.fields().iter().map(|f| column(f)).collect();
+    let rows: Vec<Vec<String>> = state
+        .schema
+        .columns
+        .fields()
+        .iter()
+        .map(|f| column(f))
+        .collect();
     out.push_str(&text::columns(2, &rows));
 }
 
@@ -114,16 +131,26 @@ fn last(out: &mut String, commits: &[CommitRecord]) {
     }
     out.push_str("\nlast commits\n");
     let mut rows = vec![text::row([
-        "VERSION", "TIME", "ROWS", "RESCUED", "FILES", "OPERATION", "BY",
+        "VERSION",
+        "TIME",
+        "ROWS",
+        "RESCUED",
+        "FILES",
+        "OPERATION",
+        "BY",
     ])];
     for commit in commits.iter().rev().take(LAST) {
         let ours = commit.account.as_ref().map(|account| {
             let mut counts = Counts::default();
-            account.ranges.iter().for_each(|range| counts.add(&range.counts));
+            account
+                .ranges
+                .iter()
+                .for_each(|range| counts.add(&range.counts));
             counts
         });
         let number = |of: fn(&Counts) -> u64| {
-            ours.as_ref().map_or_else(|| "-".to_owned(), |counts| of(counts).to_string())
+            ours.as_ref()
+                .map_or_else(|| "-".to_owned(), |counts| of(counts).to_string())
         };
         let files = match (commit.added_files, commit.removed_files) {
             (added, 0) => added.to_string(),
@@ -188,12 +215,15 @@ async fn proposals(
     if counts.rescued == 0 || table.settings.evolution.evolution != Evolution::Plan {
         return Ok(());
     }
-    let proposed =
-        rescued::propose(&table.log, &table.state, &table.settings, commits).await?;
+    let proposed = rescued::propose(&table.log, &table.state, &table.settings, commits).await?;
     let _ = writeln!(
         out,
         "\nchanges proposed (evolution = \"plan\"), from {} in {}",
-        text::count(proposed.rows as u64, "row with rescued values", "rows with rescued values"),
+        text::count(
+            proposed.rows as u64,
+            "row with rescued values",
+            "rows with rescued values"
+        ),
         text::count(proposed.files as u64, "newest file", "newest files"),
     );
     if proposed.gone > 0 {

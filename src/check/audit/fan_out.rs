@@ -257,7 +257,11 @@ impl<'a> View<'a> {
         let unroutable = format!("{}!dead/", self.app_id);
         for (history, report) in self.histories.iter().zip(&self.tables) {
             // The ledger's stream goes only as far as the last record without a table.
-            let id = if history.is_ledger { &unroutable } else { self.app_id };
+            let id = if history.is_ledger {
+                &unroutable
+            } else {
+                self.app_id
+            };
             match report.partitions.iter().find(|p| p.app_id == id) {
                 Some(proof) => {
                     if history.is_ledger {
@@ -287,7 +291,11 @@ impl<'a> View<'a> {
         let unroutable = format!("{}!dead/", self.app_id);
         let mut pieces: Vec<Piece<'a>> = Vec::new();
         for (table, history) in self.histories.iter().enumerate() {
-            let id = if history.is_ledger { &unroutable } else { self.app_id };
+            let id = if history.is_ledger {
+                &unroutable
+            } else {
+                self.app_id
+            };
             pieces.extend(ranges(history, id).map(|range| Piece { table, range }));
         }
         pieces.sort_by_key(|p| (p.range.start, p.range.end));

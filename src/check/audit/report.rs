@@ -45,7 +45,11 @@ impl fmt::Display for TableReport {
                 f,
                 "  every offset above is accounted for exactly once, but for what the resets gave up or read again"
             ),
-            n => writeln!(f, "  {}", super::super::text::count(n as u64, "finding", "findings")),
+            n => writeln!(
+                f,
+                "  {}",
+                super::super::text::count(n as u64, "finding", "findings")
+            ),
         }
     }
 }
@@ -63,7 +67,11 @@ impl fmt::Display for SourceReport {
         findings(f, &self.findings)?;
         match self.findings.len() {
             0 => Ok(()),
-            n => writeln!(f, "  {}", super::super::text::count(n as u64, "finding", "findings")),
+            n => writeln!(
+                f,
+                "  {}",
+                super::super::text::count(n as u64, "finding", "findings")
+            ),
         }
     }
 }

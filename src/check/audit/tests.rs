@@ -289,9 +289,13 @@ fn what_no_table_claims_is_undecided_and_what_is_above_the_mark_waits() {
     let all = histories(&fates, &[(10, 1), (20, 2)]);
     // Table b's one range covers everything; table a stopped at 10.
     let at = |mark| {
-        audit_source(&all, &BTreeMap::from([(APP.to_owned(), mark)]), &Rules::default())
-            .partitions
-            .remove(0)
+        audit_source(
+            &all,
+            &BTreeMap::from([(APP.to_owned(), mark)]),
+            &Rules::default(),
+        )
+        .partitions
+        .remove(0)
     };
     let done = at(20);
     assert_eq!(done.proved, [OffsetRange { start: 0, end: 20 }]);

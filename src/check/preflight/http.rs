@@ -25,7 +25,10 @@ pub(super) async fn probe(config: &Config, name: &str, options: &HttpOptions) ->
         Ok(()) => section.fine(format!("{} can be listened on", options.listen)),
         Err(HttpError::Bind { source, .. }) if source.kind() == ErrorKind::AddrInUse => {
             if is_alluvium(&config.admin.listen).await {
-                section.note(format!("{} is in use, and an alluvium is running here", options.listen));
+                section.note(format!(
+                    "{} is in use, and an alluvium is running here",
+                    options.listen
+                ));
             } else {
                 section.fault(
                     Kind::Unavailable,
@@ -93,7 +96,11 @@ async fn is_alluvium(address: &str) -> bool {
         let request = "GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
         stream.write_all(request.as_bytes()).await.ok()?;
         let mut answer = String::new();
-        stream.take(ANSWER_BYTES).read_to_string(&mut answer).await.ok()?;
+        stream
+            .take(ANSWER_BYTES)
+            .read_to_string(&mut answer)
+            .await
+            .ok()?;
         let (head, body) = answer.split_once("\r\n\r\n")?;
         let body: serde_json::Value = serde_json::from_str(body.trim()).ok()?;
         let ours = body.get("ok")?.as_bool()? && body.get("version")?.is_string();

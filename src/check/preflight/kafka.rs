@@ -74,12 +74,21 @@ fn topics(section: &mut Section, options: &KafkaOptions, facts: &Facts) {
             "that is right if they are made later; else correct the pattern",
         );
     }
-    if facts.partitions.iter().any(|one| one.partition.id.app_id().contains("#-/")) {
-        section.note("brokers give no topic ids, so a recreated topic is seen by its offsets alone");
+    if facts
+        .partitions
+        .iter()
+        .any(|one| one.partition.id.app_id().contains("#-/"))
+    {
+        section
+            .note("brokers give no topic ids, so a recreated topic is seen by its offsets alone");
     }
     for one in &facts.partitions {
         if let Err(error) = &one.ends {
-            section.fault(error.kind(), format!("{error}, partition=`{}`", one.partition.id), "");
+            section.fault(
+                error.kind(),
+                format!("{error}, partition=`{}`", one.partition.id),
+                "",
+            );
         }
     }
 }

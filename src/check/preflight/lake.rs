@@ -12,7 +12,8 @@ use std::path::Path;
 
 /// The folder that holds a probe's objects; as no table of ours, it is skipped by everything else.
 const FOLDER: &str = "_alluvium_probe";
-const REMEDY: &str = "give the user of this process the right to write there, or choose another lake.url";
+const REMEDY: &str =
+    "give the user of this process the right to write there, or choose another lake.url";
 
 pub(super) async fn probe(config: &Config) -> Section {
     let mut section = Section::new(format!("lake {}", config.lake.url));
@@ -29,7 +30,10 @@ pub(super) async fn probe(config: &Config) -> Section {
         Err(error) => {
             section.fault(
                 kind_of_io(&error),
-                format!("the folder cannot be made: {error}, lake.url=`{}`", lake.url()),
+                format!(
+                    "the folder cannot be made: {error}, lake.url=`{}`",
+                    lake.url()
+                ),
                 REMEDY,
             );
             return section;
@@ -95,18 +99,28 @@ async fn objects(section: &mut Section, location: &TableLocation) {
         Ok(bytes) if bytes == content.as_bytes() => section.fine("what was written reads back"),
         Ok(_) => section.fault(
             Kind::Corrupt,
-            format!("what was written does not read back, url=`{}`", location.url),
+            format!(
+                "what was written does not read back, url=`{}`",
+                location.url
+            ),
             "look at the disk or the network file system below; do not land events here",
         ),
         Err(error) => fault(section, "reading an object", &error),
     }
-    match store.list(Some(&location.root)).try_collect::<Vec<_>>().await {
+    match store
+        .list(Some(&location.root))
+        .try_collect::<Vec<_>>()
+        .await
+    {
         Ok(found) if found.iter().any(|object| object.location == path) => {
             section.fine("listing shows it");
         }
         Ok(_) => section.fault(
             Kind::Unsupported,
-            format!("listing does not show an object just written, url=`{}`", location.url),
+            format!(
+                "listing does not show an object just written, url=`{}`",
+                location.url
+            ),
             "use storage whose listings are consistent: versions of a table are found by listing",
         ),
         Err(error) => fault(section, "listing objects", &error),

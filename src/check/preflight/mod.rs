@@ -32,8 +32,15 @@ pub(super) struct Section {
 enum Line {
     Fine(String),
     Note(String),
-    Warning { what: String, remedy: String },
-    Fault { kind: Kind, what: String, remedy: String },
+    Warning {
+        what: String,
+        remedy: String,
+    },
+    Fault {
+        kind: Kind,
+        what: String,
+        remedy: String,
+    },
 }
 
 impl Section {
@@ -84,7 +91,9 @@ pub(super) async fn preflight(config: &Config) -> Result<Report> {
     for (name, source) in &config.sources {
         let title = format!("source {name}");
         probes.push(match source {
-            SourceOptions::Http(options) => within(title, http::probe(config, name, options)).boxed(),
+            SourceOptions::Http(options) => {
+                within(title, http::probe(config, name, options)).boxed()
+            }
             SourceOptions::Kafka(options) => {
                 within(title, kafka::probe(config, name, options)).boxed()
             }
@@ -104,7 +113,11 @@ async fn within(title: impl Into<String>, probe: impl Future<Output = Section>) 
     in_time(title.into(), PATIENCE, probe).await
 }
 
-async fn in_time(title: String, patience: Duration, probe: impl Future<Output = Section>) -> Section {
+async fn in_time(
+    title: String,
+    patience: Duration,
+    probe: impl Future<Output = Section>,
+) -> Section {
     match tokio::time::timeout(patience, probe).await {
         Ok(section) => section,
         Err(_) => {
@@ -185,7 +198,11 @@ fn report(sections: &[Section]) -> Report {
     }
     text.push('\n');
     if warnings > 0 {
-        let _ = writeln!(text, "{}", super::text::count(warnings, "warning", "warnings"));
+        let _ = writeln!(
+            text,
+            "{}",
+            super::text::count(warnings, "warning", "warnings")
+        );
     }
     if faults == 0 {
         text.push_str("Success!\n");
@@ -218,6 +235,12 @@ mod tests {
     async fn a_probe_that_hangs_is_a_fault() {
         let section = in_time("slow".into(), Duration::ZERO, std::future::pending()).await;
         assert_eq!(section.title, "slow");
-        assert!(matches!(section.lines[0], Line::Fault { kind: Kind::Unavailable, .. }));
+        assert!(matches!(
+            section.lines[0],
+            Line::Fault {
+                kind: Kind::Unavailable,
+                ..
+            }
+        ));
     }
 }

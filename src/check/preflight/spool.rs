@@ -8,7 +8,8 @@ use std::{
     path::Path,
 };
 
-const REMEDY: &str = "give the user of this process the right to write there, or set spool.path to another folder";
+const REMEDY: &str =
+    "give the user of this process the right to write there, or set spool.path to another folder";
 
 pub(super) async fn probe(config: &Config, source: &str) -> Section {
     let folder = config.spool_path().join(source);
@@ -28,7 +29,11 @@ fn blocking(folder: &Path, pipeline: &str, source: &str) -> Section {
     let made = match disk::Made::folder(folder) {
         Ok(made) => made,
         Err(error) => {
-            section.fault(kind_of_io(&error), format!("the folder cannot be made: {error}"), REMEDY);
+            section.fault(
+                kind_of_io(&error),
+                format!("the folder cannot be made: {error}"),
+                REMEDY,
+            );
             return section;
         }
     };
@@ -49,7 +54,10 @@ fn blocking(folder: &Path, pipeline: &str, source: &str) -> Section {
         Ok(None) => {}
         Ok(Some(look)) if look.pipeline != pipeline || look.source != source => section.fault(
             Kind::Config,
-            format!("the spool belongs to another source, owner=`{}/{}`", look.pipeline, look.source),
+            format!(
+                "the spool belongs to another source, owner=`{}/{}`",
+                look.pipeline, look.source
+            ),
             "run that one until it is empty, or give this one its own spool.path",
         ),
         Ok(Some(look)) => section.fine(format!(
@@ -80,7 +88,11 @@ fn lock(section: &mut Section, folder: &Path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return,
         Err(error) => {
-            section.fault(kind_of_io(&error), format!("the lock cannot be opened: {error}"), REMEDY);
+            section.fault(
+                kind_of_io(&error),
+                format!("the lock cannot be opened: {error}"),
+                REMEDY,
+            );
             return;
         }
     };

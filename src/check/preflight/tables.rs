@@ -69,7 +69,10 @@ async fn one(config: &Config, lake: &crate::storage::Lake, name: &str) -> Result
     let declared = config.table(name).columns;
     missing.extend(schema::missing_declared(&state.schema, &declared)?);
     if missing.is_empty() {
-        section.fine(format!("{name}: version {}, can be appended to", state.version));
+        section.fine(format!(
+            "{name}: version {}, can be appended to",
+            state.version
+        ));
     } else if table.settings.may_evolve() {
         section.note(format!(
             "{name}: version {}, lacks {}, which are added before the first row",
@@ -79,7 +82,9 @@ async fn one(config: &Config, lake: &crate::storage::Lake, name: &str) -> Result
     } else {
         section.fault(
             Kind::Unsupported,
-            format!("{name}: the table lacks columns its rows need, and its evolution is not `auto`"),
+            format!(
+                "{name}: the table lacks columns its rows need, and its evolution is not `auto`"
+            ),
             format!("run: {}", rescued::statements(name, &missing).join("; ")),
         );
     }

@@ -250,7 +250,7 @@ fn tables_and_their_columns() {
     one_problem(
         "[tables.t]\ncolumns=[{name='a',type='text'}]",
         "tables.t.columns[0].type",
-        "is not a type",
+        "no such type",
     );
     one_problem(
         "[tables.t]\ncolumns=[{name='a',type='long',timestamp_unit='seconds'}]",

@@ -110,7 +110,11 @@ mod tests {
             "fixed",
             "a-{b}",
         ] {
-            assert_eq!(check_template("web", good, "_dead_letters"), Ok(()), "{good}");
+            assert_eq!(
+                check_template("web", good, "_dead_letters"),
+                Ok(()),
+                "{good}"
+            );
         }
         for bad in [
             "",
@@ -125,7 +129,10 @@ mod tests {
             "_dead_letters",
             "{a{b}}",
         ] {
-            assert!(check_template("web", bad, "_dead_letters").is_err(), "{bad}");
+            assert!(
+                check_template("web", bad, "_dead_letters").is_err(),
+                "{bad}"
+            );
         }
     }
 }

@@ -1,8 +1,6 @@
 //! `[tables.NAME]` and `[table_defaults]`.
 
-use super::{
-    Findings, MIN_MEMORY_BUDGET_BYTES, check_local_url, check_table_name, kafka,
-};
+use super::{Findings, MIN_MEMORY_BUDGET_BYTES, check_local_url, check_table_name, kafka};
 use crate::{
     config::{
         conform::near,
