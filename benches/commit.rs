@@ -75,6 +75,7 @@ impl Table {
             })
             .collect();
         let upload = Upload {
+            earlier: Vec::new(),
             files,
             schema: self.schema.clone(),
             ranges: vec![CommitRange {

@@ -63,7 +63,7 @@ fn flat(random: &mut fastrand::Rng) -> String {
 
 fn nested(random: &mut fastrand::Rng) -> String {
     let mut items = String::new();
-    for i in 0..random.u32(2..6) {
+    for i in 0..random.u32(4..8) {
         let separator = if i == 0 { "" } else { "," };
         // Writing to a string cannot fail.
         let _ = write!(

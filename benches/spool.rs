@@ -38,16 +38,29 @@ fn append(c: &mut Criterion) {
     group.sample_size(20);
     for (clients, events) in [(1, 1), (1, 1_000), (100, 1), (100, 100)] {
         let folder = tempfile::tempdir().expect("a folder");
-        let spool = Spool::open(folder.path(), "bench", "web", Options::default()).expect("a spool");
-        group.throughput(Throughput::Bytes((clients * events * (EVENT.len() + 1)) as u64));
-        group.bench_function(BenchmarkId::new(format!("{clients}_clients"), format!("{events}_events")), |b| {
-            b.to_async(Clients(&runtime)).iter(|| async {
-                let ranges = try_join_all((0..clients).map(|_| spool.append(request(events)))).await;
-                let end = ranges.expect("room on the disk").iter().map(|range| range.end).max();
-                // As if all of it were committed, so that the bench does not fill the disk.
-                spool.truncate_below(end.unwrap_or(0));
-            });
-        });
+        let spool =
+            Spool::open(folder.path(), "bench", "web", Options::default()).expect("a spool");
+        group.throughput(Throughput::Bytes(
+            (clients * events * (EVENT.len() + 1)) as u64,
+        ));
+        group.bench_function(
+            BenchmarkId::new(format!("{clients}_clients"), format!("{events}_events")),
+            |b| {
+                b.iter(|| {
+                    runtime.block_on(async {
+                        let ranges =
+                            try_join_all((0..clients).map(|_| spool.append(request(events)))).await;
+                        let end = ranges
+                            .expect("room on the disk")
+                            .iter()
+                            .map(|range| range.end)
+                            .max();
+                        // As if all of it were committed, so that the bench does not fill the disk.
+                        spool.truncate_below(end.unwrap_or(0));
+                    })
+                });
+            },
+        );
     }
     group.finish();
 }
@@ -61,29 +74,27 @@ fn read(c: &mut Criterion) {
     let folder = tempfile::tempdir().expect("a folder");
     let spool = Spool::open(folder.path(), "bench", "web", Options::default()).expect("a spool");
     let appended = runtime.block_on(try_join_all((0..200).map(|_| spool.append(request(1_000)))));
-    let end = appended.expect("room on the disk").iter().map(|range| range.end).max().unwrap_or(0);
+    let end = appended
+        .expect("room on the disk")
+        .iter()
+        .map(|range| range.end)
+        .max()
+        .unwrap_or(0);
     let mut group = c.benchmark_group("spool_read");
     group.sample_size(20);
     group.throughput(Throughput::Bytes(spool.disk_bytes()));
     group.bench_function("1_mib_batches", |b| {
-        b.to_async(Clients(&runtime)).iter(|| async {
-            let mut reader = spool.reader(0, None).expect("nothing was let go");
-            while reader.position() < end {
-                let chunk = reader.next(1 << 20).await.expect("whole records");
-                std::hint::black_box(chunk);
-            }
+        b.iter(|| {
+            runtime.block_on(async {
+                let mut reader = spool.reader(0, None).expect("nothing was let go");
+                while reader.position() < end {
+                    let chunk = reader.next(1 << 20).await.expect("whole records");
+                    std::hint::black_box(chunk);
+                }
+            })
         });
     });
     group.finish();
-}
-
-/// Criterion's seam for a run time of one's own.
-struct Clients<'a>(&'a tokio::runtime::Runtime);
-
-impl criterion::async_executor::AsyncExecutor for Clients<'_> {
-    fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
-        self.0.block_on(future)
-    }
 }
 
 criterion_group!(benches, append, read);

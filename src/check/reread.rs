@@ -166,6 +166,7 @@ async fn records(
     );
     let bounded = BoundedPartition {
         topic: Arc::clone(&held.topic),
+        topic_id: Arc::clone(&held.topic_id),
         number: held.partition,
         from: range.start,
         to: range.end,

@@ -90,6 +90,7 @@ async fn land(
     let change = Upload {
         files,
         schema,
+        earlier: Vec::new(),
         ranges,
         marks: marks
             .iter()
@@ -233,6 +234,20 @@ async fn a_record_in_no_table_and_a_letter_not_kept_are_faults() {
         "{}",
         report.text
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn letters_of_a_ledger_that_is_gone_are_missed() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(dir.path(), WEB);
+    let dead = Counts {
+        dead_letters: 1,
+        ..records(1, 0)
+    };
+    land(&config, "clicks", vec![range(SPOOL, None, 2, dead)], &[], &[]).await;
+    let report = audit_source(&config, "web").await.unwrap();
+    assert_eq!(report.faults, 1, "{}", report.text);
+    assert!(report.text.contains("the dead-letter table holds 0"), "{}", report.text);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,21 +7,60 @@
 use super::{
     account::{CommitAccount, MarkAccount},
     adds::encode_path,
+    append::txns,
     error::{CommitError, Result},
-    kernel::engine_info,
-    log::Change,
+    kernel::{KernelLog, engine_info},
+    log::{Change, DeltaLog},
     options::CommitOptions,
+    state::TableState,
 };
 use crate::schema::TableSchema;
 use arrow::datatypes::{DataType, Field, Fields, Schema};
 use delta_kernel::{engine::arrow_conversion::TryFromArrow, schema::StructType};
+use object_store::{PutMode, PutOptions};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
+
+impl KernelLog {
+    /// Version 0, by a conditional PUT of our own.
+    pub(super) async fn create(
+        &self,
+        change: &Arc<Change>,
+        marks: &[MarkAccount],
+    ) -> Result<Arc<TableState>> {
+        let table = &self.inner;
+        let id = uuid::Uuid::new_v4().to_string();
+        let now = (table.options.clock)();
+        let lines = version_zero(&table.name, change, marks, &table.options, &id, now)?;
+        let options = PutOptions::from(PutMode::Create);
+        table
+            .location
+            .store
+            .put_opts(&table.commit_path(0), lines.into(), options)
+            .await
+            .map_err(|error| CommitError::store(&table.name, "create", error))?;
+        let state = self.latest().await?;
+        match state {
+            Some(state) if state.metadata_id == id => {
+                if state.version == 0 {
+                    let mut positions = state.positions.lock();
+                    positions.complete = true;
+                    positions.known = txns(change, marks)
+                        .into_iter()
+                        .map(|(app_id, version)| (app_id, Some(version)))
+                        .collect();
+                }
+                Ok(state)
+            }
+            _ => Err(table.conflict(0)),
+        }
+    }
+}
 
 /// The lines of `00000000000000000000.json`.
 ///
 /// # Errors
-/// [`CommitError::Upload`] for columns that Delta has no type for, or partitioning that leaves no
+/// [`CommitError::Unsupported`] for columns that Delta has no type for, or partitioning that leaves no
 /// other column.
 pub(super) fn version_zero(
     table: &str,
@@ -31,9 +70,9 @@ pub(super) fn version_zero(
     id: &str,
     now: i64,
 ) -> Result<String> {
-    let refuse = |message: String| CommitError::Upload {
+    let refuse = |message: String| CommitError::Unsupported {
         table: table.to_owned(),
-        message,
+        message: format!("the table cannot be made: {message}"),
     };
     let schema = &change.schema;
     check_partitioning(schema).map_err(refuse)?;

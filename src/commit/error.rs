@@ -29,9 +29,7 @@ pub enum CommitError {
     },
     #[error("the table has gone: restore it, or restart to make a new one, table=`{table}`")]
     Gone { table: String },
-    #[error(
-        "other writers committed faster than this change could be; try again, table=`{table}`"
-    )]
+    #[error("other writers committed faster than this change could be; try again, table=`{table}`")]
     Busy { table: String },
     #[error("the upload is not well formed: {message}, table=`{table}`")]
     Upload { table: String, message: String },

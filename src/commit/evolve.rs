@@ -2,16 +2,16 @@
 
 use super::{
     account::CommitAccount,
+    append::commit_info,
     error::{CommitError, Result},
-    fit,
-    kernel::{commit_info, engine_info},
+    kernel::engine_info,
     log::DeltaLog,
     sql,
     state::TableState,
     table_log::TableLog,
     upload::Evolved,
 };
-use crate::schema::SchemaChange;
+use crate::{error::Kind, schema::SchemaChange};
 use arrow::datatypes::{DataType, Field, FieldRef, Fields};
 use delta_kernel::{
     Engine, KernelError,
@@ -71,6 +71,8 @@ impl TableLog {
         );
         let mut attempted = false;
         let mut failures = 0;
+        // What to report should the change turn out not to stand.
+        let mut fault: Option<CommitError> = None;
         loop {
             if failures > 0 {
                 self.log.pause(failures).await;
@@ -88,10 +90,9 @@ impl TableLog {
                 }
                 Err(error) => return Err(error),
             };
-            if additions.is_empty() {
-                return Ok(Evolved::Applied(state));
-            }
-            if attempted && additions.iter().all(|addition| stands(&state, addition)) {
+            if additions.is_empty()
+                || attempted && additions.iter().all(|addition| stands(&state, addition))
+            {
                 return Ok(Evolved::Applied(state));
             }
             let same = state.snapshot.table_configuration().metadata()
@@ -99,46 +100,53 @@ impl TableLog {
             if !same {
                 return Ok(Evolved::Moved(state));
             }
-            attempted = true;
-            let additions = additions.clone();
-            let done = self
-                .log
-                .blocking(move |table, engine| {
-                    alter(engine.as_ref(), &table.name, &state, &additions)
-                        .and_then(|snapshot| match snapshot {
-                            Some(snapshot) => table
-                                .read_state(engine.as_ref(), snapshot, Some(&state))
-                                .map(Some),
-                            None => Ok(None),
-                        })
-                        .map(|after| {
-                            if let Some(after) = &after {
-                                *after.positions.lock() = state.positions.lock().clone();
-                            }
-                            after
-                        })
-                })
-                .await;
-            match done {
-                Ok(Some(state)) => {
-                    self.log.keep(&state);
-                    return Ok(Evolved::Applied(state));
-                }
-                Ok(None) => failures += 1,
-                Err(error) if error.kind().is_retryable() && failures < MAX_FAILURES => {
-                    failures += 1;
-                }
-                Err(CommitError::Log {
-                    kind: crate::error::Kind::Corrupt | crate::error::Kind::Unsupported,
+            match fault.take() {
+                // The kernel judges a change before it writes anything.
+                Some(CommitError::Log {
+                    kind: Kind::Corrupt | Kind::Unsupported,
                     message,
                     ..
-                }) => {
-                    // Refused by the kernel before anything was written.
-                    return Err(unsupported(&message));
+                }) => return Err(unsupported(&message)),
+                Some(error) if !error.kind().is_retryable() || failures >= MAX_FAILURES => {
+                    return Err(error);
                 }
-                Err(error) => return Err(error),
+                _ => {}
+            }
+            attempted = true;
+            match self.try_alter(state, additions.clone()).await {
+                Ok(Some(state)) => return Ok(Evolved::Applied(state)),
+                // Another version came first: that is progress of the table, not a failure of the store.
+                Ok(None) => failures = failures.clamp(1, MAX_FAILURES - 1),
+                Err(error) => {
+                    failures += 1;
+                    fault = Some(error);
+                }
             }
         }
+    }
+
+    /// One attempt on `state`; `None` on a conflict.
+    async fn try_alter(
+        &self,
+        state: Arc<TableState>,
+        additions: Arc<Vec<Addition>>,
+    ) -> Result<Option<Arc<TableState>>> {
+        let after = self
+            .log
+            .blocking(move |table, engine| {
+                let engine = engine.as_ref();
+                let Some(snapshot) = alter(engine, &table.name, &state, &additions)? else {
+                    return Ok(None);
+                };
+                let after = table.read_state(engine, snapshot, Some(&state))?;
+                *after.positions.lock() = state.positions.lock().clone();
+                Ok(Some(after))
+            })
+            .await?;
+        if let Some(after) = &after {
+            self.log.keep(after);
+        }
+        Ok(after)
     }
 }
 
@@ -282,7 +290,8 @@ fn stands(state: &TableState, addition: &Addition) -> bool {
     fields.iter().any(|field| {
         field.name() == addition.field.name()
             && (state.layout.column_mapping == ColumnMappingMode::None
-                || fit::physical_name(field) == fit::physical_name(&addition.field))
+                || crate::schema::physical_name(field)
+                    == crate::schema::physical_name(&addition.field))
     })
 }
 

@@ -162,6 +162,8 @@ fn take_group(
 /// new partition or continuing the group's.
 fn joins(group: &Upload, next: &Upload) -> bool {
     group.schema.fingerprint == next.schema.fingerprint
+        && group.earlier.is_empty()
+        && next.earlier.is_empty()
         && group.files.len() + next.files.len() <= MAX_FILES_PER_COMMIT
         && next.ranges.iter().all(|range| {
             group

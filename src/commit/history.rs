@@ -3,7 +3,7 @@
 use super::{
     account::CommitAccount,
     error::{CommitError, Result},
-    kernel::Txn,
+    positions::Txn,
     table_log::TableLog,
 };
 use futures::{StreamExt, TryStreamExt, stream};

@@ -1,33 +1,23 @@
 //! `delta_kernel` behind [`DeltaLog`].
 
 use super::{
-    account::{CommitAccount, MarkAccount},
-    adds,
-    create::{metrics, version_zero},
+    account::MarkAccount,
     error::{CommitError, Result},
-    fit,
     log::{Change, DeltaLog, Put},
     options::CommitOptions,
+    positions::MAX_TAIL,
     state::TableState,
 };
-use crate::{event::Offset, schema::TableSchema, storage::TableLocation};
-use arrow::{
-    array::{RecordBatch, StringArray},
-    datatypes::{DataType, Field, Schema},
-};
+use crate::{error::Kind, event::Offset, schema::TableSchema, storage::TableLocation};
 use delta_kernel::{
     Engine, KernelError,
-    committer::FileSystemCommitter,
-    engine::arrow_data::ArrowEngineData,
-    schema::{DataType as KernelType, StructField, StructType},
     snapshot::{IncrementalReplay, Snapshot, SnapshotRef},
-    transaction::{CommitResult, UpdateTableOperation},
 };
 use delta_kernel_default_engine::{
     DefaultEngine, DefaultEngineBuilder, executor::tokio::TokioMultiThreadExecutor,
 };
 use futures::TryStreamExt;
-use object_store::{ObjectStoreExt, PutMode, PutOptions, path::Path};
+use object_store::{ObjectStoreExt, path::Path, prefix::PrefixStore};
 use parking_lot::Mutex;
 use std::{
     sync::{Arc, OnceLock},
@@ -36,15 +26,8 @@ use std::{
 use tokio::runtime::{Handle, RuntimeFlavor};
 use url::Url;
 
-/// The versions whose commits are read one by one to bring positions up to date; past it the
-/// kernel is asked.
-const MAX_TAIL: u64 = 200;
-
 /// How often a log is read that lists but does not load, as one that is just being made may.
 const LOOKS_AT_A_NEW_LOG: u32 = 3;
-
-/// Unknown positions that are worth making a checksum file for, as each is a replay of the log.
-const CHECKSUM_FROM_UNKNOWN: usize = 2;
 
 /// `engineInfo` of our commits.
 pub(super) fn engine_info() -> String {
@@ -60,7 +43,7 @@ pub(super) struct KernelLog {
 pub(super) struct KernelTable {
     pub(super) name: String,
     pub(super) location: TableLocation,
-    /// The table's root as the kernel and the store both understand it: the path is the store's.
+    /// See [`root_url`].
     pub(super) root_url: Url,
     pub(super) options: CommitOptions,
     engine: OnceLock<Arc<DefaultEngine<TokioMultiThreadExecutor>>>,
@@ -141,15 +124,18 @@ impl KernelTable {
             executor().map_err(|error| CommitError::kernel(&self.name, "open", error))?;
         let engine = self.engine.get_or_init(|| {
             Arc::new(
-                DefaultEngineBuilder::new(self.location.store.clone())
-                    .with_task_executor(executor)
-                    .build(),
+                DefaultEngineBuilder::new(Arc::new(PrefixStore::new(
+                    self.location.store.clone(),
+                    self.location.root.clone(),
+                )))
+                .with_task_executor(executor)
+                .build(),
             )
         });
         Ok(engine.clone())
     }
 
-    fn kernel_error(&self, action: &'static str, error: KernelError) -> CommitError {
+    pub(super) fn kernel_error(&self, action: &'static str, error: KernelError) -> CommitError {
         CommitError::kernel(&self.name, action, error)
     }
 
@@ -208,69 +194,9 @@ impl KernelTable {
         TableState::read(&self.name, engine, snapshot, before, &self.options).map(Arc::new)
     }
 
-    fn append(
-        &self,
-        engine: &dyn Engine,
-        base: &TableState,
-        change: &Change,
-        marks: &[MarkAccount],
-    ) -> Result<Arc<TableState>> {
-        let kernel = |error| self.kernel_error("write to", error);
-        let account = serde_json::to_string(&CommitAccount::new(&change.ranges, marks))
-            .map_err(|error| CommitError::corrupt(&self.name, "write to", error))?;
-        let (info, info_schema) = commit_info(&self.name, account)?;
-        let with_files = !change.files.is_empty();
-        let mut builder = base.snapshot.clone().update_table(
-            UpdateTableOperation::StreamingUpdate,
-            engine_info(),
-            with_files,
-        );
-        if with_files {
-            builder = builder.with_blind_append();
-        }
-        let mut transaction = builder
-            .with_commit_info(info, info_schema)
-            .with_operation_metrics(
-                metrics(change)
-                    .into_iter()
-                    .map(|(name, value)| (name, Some(value))),
-            )
-            .build(engine, Box::new(FileSystemCommitter::new()))
-            .map_err(kernel)?;
-        let txns = txns(change, marks);
-        for (app_id, version) in &txns {
-            let version = i64::try_from(*version)
-                .map_err(|error| CommitError::corrupt(&self.name, "write to", error))?;
-            transaction = transaction.with_transaction_id(app_id.clone(), version);
-        }
-        if with_files {
-            let batch = adds::batch(&self.name, &change.files, &base.layout.stats)?;
-            transaction.add_files(Box::new(ArrowEngineData::new(batch)));
-        }
-        let snapshot = match transaction.commit(engine).map_err(kernel)? {
-            CommitResult::Committed(committed) => committed.post_commit_snapshot().cloned(),
-            CommitResult::Conflicted(conflict) => {
-                return Err(self.conflict(conflict.conflict_version()));
-            }
-            CommitResult::Retryable(retryable) => return Err(kernel(retryable.error)),
-        };
-        // The answer was Committed, but without the snapshot: what follows is told by a reload.
-        let Some(snapshot) = snapshot else {
-            return Err(self.conflict(base.version + 1));
-        };
-        let state = base.at(snapshot);
-        // The base showed its positions, and this version moved these alone.
-        let mut positions = base.positions.lock().clone();
-        for (app_id, version) in txns {
-            positions.known.insert(app_id, Some(version));
-        }
-        *state.positions.lock() = positions;
-        Ok(Arc::new(state))
-    }
-
     pub(super) fn conflict(&self, version: u64) -> CommitError {
         CommitError::Log {
-            kind: crate::error::Kind::Conflict,
+            kind: Kind::Conflict,
             action: "write to",
             table: self.name.clone(),
             message: format!("the version exists already, version=`{version}`"),
@@ -278,11 +204,11 @@ impl KernelTable {
     }
 }
 
-/// The table's root in the kernel's eyes, whose path is that of the store.
+/// The table's root in the kernel's eyes: the root of a store of its own.
 ///
-/// The kernel canonicalises `file:` URLs and wants them to exist, while ours are paths in a store that may begin
-/// anywhere; under another scheme it leaves them alone. The host is one that it takes for a store
-/// that lists without order, as a local disk does.
+/// The kernel wants `file:` URLs to exist and follows their links, and loses a percent sign in a
+/// folder's name when it lists, so it sees no path of ours. Of the URL it keeps scheme and host,
+/// which tell it whether the store lists in order; the host for a local disk is one that does not.
 fn root_url(location: &TableLocation) -> Url {
     let mut url = location.url.clone();
     if url.scheme() == "file"
@@ -292,41 +218,8 @@ fn root_url(location: &TableLocation) -> Url {
     }
     url.set_query(None);
     url.set_fragment(None);
-    match location.root.as_ref() {
-        "" => url.set_path("/"),
-        root => url.set_path(&format!("/{root}/")),
-    }
+    url.set_path("/");
     url
-}
-
-/// The `txn` actions of a change.
-fn txns(change: &Change, marks: &[MarkAccount]) -> Vec<(String, Offset)> {
-    change
-        .ranges
-        .iter()
-        .map(|range| (range.partition.id.app_id().to_owned(), range.range.end))
-        .chain(marks.iter().map(|mark| (mark.app_id.clone(), mark.version)))
-        .collect()
-}
-
-/// A `commitInfo` row that adds `userMetadata` to what the kernel writes.
-pub(super) fn commit_info(
-    table: &str,
-    user_metadata: String,
-) -> Result<(Box<ArrowEngineData>, Arc<StructType>)> {
-    let schema = Arc::new(Schema::new(vec![Field::new(
-        "userMetadata",
-        DataType::Utf8,
-        true,
-    )]));
-    let batch = RecordBatch::try_new(
-        schema,
-        vec![Arc::new(StringArray::from(vec![user_metadata]))],
-    )
-    .map_err(|error| CommitError::corrupt(table, "write to", error))?;
-    let schema = StructType::try_new([StructField::nullable("userMetadata", KernelType::STRING)])
-        .map_err(|error| CommitError::kernel(table, "write to", error))?;
-    Ok((Box::new(ArrowEngineData::new(batch)), Arc::new(schema)))
 }
 
 /// The executor of the kernel's reads and writes: the runtime we run in where it has several
@@ -443,6 +336,11 @@ impl DeltaLog for KernelLog {
                 self.keep(&state);
                 Put::Committed(state)
             }
+            // The kernel judges required statistics before it writes, and nothing else so.
+            Err(CommitError::Log {
+                kind: Kind::InvalidData,
+                ..
+            }) if base.is_some() => Put::Outdated,
             Err(error) => Put::Unknown(error),
         }
     }
@@ -467,7 +365,7 @@ impl DeltaLog for KernelLog {
     }
 
     fn fits(&self, snapshot: &Arc<TableState>, schema: &TableSchema) -> bool {
-        fit::fits(schema, &snapshot.schema)
+        schema.fits(&snapshot.schema)
     }
 
     fn longest_file_age(&self, snapshot: &Arc<TableState>) -> i64 {
@@ -479,90 +377,7 @@ impl DeltaLog for KernelLog {
     }
 }
 
-impl KernelTable {
-    fn read_positions(
-        &self,
-        engine: &dyn Engine,
-        state: &TableState,
-        unknown: Vec<String>,
-    ) -> Result<Vec<(String, Option<Offset>)>> {
-        if unknown.len() >= CHECKSUM_FROM_UNKNOWN {
-            // One replay for all of them, and none at the next start. Where the log cannot be
-            // summed up (ANALYZE and the like), each is looked for.
-            match state.snapshot.write_checksum(engine) {
-                Ok((_, snapshot)) => {
-                    let positions = super::state::Positions::of(&snapshot);
-                    if positions.complete {
-                        *state.positions.lock() = positions.clone();
-                        return Ok(unknown
-                            .into_iter()
-                            .map(|id| {
-                                let stored = positions.known.get(&id).copied().flatten();
-                                (id, stored)
-                            })
-                            .collect());
-                    }
-                }
-                Err(error) => {
-                    tracing::debug!(table = self.name, %error, "no checksum was written");
-                }
-            }
-        }
-        unknown
-            .into_iter()
-            .map(|id| {
-                let stored = state
-                    .snapshot
-                    .get_app_id_version(&id, engine)
-                    .map_err(|error| self.kernel_error("read", error))?;
-                let stored = stored
-                    .map(|version| {
-                        Offset::try_from(version).map_err(|_| {
-                            CommitError::corrupt(
-                                &self.name,
-                                "read",
-                                format!("a position below zero, app_id=`{id}` version=`{version}`"),
-                            )
-                        })
-                    })
-                    .transpose()?;
-                Ok((id, stored))
-            })
-            .collect()
-    }
-}
-
 impl KernelLog {
-    /// Version 0, by a conditional PUT of our own.
-    async fn create(&self, change: &Arc<Change>, marks: &[MarkAccount]) -> Result<Arc<TableState>> {
-        let table = &self.inner;
-        let id = uuid::Uuid::new_v4().to_string();
-        let now = (table.options.clock)();
-        let lines = version_zero(&table.name, change, marks, &table.options, &id, now)?;
-        let options = PutOptions::from(PutMode::Create);
-        table
-            .location
-            .store
-            .put_opts(&table.commit_path(0), lines.into(), options)
-            .await
-            .map_err(|error| CommitError::store(&table.name, "create", error))?;
-        let state = self.latest().await?;
-        match state {
-            Some(state) if state.metadata_id == id => {
-                if state.version == 0 {
-                    let mut positions = state.positions.lock();
-                    positions.complete = true;
-                    positions.known = txns(change, marks)
-                        .into_iter()
-                        .map(|(app_id, version)| (app_id, Some(version)))
-                        .collect();
-                }
-                Ok(state)
-            }
-            _ => Err(table.conflict(0)),
-        }
-    }
-
     /// The newest state, read from `before` on where there is one.
     async fn look(&self, before: Option<Arc<TableState>>) -> Result<Option<Arc<TableState>>> {
         self.blocking(move |table, engine| {
@@ -616,66 +431,4 @@ impl KernelLog {
         }
         Ok(())
     }
-
-    /// Carries the positions of `before` over to `state` by reading the commits between. Where one
-    /// is missing or there are too many, the kernel is asked when a position is needed.
-    async fn advance_positions(&self, before: &TableState, state: &TableState) -> Result<()> {
-        if state.positions.lock().complete || before.metadata_id != state.metadata_id {
-            return Ok(());
-        }
-        if state.version - before.version > MAX_TAIL
-            || state
-                .snapshot
-                .table_properties()
-                .set_transaction_retention_duration
-                .is_some()
-        {
-            return Ok(());
-        }
-        let mut positions = before.positions.lock().clone();
-        for version in before.version + 1..=state.version {
-            let path = self.inner.commit_path(version);
-            let bytes = match self.inner.location.store.get(&path).await {
-                Ok(found) => found.bytes().await,
-                Err(error) => Err(error),
-            };
-            let bytes = match bytes {
-                Ok(bytes) => bytes,
-                Err(object_store::Error::NotFound { .. }) => return Ok(()),
-                Err(error) => return Err(CommitError::store(&self.inner.name, "read", error)),
-            };
-            for line in bytes.split(|byte| *byte == b'\n') {
-                // Cheap first: most lines are files.
-                if memchr::memmem::find(line, b"\"txn\"").is_none() {
-                    continue;
-                }
-                let Ok(action) = serde_json::from_slice::<TxnLine>(line) else {
-                    return Ok(());
-                };
-                if let Some(txn) = action.txn {
-                    let Ok(version) = Offset::try_from(txn.version) else {
-                        positions.known.remove(&txn.app_id);
-                        positions.complete = false;
-                        continue;
-                    };
-                    positions.known.insert(txn.app_id, Some(version));
-                }
-            }
-        }
-        *state.positions.lock() = positions;
-        Ok(())
-    }
-}
-
-/// A line of a commit, as far as it is a `txn`.
-#[derive(serde::Deserialize)]
-pub(super) struct TxnLine {
-    pub(super) txn: Option<Txn>,
-}
-
-#[derive(serde::Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Txn {
-    pub(super) app_id: String,
-    pub(super) version: i64,
 }

@@ -96,6 +96,8 @@ pub(super) async fn land<L: DeltaLog>(
                         ours: true,
                     });
                 }
+                // A table that is not there requires nothing.
+                Put::Outdated => failures += 1,
                 Put::Unknown(error) => {
                     note(log, &error);
                     fault = Some(error);
@@ -141,7 +143,10 @@ pub(super) async fn land<L: DeltaLog>(
             claims: &claims,
             marks: &marks,
             same_table,
-            fits: change.files.is_empty() || log.fits(&snapshot, &change.schema),
+            fits: change.files.is_empty()
+                || std::iter::once(&change.schema)
+                    .chain(&change.earlier)
+                    .all(|schema| log.fits(&snapshot, schema)),
             fresh,
         });
         if from_cache && decision != Decision::Commit {
@@ -193,6 +198,7 @@ pub(super) async fn land<L: DeltaLog>(
                     ours: true,
                 });
             }
+            Put::Outdated => return Ok(Landed::Stale { snapshot }),
             Put::Unknown(error) => {
                 note(log, &error);
                 fault = Some(error);

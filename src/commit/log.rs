@@ -63,6 +63,9 @@ pub(super) enum Put<S> {
     /// attempt wrote. The error is what to report should the reload show that nothing landed and
     /// the error's kind cannot be mended by trying again.
     Unknown(CommitError),
+    /// Refused before anything was written: the files lack statistics that the table requires by
+    /// now, as after a change of its clustering columns.
+    Outdated,
 }
 
 /// An [`Upload`] that was checked to be well formed.
@@ -70,6 +73,7 @@ pub(super) enum Put<S> {
 pub(super) struct Change {
     pub(super) files: Vec<DataFile>,
     pub(super) schema: Arc<TableSchema>,
+    pub(super) earlier: Vec<Arc<TableSchema>>,
     pub(super) ranges: Vec<CommitRange>,
     pub(super) marks: Vec<Mark>,
     /// The app ids of `ranges`, then of `marks`.
@@ -83,6 +87,7 @@ impl Change {
         let Upload {
             files,
             schema,
+            earlier,
             ranges,
             marks,
         } = upload;
@@ -100,10 +105,12 @@ impl Change {
         if !files.is_empty() && ranges.is_empty() {
             return Err(refuse("files without a range".into()));
         }
-        if let Some(file) = files
-            .iter()
-            .find(|file| file.fingerprint != schema.fingerprint)
-        {
+        let is_named = |file: &DataFile| {
+            std::iter::once(&schema)
+                .chain(&earlier)
+                .any(|one| one.fingerprint == file.fingerprint)
+        };
+        if let Some(file) = files.iter().find(|file| !is_named(file)) {
             return Err(refuse(format!(
                 "a file of another schema than the upload's, path=`{}`",
                 file.path
@@ -139,6 +146,7 @@ impl Change {
         Ok(Self {
             files,
             schema,
+            earlier,
             ranges,
             marks,
             app_ids,
@@ -151,6 +159,7 @@ impl Change {
         Self {
             files: Vec::new(),
             schema: self.schema.clone(),
+            earlier: Vec::new(),
             ranges: Vec::new(),
             app_ids: self.marks.iter().map(|mark| mark.app_id.clone()).collect(),
             marks: self.marks.clone(),

@@ -6,9 +6,9 @@
 //!
 //! Layout:
 //! - [`decide`](mod@decide): the rules of exactly-once as a pure function
-//! - `log`: the trait a log is behind; `kernel`, `create`, `adds`: `delta_kernel` behind it
+//! - `log`: the trait a log is behind; `kernel`, `append`, `create`, `adds`, `positions`: `delta_kernel` behind it
 //! - `land`: the loop that repeats a commit until its fate is known
-//! - `state`, `preflight`, `fit`: what a snapshot means to a writer, and which tables are refused
+//! - `state`, `preflight`: what a snapshot means to a writer, and which tables are refused
 //! - `table_log`: one table, for the other rooms; `group`: one committer for all its producers
 //! - `evolve`: metadata commits; `checkpoint`: background work; `history`, `dead_letters`: reading
 //!
@@ -17,13 +17,13 @@
 
 mod account;
 mod adds;
+mod append;
 mod checkpoint;
 mod create;
 mod dead_letters;
 pub mod decide;
 mod error;
 mod evolve;
-mod fit;
 mod group;
 mod history;
 mod kernel;
@@ -33,6 +33,7 @@ mod new_table;
 pub mod options;
 mod positions;
 mod preflight;
+mod reset;
 mod sql;
 mod state;
 mod table_log;
@@ -46,6 +47,6 @@ pub use group::{GroupCommitter, Lander};
 pub use history::CommitRecord;
 pub use new_table::new_table_spec;
 pub use options::CommitOptions;
-pub use state::TableState;
+pub use state::{ProtocolSummary, TableState};
 pub use table_log::TableLog;
 pub use upload::{CommitOutcome, Evolved, Mark, Upload};

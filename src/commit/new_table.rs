@@ -95,7 +95,11 @@ mod tests {
         let spec = new_table_spec(&schema);
         assert_eq!(spec.physical.fields().len(), 41);
         assert_eq!(spec.projection[0], 1);
-        assert_eq!(spec.stats_columns.len(), 31, "the list takes one of the 32 places");
+        assert_eq!(
+            spec.stats_columns.len(),
+            31,
+            "the list takes one of the 32 places"
+        );
         assert_eq!(spec.stats_columns[0], ["s", "x"]);
         assert_eq!(spec.partition_columns[0].index, 0);
     }

@@ -1,140 +1,143 @@
-//! A table's positions as a person sees and sets them (`alluvium table positions`).
+//! Positions: the `txn` versions of exactly one snapshot, read as cheaply as can be.
+//!
+//! The kernel answers from a version checksum where there is one and else replays the log for each
+//! app id. So they are carried from snapshot to snapshot: our own commits move what they move, and
+//! those of others are read one by one.
 
 use super::{
-    account::{CommitAccount, ResetAccount},
     error::{CommitError, Result},
-    kernel::commit_info,
-    table_log::TableLog,
+    kernel::{KernelLog, KernelTable},
+    state::{Positions, TableState},
 };
 use crate::event::Offset;
-use arrow::{
-    array::{Array, AsArray, RecordBatch},
-    datatypes::Int64Type,
-};
-use delta_kernel::{
-    actions::LOG_TXN_SCHEMA,
-    committer::FileSystemCommitter,
-    transaction::{CommitResult, UpdateTableOperation},
-};
-use delta_kernel::engine::arrow_data::EngineDataArrowExt;
-use std::collections::BTreeMap;
+use delta_kernel::Engine;
+use object_store::ObjectStoreExt;
 
-/// How often a reset is tried against other writers.
-const ATTEMPTS: usize = 20;
+/// The versions whose commits are read one by one to bring positions up to date; past it the
+/// kernel is asked.
+pub(super) const MAX_TAIL: u64 = 200;
 
-impl TableLog {
-    /// Every `txn` of the newest version: app id to next offset. Those of other programs are among
-    /// them; versions below zero are left out, for they are no offsets.
-    ///
-    /// # Errors
-    /// As [`TableLog::load`].
-    pub async fn all_positions(&self) -> Result<BTreeMap<String, Offset>> {
-        let Some(state) = self.load().await? else {
-            return Ok(BTreeMap::new());
-        };
-        let snapshot = state.snapshot.clone();
-        self.log
-            .blocking(move |table, engine| {
-                let kernel = |error| CommitError::kernel(&table.name, "read", error);
-                let mut positions = BTreeMap::new();
-                let batches = snapshot
-                    .log_segment()
-                    .read_actions(engine.as_ref(), LOG_TXN_SCHEMA.clone())
-                    .map_err(kernel)?;
-                for batch in batches {
-                    let actions = batch.map_err(kernel)?.actions;
-                    let rows = actions.try_into_record_batch().map_err(kernel)?;
-                    // Newest first: what is known already is newer.
-                    for (id, version) in txns_of(&rows) {
-                        positions.entry(id).or_insert(version);
+/// Unknown positions that are worth making a checksum file for, as each is a replay of the log.
+const CHECKSUM_FROM_UNKNOWN: usize = 2;
+
+impl KernelTable {
+    /// The positions of `unknown` at exactly this state.
+    pub(super) fn read_positions(
+        &self,
+        engine: &dyn Engine,
+        state: &TableState,
+        unknown: Vec<String>,
+    ) -> Result<Vec<(String, Option<Offset>)>> {
+        if unknown.len() >= CHECKSUM_FROM_UNKNOWN {
+            // One replay for all of them, and none at the next start. Where the log cannot be
+            // summed up (ANALYZE and the like), each is looked for.
+            match state.snapshot.write_checksum(engine) {
+                Ok((_, snapshot)) => {
+                    let positions = Positions::of(&snapshot);
+                    if positions.complete {
+                        *state.positions.lock() = positions.clone();
+                        return Ok(unknown
+                            .into_iter()
+                            .map(|id| {
+                                let stored = positions.known.get(&id).copied().flatten();
+                                (id, stored)
+                            })
+                            .collect());
                     }
                 }
-                Ok(positions
-                    .into_iter()
-                    .filter_map(|(id, version)| Some((id, Offset::try_from(version).ok()?)))
-                    .collect())
-            })
-            .await
-    }
-
-    /// Sets positions as told, forwards or back, in a commit of its own that says what they were.
-    /// Returns its version.
-    ///
-    /// # Errors
-    /// As [`TableLog::load`]; InvalidData where there is no table; Conflict when others commit
-    /// faster than we do.
-    pub async fn reset_positions(&self, to: &[(String, Offset)]) -> Result<u64> {
-        for _ in 0..ATTEMPTS {
-            let Some(state) = self.load().await? else {
-                return Err(CommitError::Gone {
-                    table: self.name().to_owned(),
-                });
-            };
-            let ids: Vec<String> = to.iter().map(|(id, _)| id.clone()).collect();
-            let before = self.positions(&ids, false).await?;
-            let resets = to.iter().zip(before).map(|((id, to), from)| ResetAccount {
-                app_id: id.clone(),
-                from,
-                to: *to,
-            });
-            let account = CommitAccount::of_resets(resets.collect());
-            let snapshot = state.snapshot.clone();
-            let to = to.to_vec();
-            let landed = self
-                .log
-                .blocking(move |table, engine| {
-                    let kernel = |error| CommitError::kernel(&table.name, "write to", error);
-                    let text = serde_json::to_string(&account)
-                        .map_err(|error| CommitError::corrupt(&table.name, "write to", error))?;
-                    let (info, info_schema) = commit_info(&table.name, text)?;
-                    let mut transaction = snapshot
-                        .update_table(
-                            UpdateTableOperation::StreamingUpdate,
-                            concat!("alluvium/", env!("CARGO_PKG_VERSION")),
-                            false,
-                        )
-                        .with_commit_info(info, info_schema)
-                        .build(engine.as_ref(), Box::new(FileSystemCommitter::new()))
-                        .map_err(kernel)?;
-                    for (id, offset) in &to {
-                        let version = i64::try_from(*offset)
-                            .map_err(|error| CommitError::corrupt(&table.name, "write to", error))?;
-                        transaction = transaction.with_transaction_id(id.clone(), version);
-                    }
-                    match transaction.commit(engine.as_ref()).map_err(kernel)? {
-                        CommitResult::Committed(done) => Ok(Some(done.commit_version())),
-                        CommitResult::Conflicted(_) => Ok(None),
-                        CommitResult::Retryable(retryable) => Err(kernel(retryable.error)),
-                    }
-                })
-                .await?;
-            if let Some(version) = landed {
-                // The state in memory does not know what was set.
-                self.load().await?;
-                return Ok(version);
+                Err(error) => {
+                    tracing::debug!(table = self.name, %error, "no checksum was written");
+                }
             }
         }
-        Err(CommitError::Busy {
-            table: self.name().to_owned(),
-        })
+        unknown
+            .into_iter()
+            .map(|id| {
+                let stored = state
+                    .snapshot
+                    .get_app_id_version(&id, engine)
+                    .map_err(|error| self.kernel_error("read", error))?;
+                let stored = stored
+                    .map(|version| {
+                        Offset::try_from(version).map_err(|_| {
+                            CommitError::corrupt(
+                                &self.name,
+                                "read",
+                                format!("a position below zero, app_id=`{id}` version=`{version}`"),
+                            )
+                        })
+                    })
+                    .transpose()?;
+                Ok((id, stored))
+            })
+            .collect()
     }
 }
 
-/// App id and version of the rows that hold a `txn`.
-fn txns_of(rows: &RecordBatch) -> Vec<(String, i64)> {
-    let Some(txn) = rows.column_by_name("txn").and_then(|c| c.as_struct_opt()) else {
-        return Vec::new();
-    };
-    let (Some(ids), Some(versions)) = (
-        txn.column_by_name("appId")
-            .and_then(|c| c.as_string_opt::<i32>()),
-        txn.column_by_name("version")
-            .and_then(|c| c.as_primitive_opt::<Int64Type>()),
-    ) else {
-        return Vec::new();
-    };
-    (0..txn.len())
-        .filter(|row| txn.is_valid(*row) && ids.is_valid(*row) && versions.is_valid(*row))
-        .map(|row| (ids.value(row).to_owned(), versions.value(row)))
-        .collect()
+impl KernelLog {
+    /// Carries the positions of `before` over to `state` by reading the commits between. Where one
+    /// is missing or there are too many, the kernel is asked when a position is needed.
+    pub(super) async fn advance_positions(
+        &self,
+        before: &TableState,
+        state: &TableState,
+    ) -> Result<()> {
+        if state.positions.lock().complete || before.metadata_id != state.metadata_id {
+            return Ok(());
+        }
+        if state.version - before.version > MAX_TAIL
+            || state
+                .snapshot
+                .table_properties()
+                .set_transaction_retention_duration
+                .is_some()
+        {
+            return Ok(());
+        }
+        let mut positions = before.positions.lock().clone();
+        for version in before.version + 1..=state.version {
+            let path = self.inner.commit_path(version);
+            let bytes = match self.inner.location.store.get(&path).await {
+                Ok(found) => found.bytes().await,
+                Err(error) => Err(error),
+            };
+            let bytes = match bytes {
+                Ok(bytes) => bytes,
+                Err(object_store::Error::NotFound { .. }) => return Ok(()),
+                Err(error) => return Err(CommitError::store(&self.inner.name, "read", error)),
+            };
+            for line in bytes.split(|byte| *byte == b'\n') {
+                // Cheap first: most lines are files.
+                if memchr::memmem::find(line, b"\"txn\"").is_none() {
+                    continue;
+                }
+                let Ok(action) = serde_json::from_slice::<TxnLine>(line) else {
+                    return Ok(());
+                };
+                if let Some(txn) = action.txn {
+                    let Ok(version) = Offset::try_from(txn.version) else {
+                        positions.known.remove(&txn.app_id);
+                        positions.complete = false;
+                        continue;
+                    };
+                    positions.known.insert(txn.app_id, Some(version));
+                }
+            }
+        }
+        *state.positions.lock() = positions;
+        Ok(())
+    }
+}
+
+/// A line of a commit, as far as it is a `txn`.
+#[derive(serde::Deserialize)]
+pub(super) struct TxnLine {
+    pub(super) txn: Option<Txn>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Txn {
+    pub(super) app_id: String,
+    pub(super) version: i64,
 }

@@ -1,6 +1,6 @@
 //! What one version of a table means to those who write into it.
 
-use super::{error::Result, fit, kernel::engine_info, options::CommitOptions, preflight};
+use super::{error::Result, kernel::engine_info, options::CommitOptions, preflight};
 use crate::{
     commit::CommitError,
     event::{Offset, PartitionColumn, WriteSpec},
@@ -138,12 +138,12 @@ impl TableState {
         let stats = arrow_schema(&stats).map_err(corrupt)?;
         let column_mapping = context.column_mapping_mode();
 
-        let schema = Arc::new(fit::table_schema(columns.clone(), partition_names));
+        let schema = Arc::new(TableSchema::new(columns.clone(), partition_names));
         let physical_of = |index: usize| -> &str {
             let field = columns.field(index);
             match column_mapping {
                 ColumnMappingMode::None => field.name(),
-                _ => fit::physical_name(field),
+                _ => crate::schema::physical_name(field),
             }
         };
         let position = |wanted: &str| {

@@ -14,6 +14,8 @@ pub struct Upload {
     pub files: Vec<DataFile>,
     /// What the files were encoded for. An absent table is created with it.
     pub schema: Arc<TableSchema>,
+    /// Further schemas that files of this upload were encoded for: columns were added meanwhile.
+    pub earlier: Vec<Arc<TableSchema>>,
     /// At most one range per source partition, none empty. Files without a range are refused:
     /// whether they landed could not be told.
     pub ranges: Vec<CommitRange>,

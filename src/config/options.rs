@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 pub struct Config {
     /// The pipeline's name, part of every position: two pipelines never share one.
     pub pipeline: String,
-    /// Bytes of events that may be in flight; when they are spent, Kafka is paused and HTTP answers 429.
+    /// Bytes of events that may be in flight; when they are spent, Kafka is paused and the spool keeps what HTTP brings until there is room.
     pub memory_budget_bytes: u64,
     /// How long a shutdown may take to commit what is held.
     pub shutdown_timeout_seconds: f64,

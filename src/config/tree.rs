@@ -8,11 +8,18 @@ use toml::{
 };
 
 /// Values of the file, the environment and the flags, laid over each other.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Tree {
     pub(super) root: Table,
     /// By key path. A value set by a flag or a variable has its own entry; others ask their parents.
     pub(super) origins: BTreeMap<String, Origin>,
+}
+
+/// Values may be secrets, and here none has its type yet.
+impl std::fmt::Debug for Tree {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tree").finish_non_exhaustive()
+    }
 }
 
 /// `parent.key`, the key quoted where TOML would want it.

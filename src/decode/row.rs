@@ -72,7 +72,10 @@ impl Row {
 
     /// Keeps a value as it was sent.
     pub(super) fn rescue(&mut self, json: Json<'_>, at: u32, path: &Path<'_>) {
-        self.keep(path.key(), path.counted(), json.text(at));
+        // Past the limit the event is kept whole; long paths need not be spelled out for it.
+        if !self.overflows() {
+            self.keep(path.key(), path.counted(), json.text(at));
+        }
     }
 
     fn keep(&mut self, key: String, counted: String, value: &str) {

@@ -128,7 +128,10 @@ mod tests {
         drop(a);
         drop(charged);
         assert_eq!(budget.used(), 0);
-        assert!(budget.try_acquire(1_000).is_some(), "a lone large batch passes");
+        assert!(
+            budget.try_acquire(1_000).is_some(),
+            "a lone large batch passes"
+        );
     }
 
     #[tokio::test]

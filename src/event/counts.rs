@@ -34,12 +34,7 @@ pub struct Counts {
 impl Counts {
     /// How many offsets are accounted for; equals the span of the range.
     pub fn offsets(&self) -> u64 {
-        self.records
-            + self.dead_letters
-            + self.skipped
-            + self.elsewhere
-            + self.gaps
-            + self.unread
+        self.records + self.dead_letters + self.skipped + self.elsewhere + self.gaps + self.unread
     }
 
     pub fn add(&mut self, other: &Counts) {

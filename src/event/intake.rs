@@ -32,7 +32,10 @@ pub enum SourceEvent {
     Room(Arc<Partition>),
     /// Stop reading this epoch and call [`Intake::assign`] again: another writer moved a table's
     /// position, or files had to be discarded and their range read again.
-    Rewind { partition: Arc<Partition>, epoch: Epoch },
+    Rewind {
+        partition: Arc<Partition>,
+        epoch: Epoch,
+    },
 }
 
 /// The answer to [`Intake::offer`].

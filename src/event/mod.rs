@@ -6,9 +6,9 @@
 mod budget;
 mod counts;
 mod files;
+mod intake;
 mod partition;
 mod raw;
-mod intake;
 
 pub use budget::{ByteBudget, BytePermit};
 pub use counts::Counts;

@@ -16,6 +16,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use std::{sync::Arc, time::Instant};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 /// Files of one flush uploaded at once.
 const UPLOADS: usize = 4;
@@ -25,6 +26,7 @@ pub(crate) struct Job {
     pub(crate) generation: u64,
     pub(crate) files: Vec<EncodedFile>,
     pub(crate) schema: Arc<TableSchema>,
+    pub(crate) earlier: Vec<Arc<TableSchema>>,
     /// Empty when no row was taken: then the dead letters alone are durable.
     pub(crate) ranges: Vec<CommitRange>,
     pub(crate) letters: Vec<LetterRange>,
@@ -68,7 +70,13 @@ impl Flusher {
                 continue;
             }
             let generation = job.generation;
-            match self.flush(job).await {
+            let span = tracing::debug_span!(
+                "flush",
+                generation,
+                rows = job.rows,
+                files = job.files.len()
+            );
+            match self.flush(job).instrument(span).await {
                 Ok(done) => {
                     if matches!(done, Done::Dropped { .. }) {
                         dropped = Some(generation);
@@ -77,8 +85,13 @@ impl Flusher {
                         return;
                     }
                 }
-                // Only a stop ends a flush without an outcome; positions tell the next run.
-                Err(_) => return,
+                // Positions tell the next run where to begin.
+                Err(error) => {
+                    if !self.shared.cancel.is_cancelled() {
+                        self.shared.fail(error);
+                    }
+                    return;
+                }
             }
         }
     }
@@ -101,6 +114,7 @@ impl Flusher {
         }
         let (ranges, files) = (job.ranges.clone(), made.len());
         let upload = Upload {
+            earlier: job.earlier,
             files: made,
             schema: job.schema,
             ranges: job.ranges,
@@ -152,11 +166,7 @@ impl Flusher {
             .map_err(Error::from)
     }
 
-    async fn commit_letters(
-        &self,
-        generation: u64,
-        letters: &LetterRange,
-    ) -> Result<Option<Done>> {
+    async fn commit_letters(&self, generation: u64, letters: &LetterRange) -> Result<Option<Done>> {
         let mut backoff = Backoff::new("dead_letters", &self.table);
         loop {
             match self.shared.ledger.commit_letters(letters).await {
@@ -166,7 +176,9 @@ impl Flusher {
                     return Ok(None);
                 }
                 Ok(CommitOutcome::Stale { .. }) => backoff.wait(&self.cancel).await?,
-                Ok(CommitOutcome::Fenced { partition, stored, .. }) => {
+                Ok(CommitOutcome::Fenced {
+                    partition, stored, ..
+                }) => {
                     return Ok(Some(Done::Dropped {
                         generation,
                         why: format!(

@@ -71,9 +71,7 @@ impl SourceIntake {
         for (name, select) in routed.tables {
             let first = match &select {
                 None => batch.records.first(),
-                Some(select) => select
-                    .first()
-                    .and_then(|i| batch.records.get(*i as usize)),
+                Some(select) => select.first().and_then(|i| batch.records.get(*i as usize)),
             };
             let Some(first) = first.map(|record| record.offset) else {
                 continue;
@@ -90,7 +88,8 @@ impl SourceIntake {
                         code: "unroutable",
                         detail: format!("more tables than lake.max_tables, table=`{name}`").into(),
                     };
-                    let records = select.unwrap_or_else(|| (0..batch.records.len() as u32).collect());
+                    let records =
+                        select.unwrap_or_else(|| (0..batch.records.len() as u32).collect());
                     unroutable.extend(records.into_iter().map(|i| (i, reason.clone())));
                 }
             }
@@ -123,6 +122,15 @@ impl SourceIntake {
         if !shared.registry.is_current(&batch.partition.id, batch.epoch) {
             return Ok(Offer::Stale);
         }
+        tracing::trace!(
+            partition = %batch.partition.id,
+            epoch = batch.epoch,
+            start = batch.start,
+            end = batch.end,
+            records = batch.records.len(),
+            bytes = batch.slab.len(),
+            "offered"
+        );
         let shares = self.shares(&batch)?;
         let mut reserved = Vec::with_capacity(shares.len());
         for share in &shares {
@@ -161,7 +169,11 @@ impl SourceIntake {
         Ok(Offer::Accepted)
     }
 
-    async fn known(&self, partition: &Partition, ledger: super::ledger::LedgerMarks) -> Result<Known> {
+    async fn known(
+        &self,
+        partition: &Partition,
+        ledger: super::ledger::LedgerMarks,
+    ) -> Result<Known> {
         let (fan_out, fixed): (bool, Option<Arc<str>>) = {
             let router = self.router.lock();
             (router.is_fan_out(), router.fixed_table(&partition.topic))
@@ -186,6 +198,45 @@ impl SourceIntake {
         })
     }
 
+    /// Refuses a partition that nobody knows while positions of the same topic under another id are
+    /// stored: the topic was deleted and made again, and its offsets mean other records
+    /// (exactly-once.md, Identity).
+    async fn refuse_recreated(&self, partition: &Partition) -> Result<()> {
+        let Some((topic, id_and_number)) = partition.id.app_id().rsplit_once('#') else {
+            return Ok(());
+        };
+        let number = id_and_number.rsplit('/').next().unwrap_or_default();
+        let is_other = |app_id: &str| {
+            app_id
+                .strip_prefix(topic)
+                .and_then(|rest| rest.strip_prefix('#'))
+                .and_then(|rest| rest.split('!').next()?.split_once('/'))
+                .is_some_and(|(_, other)| other == number)
+        };
+        let ledger = &self.tables.shared().ledger;
+        let mut logs = vec![ledger.log().clone()];
+        let fixed = self.router.lock().fixed_table(&partition.topic);
+        if let Some(table) = &fixed {
+            logs.push(self.tables.log(table)?);
+        }
+        for log in logs {
+            let positions = log.all_positions().await.map_err(Error::from)?;
+            if let Some((other, position)) = positions.iter().find(|(id, _)| is_other(id)) {
+                return Err(Error::new(
+                    Kind::Config,
+                    format!(
+                        "the topic was made again under another id, and its offsets mean other records than those that are committed; to read the new topic from its beginning: alluvium table positions reset {} --source {} --topic {} --to earliest, partition=`{}` committed=`{other}` position=`{position}`",
+                        fixed.as_deref().unwrap_or("TABLE"),
+                        partition.source,
+                        partition.topic,
+                        partition.id,
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// Writes the marks that are due; a failure leaves them due.
     async fn write_marks(&self) -> Result<()> {
         super::marks::write_due(self.tables.shared()).await
@@ -202,10 +253,16 @@ impl Intake for SourceIntake {
         for (partition, stored) in partitions.into_iter().zip(stored) {
             let known = self.known(&partition, stored).await?;
             let resume = resume::decide(&known);
+            if resume.at.is_none() && !self.keeps_records {
+                self.refuse_recreated(&partition).await?;
+            }
             let epoch = shared.registry.next_epoch(&partition, &self.events);
-            shared
-                .registry
-                .set_ledgered(&partition.id, resume.ledgered, stored.low_water);
+            shared.registry.set_ledgered(
+                &partition.id,
+                resume.ledgered,
+                self.keeps_records,
+                stored.low_water,
+            );
             tracing::debug!(partition = %partition.id, epoch, resume = ?resume.at, "assigned");
             assignments.push(Assignment {
                 partition,
@@ -287,7 +344,9 @@ impl Intake for SourceIntake {
             }
         }
         if let Err(error) = self.write_marks().await {
-            tracing::warn!("the low-water marks were not written, reading begins lower next time: {error}");
+            tracing::warn!(
+                "the low-water marks were not written, reading begins lower next time: {error}"
+            );
         }
         let mut acked = Vec::new();
         for partition in partitions {
@@ -343,10 +402,16 @@ impl Intake for SourceIntake {
         let shared = self.tables.shared();
         // Where fields decide, the events may be in any table: then all of them are waited for.
         let table = self.router.lock().table_named(table);
-        let waiting = shared
-            .registry
-            .wait(&partition.id, table.clone(), end)
-            .ok_or_else(stopping)?;
+        let waiting = loop {
+            if let Some(waiting) = shared.registry.wait(&partition.id, table.clone(), end) {
+                break waiting;
+            }
+            // A source takes requests before its partition is assigned; the caller bounds the wait.
+            tokio::select! {
+                () = tokio::time::sleep(POLL) => {}
+                () = shared.cancel.cancelled() => return Err(stopping()),
+            }
+        };
         self.tables.urge(table.as_deref(), &partition.id, end);
         tokio::select! {
             version = waiting => version.map_err(|_| stopping()),

@@ -3,7 +3,7 @@
 use super::{lane::LetterRange, retry::Backoff};
 use crate::{
     commit::{CommitOutcome, GroupCommitter, Mark, TableLog, Upload},
-    decode::{Verdicts, dead_letter_batch},
+    decode::{Verdicts, dead_letter_batch, reproject},
     error::{Error, Kind, Result},
     event::{ByteBudget, Offset, SourcePartition, WriteSpec},
     schema::{TableSchema, dead_letter_schema},
@@ -74,20 +74,6 @@ impl Ledger {
             .collect())
     }
 
-    /// Makes the ledger's table if there is none.
-    pub(crate) async fn ensure(&self) -> Result<()> {
-        if self.log.load().await?.is_none() {
-            let upload = Upload {
-                files: Vec::new(),
-                schema: self.schema.clone(),
-                ranges: Vec::new(),
-                marks: Vec::new(),
-            };
-            self.committer.submit(upload).await?;
-        }
-        Ok(())
-    }
-
     /// The position of a dead-letter stream, and its verdicts on offsets from `from` on: those of
     /// the stream's table that were rejected before and must be again.
     pub(crate) async fn verdicts(
@@ -121,12 +107,13 @@ impl Ledger {
 
     /// Commits letters, before the rows they belong with. Several tables' letters share a version.
     pub(crate) async fn commit_letters(&self, letters: &LetterRange) -> Result<CommitOutcome> {
-        let spec = self.spec().await?;
+        let (schema, spec) = self.shape().await?;
         let rows = dead_letter_batch(
             &letters.partition,
             &letters.letters,
             chrono::Utc::now().timestamp_micros(),
         )?;
+        let rows = reproject(&rows, &schema)?;
         let _held = self.budget.charge(rows.get_array_memory_size() as u64);
         let options = self.write.clone();
         let encoded = tokio::task::spawn_blocking(move || {
@@ -135,7 +122,9 @@ impl Ledger {
             writer.finish()
         })
         .await
-        .map_err(|e| Error::new(Kind::Bug, "the encoder of dead letters stopped").with_source(e))??;
+        .map_err(|e| {
+            Error::new(Kind::Bug, "the encoder of dead letters stopped").with_source(e)
+        })??;
         let mut files = Vec::with_capacity(encoded.len());
         let options = UploadOptions {
             cancel: self.cancel.clone(),
@@ -147,8 +136,9 @@ impl Ledger {
         let outcome = self
             .committer
             .submit(Upload {
+                earlier: Vec::new(),
                 files,
-                schema: self.schema.clone(),
+                schema,
                 ranges: vec![letters.range.clone()],
                 marks: Vec::new(),
             })
@@ -161,6 +151,7 @@ impl Ledger {
         let mut backoff = Backoff::new("alluvium ledger", &self.name);
         loop {
             let upload = Upload {
+                earlier: Vec::new(),
                 files: Vec::new(),
                 schema: self.schema.clone(),
                 ranges: Vec::new(),
@@ -178,7 +169,8 @@ impl Ledger {
         }
     }
 
-    async fn spec(&self) -> Result<Arc<WriteSpec>> {
+    /// How the ledger's files are encoded now: others may have added columns to it.
+    async fn shape(&self) -> Result<(Arc<TableSchema>, Arc<WriteSpec>)> {
         let state = match self.log.state() {
             Some(state) => Some(state),
             None => self.log.load().await?,
@@ -194,9 +186,12 @@ impl Ledger {
                         ),
                     ));
                 }
-                state.spec.clone()
+                (state.schema.clone(), state.spec.clone())
             }
-            None => Arc::new(crate::commit::new_table_spec(&self.schema)),
+            None => (
+                self.schema.clone(),
+                Arc::new(crate::commit::new_table_spec(&self.schema)),
+            ),
         })
     }
 }

@@ -221,7 +221,11 @@ impl Process {
                 dead_letters: 1,
                 ..Counts::default()
             };
-            let letters = if was_judged { vec![] } else { vec![letter(offset)] };
+            let letters = if was_judged {
+                vec![]
+            } else {
+                vec![letter(offset)]
+            };
             lane.add(&counts, letters);
         } else {
             let counts = Counts {
@@ -366,7 +370,11 @@ impl State {
             let dead = world.dead[table].get(&offset).copied().unwrap_or(0);
             assert!(rows + dead <= 1, "twice: {offset} in {self:#?}");
             if world.low_water.is_some_and(|mark| offset < mark) {
-                assert_eq!(rows + dead, 1, "below the mark yet nowhere: {offset} in {self:#?}");
+                assert_eq!(
+                    rows + dead,
+                    1,
+                    "below the mark yet nowhere: {offset} in {self:#?}"
+                );
             }
         }
     }
@@ -394,7 +402,11 @@ impl State {
                 Record::Good(_) => (1, 0),
                 Record::Bad(_) => (0, 1),
             };
-            assert_eq!((rows, dead), expected, "offset {offset} after recovery from {self:#?}");
+            assert_eq!(
+                (rows, dead),
+                expected,
+                "offset {offset} after recovery from {self:#?}"
+            );
         }
     }
 
@@ -410,7 +422,11 @@ fn explore(history: &[Record]) -> usize {
     for p in 0..2 {
         steps.extend([Step::Start(p), Step::Read(p), Step::Mark(p), Step::Crash(p)]);
         for table in 0..TABLES.len() {
-            steps.extend([Step::Flush(p, table), Step::Put(p, table), Step::Learn(p, table)]);
+            steps.extend([
+                Step::Flush(p, table),
+                Step::Put(p, table),
+                Step::Learn(p, table),
+            ]);
         }
     }
     let first = State {
@@ -440,13 +456,19 @@ fn explore(history: &[Record]) -> usize {
 #[test]
 fn two_processes_one_table() {
     let states = explore(&[Record::Good(0), Record::Good(0)]);
-    assert!(states > 500, "only {states} states: the model does not move");
+    assert!(
+        states > 500,
+        "only {states} states: the model does not move"
+    );
 }
 
 #[test]
 fn two_processes_fan_out_with_a_dead_letter() {
     let states = explore(&[Record::Bad(0), Record::Good(1), Record::Good(0)]);
-    assert!(states > 5_000, "only {states} states: the model does not move");
+    assert!(
+        states > 5_000,
+        "only {states} states: the model does not move"
+    );
 }
 
 /// The model can fail: a mark that ignores one table loses its records.

@@ -1,14 +1,8 @@
 //! What every process of the pipeline holds: lake, ledger, tables, budget.
 
 use super::{
-    ledger::Ledger,
-    marks,
-    registry::Registry,
-    retry::stopping,
-    settings::TableSettings,
-    tables::Tables,
-    tally::Tally,
-    worker::Shared,
+    ledger::Ledger, marks, registry::Registry, retry::stopping, settings::TableSettings,
+    tables::Tables, tally::Tally, worker::Shared,
 };
 use crate::{
     commit::TableLog,
@@ -119,10 +113,6 @@ impl Pipeline {
 
     pub(crate) fn lake(&self) -> &Lake {
         &self.lake
-    }
-
-    pub(crate) fn lake_url(&self) -> String {
-        self.lake.url().to_string()
     }
 
     /// Why the pipeline stopped by itself. Takes the reason: call it once.

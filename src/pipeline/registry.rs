@@ -28,6 +28,8 @@ struct Entry {
     /// `None` between epochs: nothing may be offered or settled.
     tracker: Option<Tracker>,
     ledgered: bool,
+    /// The source deletes what is acknowledged to it (a spool).
+    keeps_records: bool,
     /// The mark the ledger holds.
     written: Option<Offset>,
     events: mpsc::UnboundedSender<SourceEvent>,
@@ -64,6 +66,7 @@ impl Registry {
                 epoch: 0,
                 tracker: None,
                 ledgered: false,
+                keeps_records: false,
                 written: None,
                 events: events.clone(),
                 waiters: Vec::new(),
@@ -81,10 +84,12 @@ impl Registry {
         &self,
         partition: &SourcePartition,
         ledgered: bool,
+        keeps_records: bool,
         written: Option<Offset>,
     ) {
         if let Some(entry) = self.0.entries.lock().get_mut(partition) {
             entry.ledgered = ledgered;
+            entry.keeps_records = keeps_records;
             entry.written = written;
         }
     }
@@ -115,7 +120,11 @@ impl Registry {
             )
         };
         // A second table makes the partition a fan-out: from now on its mark belongs in the ledger.
-        if feeds.len() > 1 || tracker.open_tables().any(|t| feeds.iter().any(|(f, _)| f != t)) {
+        if feeds.len() > 1
+            || tracker
+                .open_tables()
+                .any(|t| feeds.iter().any(|(f, _)| f != t))
+        {
             entry.ledgered = true;
         }
         let moved = tracker.read(batch.end, feeds.iter().cloned(), gaps);
@@ -155,14 +164,12 @@ impl Registry {
         }
     }
 
+    /// Tells the source, and whoever waits. What a source deletes upon an ack must be in the ledger
+    /// first, where the mark is kept there: else the next run would find its mark below the records.
     fn announce(&self, entry: &Entry, low_water: Offset) {
-        let acked = Acked {
-            partition: entry.partition.clone(),
-            epoch: entry.epoch,
-            low_water,
-        };
-        // A source that has gone no longer needs to know.
-        let _ = entry.events.send(SourceEvent::Acked(acked));
+        if !entry.acks_when_written() {
+            entry.ack(low_water);
+        }
         self.0.moved.notify_waiters();
     }
 
@@ -172,7 +179,12 @@ impl Registry {
     }
 
     /// Offsets of the range that are known to hold no record.
-    pub(crate) fn gaps(&self, partition: &SourcePartition, epoch: Epoch, range: OffsetRange) -> u64 {
+    pub(crate) fn gaps(
+        &self,
+        partition: &SourcePartition,
+        epoch: Epoch,
+        range: OffsetRange,
+    ) -> u64 {
         self.with_tracker(partition, epoch, |tracker| tracker.gaps_within(range))
             .unwrap_or(0)
     }
@@ -222,7 +234,10 @@ impl Registry {
     pub(crate) fn release(&self, partition: &SourcePartition) -> Option<Acked> {
         let entry = self.0.entries.lock().remove(partition)?;
         self.0.moved.notify_waiters();
-        let low_water = entry.tracker.as_ref()?.low_water();
+        let low_water = match entry.written {
+            written if entry.acks_when_written() => written?,
+            _ => entry.tracker.as_ref()?.low_water(),
+        };
         Some(Acked {
             partition: entry.partition,
             epoch: entry.epoch,
@@ -291,6 +306,9 @@ impl Registry {
     pub(crate) fn mark_written(&self, mark: &DueMark) {
         if let Some(entry) = self.0.entries.lock().get_mut(&mark.partition) {
             entry.written = Some(mark.low_water);
+            if entry.acks_when_written() {
+                entry.ack(mark.low_water);
+            }
         }
     }
 
@@ -305,11 +323,7 @@ impl Registry {
         let (answer, receiver) = oneshot::channel();
         let mut entries = self.0.entries.lock();
         let entry = entries.get_mut(partition)?;
-        entry.waiters.push(Waiter {
-            table,
-            end,
-            answer,
-        });
+        entry.waiters.push(Waiter { table, end, answer });
         entry.answer_waiters();
         Some(receiver)
     }
@@ -321,16 +335,28 @@ impl Registry {
 }
 
 impl Entry {
+    fn acks_when_written(&self) -> bool {
+        self.ledgered && self.keeps_records
+    }
+
+    fn ack(&self, low_water: Offset) {
+        let acked = Acked {
+            partition: self.partition.clone(),
+            epoch: self.epoch,
+            low_water,
+        };
+        // A source that has gone no longer needs to know.
+        let _ = self.events.send(SourceEvent::Acked(acked));
+    }
+
     fn answer_waiters(&mut self) {
         let Some(tracker) = &self.tracker else {
             return;
         };
         let versions = &self.versions;
-        let ready = self.waiters.extract_if(.., |waiter| {
-            match &waiter.table {
-                Some(table) => tracker.is_table_settled(table, waiter.end),
-                None => tracker.low_water() >= waiter.end,
-            }
+        let ready = self.waiters.extract_if(.., |waiter| match &waiter.table {
+            Some(table) => tracker.is_table_settled(table, waiter.end),
+            None => tracker.low_water() >= waiter.end,
         });
         for waiter in ready {
             let version = match &waiter.table {

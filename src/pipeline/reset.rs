@@ -1,9 +1,6 @@
 //! Setting positions by hand: the way on after lost or recreated offsets (rules 13 and identity).
 
-use super::{
-    Bound, Pipeline, ResetPlan, ResetPositions,
-    backfill::everywhere,
-};
+use super::{Bound, Pipeline, ResetPlan, ResetPositions, backfill::everywhere};
 use crate::{
     config::{Config, SourceOptions},
     error::{Error, Kind, Result},
@@ -80,7 +77,11 @@ pub async fn apply_reset(config: &Config, plan: ResetPlan) -> Result<()> {
         .collect();
     let done = async {
         // The ledger first: a start that is known, and a mark that is no higher than the tables'.
-        pipeline.shared().ledger.ensure().await?;
+        pipeline
+            .shared()
+            .ledger
+            .write_marks(super::ledger::marks(marks.iter().cloned()))
+            .await?;
         ledger.reset_positions(&marks).await?;
         let log = pipeline.tables().log(&plan.request.table)?;
         if log.load().await?.is_some() {

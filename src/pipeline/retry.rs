@@ -35,7 +35,12 @@ impl<'a> Backoff<'a> {
             .increment(1);
         let now = Instant::now();
         if now >= self.next_warning {
-            tracing::warn!(name = self.name, kind = error.kind().as_str(), "{}: {error}; trying again", self.what);
+            tracing::warn!(
+                name = self.name,
+                kind = error.kind().as_str(),
+                "{}: {error}; trying again",
+                self.what
+            );
             self.next_warning = now + self.quiet;
             self.quiet = (self.quiet * 2).min(Duration::from_secs(600));
         }

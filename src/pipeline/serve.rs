@@ -126,8 +126,9 @@ struct Signals {
 impl Signals {
     fn new() -> Result<Self> {
         let listen = |kind| {
-            signal(kind)
-                .map_err(|error| Error::new(Kind::Bug, "signals cannot be listened to").with_source(error))
+            signal(kind).map_err(|error| {
+                Error::new(Kind::Bug, "signals cannot be listened to").with_source(error)
+            })
         };
         Ok(Self {
             term: listen(SignalKind::terminate())?,

@@ -141,8 +141,16 @@ impl Sources {
     }
 }
 
+/// A source's router: bound tables, else its template; never the ledger.
+pub(crate) fn router(pipeline: &Pipeline, source: &str, template: &str) -> Result<Router> {
+    let config = pipeline.config();
+    let bound = bindings(pipeline, source);
+    let router = Router::new(source, template, bound, config.lake.max_tables)?;
+    Ok(router.with_reserved(&config.dead_letters.table))
+}
+
 /// The tables that the configuration binds to a source.
-pub(crate) fn bindings(pipeline: &Pipeline, source: &str) -> Vec<Binding> {
+fn bindings(pipeline: &Pipeline, source: &str) -> Vec<Binding> {
     let config = pipeline.config();
     config
         .tables
@@ -164,11 +172,10 @@ async fn start(
 ) -> Result<Running> {
     let config = pipeline.config();
     let shared = pipeline.shared();
-    let bound = bindings(pipeline, name);
     let shutdown = CancellationToken::new();
     match options {
         SourceOptions::Http(options) => {
-            let router = Router::new(name, &options.table, bound, config.lake.max_tables)?;
+            let router = router(pipeline, name, &options.table)?;
             let intake = SourceIntake::new(pipeline.tables().clone(), router, true);
             let health = health.clone();
             health.register(&format!("spool/{name}"), Role::Intake);
@@ -192,8 +199,10 @@ async fn start(
             Ok(Running::Http(source, options.tls.is_some()))
         }
         SourceOptions::Kafka(options) => {
-            let router = Router::new(name, &options.table, bound, config.lake.max_tables)?;
+            let router = router(pipeline, name, &options.table)?;
             let intake = SourceIntake::new(pipeline.tables().clone(), router, false);
+            let component = format!("kafka/{name}");
+            health.register(&component, Role::Intake);
             let source = KafkaSource::start(
                 options,
                 &config.pipeline,
@@ -202,6 +211,8 @@ async fn start(
                 shared.budget.clone(),
                 shutdown,
             )?;
+            // The broker keeps what is not read: from here on events are taken durably.
+            health.set(&component, Ok(()));
             Ok(Running::Kafka(source))
         }
     }

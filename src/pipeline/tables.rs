@@ -20,6 +20,7 @@ use std::{
 };
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 /// Batches of at most 1 MiB that wait for one table's worker; with more, its partitions pause.
 const INBOX: usize = 8;
@@ -32,6 +33,8 @@ pub(crate) struct Tables {
     shared: Arc<Shared>,
     open: Mutex<HashMap<Arc<str>, Handle>>,
     tasks: TaskTracker,
+    /// Tables are opened from the threads of sources too, which have no runtime of their own.
+    runtime: tokio::runtime::Handle,
 }
 
 #[derive(Clone)]
@@ -43,6 +46,7 @@ pub(crate) struct Handle {
 }
 
 impl Tables {
+    /// Within the runtime that the tables' tasks are to run on.
     pub(crate) fn new(config: Arc<Config>, lake: Lake, shared: Arc<Shared>) -> Self {
         Self {
             config,
@@ -50,6 +54,7 @@ impl Tables {
             shared,
             open: Mutex::new(HashMap::new()),
             tasks: TaskTracker::new(),
+            runtime: tokio::runtime::Handle::current(),
         }
     }
 
@@ -90,33 +95,32 @@ impl Tables {
         let (jobs, job_queue) = mpsc::channel(JOBS);
         let (done, dones) = mpsc::unbounded_channel();
         let gauges = Arc::new(WorkerGauges::default());
-        self.tasks.spawn(
-            Flusher {
-                table: table.clone(),
-                location,
-                log: log.clone(),
-                shared: self.shared.clone(),
-                cancel: self.shared.cancel.clone(),
-                jobs: job_queue,
-                done,
-            }
-            .run(),
-        );
-        self.tasks.spawn(
-            Worker {
-                table,
-                settings,
-                log: log.clone(),
-                shared: self.shared.clone(),
-                inbox: deliveries,
-                control: controls,
-                jobs,
-                done: dones,
-                gauges: gauges.clone(),
-                state: State::new(&self.shared.budget),
-            }
-            .run(),
-        );
+        let flusher = Flusher {
+            table: table.clone(),
+            location,
+            log: log.clone(),
+            shared: self.shared.clone(),
+            cancel: self.shared.cancel.clone(),
+            jobs: job_queue,
+            done,
+        };
+        let span = tracing::info_span!("table", %table);
+        self.tasks
+            .spawn_on(flusher.run().instrument(span.clone()), &self.runtime);
+        let worker = Worker {
+            table,
+            settings,
+            log: log.clone(),
+            shared: self.shared.clone(),
+            inbox: deliveries,
+            control: controls,
+            jobs,
+            done: dones,
+            gauges: gauges.clone(),
+            state: State::new(&self.shared.budget),
+        };
+        self.tasks
+            .spawn_on(worker.run().instrument(span), &self.runtime);
         Ok(Handle {
             inbox,
             control,
@@ -205,7 +209,12 @@ impl Tables {
             .open
             .lock()
             .iter()
-            .map(|(name, handle)| (handle.gauges.open_bytes.load(Ordering::Relaxed), name.clone()))
+            .map(|(name, handle)| {
+                (
+                    handle.gauges.open_bytes.load(Ordering::Relaxed),
+                    name.clone(),
+                )
+            })
             .filter(|(bytes, _)| *bytes > 0)
             .collect();
         held.sort_by(|a, b| b.0.cmp(&a.0));

@@ -138,6 +138,8 @@ pub(crate) struct State {
     waiting_bytes: u64,
     open: OpenBatch,
     closed: Vec<EncodedFile>,
+    /// Schemas that files of this flush were encoded for before columns were added.
+    earlier: Vec<Arc<TableSchema>>,
     in_flight: usize,
     generation: u64,
     asked: Option<FlushReason>,
@@ -165,6 +167,7 @@ impl State {
             waiting_bytes: 0,
             open: OpenBatch::new(budget),
             closed: Vec::new(),
+            earlier: Vec::new(),
             in_flight: 0,
             generation: 0,
             asked: None,
@@ -218,7 +221,12 @@ impl Worker {
     }
 
     fn may_take(&self) -> bool {
-        self.may_flush() || self.settings.policy.due(&self.state.open, Instant::now()).is_none()
+        self.may_flush()
+            || self
+                .settings
+                .policy
+                .due(&self.state.open, Instant::now())
+                .is_none()
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -251,9 +259,7 @@ impl Worker {
                 let Some(lane) = self.state.lanes.get(&partition) else {
                     return;
                 };
-                self.state
-                    .dropped
-                    .insert(partition.clone(), lane.epoch);
+                self.state.dropped.insert(partition.clone(), lane.epoch);
                 if lane.is_open() && self.state.open.is_open() {
                     // Its rows may already be encoded beside others': all of them are read again.
                     self.reset("a partition that was taken away held uncommitted rows");
@@ -279,9 +285,9 @@ impl Worker {
         }
         // An urge about offsets that went to other tables is over when they are settled.
         let registry = &self.shared.registry;
-        self.state
-            .urges
-            .retain(|(partition, end)| registry.low_water(partition).is_none_or(|mark| mark < *end));
+        self.state.urges.retain(|(partition, end)| {
+            registry.low_water(partition).is_none_or(|mark| mark < *end)
+        });
     }
 
     fn on_done(&mut self, done: Done) {
@@ -331,6 +337,7 @@ impl Worker {
         state.waiting.clear();
         state.waiting_bytes = 0;
         state.closed.clear();
+        state.earlier.clear();
         state.engine.get_mut().writer = None;
         drop(state.open.reset(&self.shared.budget));
         let open: Vec<SourcePartition> = state
@@ -409,17 +416,12 @@ impl Worker {
             return;
         };
         let Some(batch) = lane.accept(batch) else {
-            self.shared.registry.settled(
-                &raw.partition.id,
-                raw.epoch,
-                &self.table,
-                raw.end,
-                None,
-            );
+            self.shared
+                .registry
+                .settled(&raw.partition.id, raw.epoch, &self.table, raw.end, None);
             return;
         };
-        let fresh: std::collections::HashSet<u32> =
-            batch.select.into_iter().flatten().collect();
+        let fresh: std::collections::HashSet<u32> = batch.select.into_iter().flatten().collect();
         let letters: Vec<_> = letters
             .into_iter()
             .filter(|(i, _)| fresh.contains(i))
@@ -494,7 +496,11 @@ impl Worker {
 
     /// The unroutable stream of the ledger's own worker has no table.
     fn stream_name(&self) -> &str {
-        if self.serves_ledger() { "" } else { &self.table }
+        if self.serves_ledger() {
+            ""
+        } else {
+            &self.table
+        }
     }
 
     fn serves_ledger(&self) -> bool {
@@ -575,10 +581,10 @@ impl Worker {
             .as_ref()
             .is_none_or(|schema| schema.fingerprint != table.schema.fingerprint);
         if changed {
+            self.close_writer();
             self.state.schema = Some(table.schema.clone());
             self.state.spec = Some(table.spec.clone());
             self.state.engine.get_mut().decoder = None;
-            self.close_writer();
         }
         self.state.table = Some(table);
     }
@@ -587,7 +593,10 @@ impl Worker {
     fn close_writer(&mut self) {
         if let Some(writer) = self.state.engine.get_mut().writer.take() {
             match writer.finish() {
-                Ok(files) => self.state.closed.extend(files),
+                Ok(files) => {
+                    self.state.closed.extend(files);
+                    self.state.earlier.extend(self.state.schema.clone());
+                }
                 Err(error) => {
                     let error = Error::from(error);
                     tracing::error!(table = %self.table, "{error}");
@@ -610,11 +619,11 @@ impl Worker {
     }
 
     fn set_new_schema(&mut self, schema: TableSchema) {
+        self.close_writer();
         let schema = Arc::new(schema);
         self.state.spec = Some(Arc::new(new_table_spec(&schema)));
         self.state.schema = Some(schema);
         self.state.engine.get_mut().decoder = None;
-        self.close_writer();
     }
 
     /// Decodes batches, evolving the schema until they bring nothing new.
@@ -793,6 +802,7 @@ impl Worker {
             generation: self.state.generation,
             files,
             schema,
+            earlier: std::mem::take(&mut self.state.earlier),
             ranges,
             letters,
             ends,

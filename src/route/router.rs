@@ -37,6 +37,7 @@ pub struct Router {
     template: Template,
     bound: Vec<(Arc<str>, Option<Vec<String>>)>,
     max_tables: usize,
+    reserved: Option<Arc<str>>,
     /// Every table this router has named, bound ones included.
     known: HashSet<Arc<str>>,
     /// What a template gave to the name it became.
@@ -69,10 +70,18 @@ impl Router {
             template: Template::parse(source, template)?,
             bound,
             max_tables,
+            reserved: None,
             known,
             cleaned: HashMap::new(),
             found: Vec::new(),
         })
+    }
+
+    /// Keeps events out of a table that is not theirs: the dead-letter table. What a template routes
+    /// there is unroutable.
+    pub fn with_reserved(mut self, table: &str) -> Self {
+        self.reserved = Some(table.into());
+        self
     }
 
     /// Whether one partition may feed several tables: then reading resumes at the low-water mark.
@@ -94,7 +103,8 @@ impl Router {
             [] if self.template.is_by_topic() => {
                 let mut text = String::new();
                 self.by_topic(topic, &mut text);
-                clean(&text).ok().map(Into::into)
+                let name = clean(&text).ok()?;
+                (self.reserved.as_deref() != Some(name.as_str())).then(|| name.into())
             }
             _ => None,
         }
@@ -289,6 +299,11 @@ impl Router {
                 "no table can have this name; {problem} name=`{shown}`"
             ))
         })?;
+        if self.reserved.as_deref() == Some(name.as_str()) {
+            return Err(unroutable(format!(
+                "the dead-letter table takes no events; rename one of the two, see dead_letters.table table=`{name}`"
+            )));
+        }
         let table: Arc<str> = match self.known.get(name.as_str()) {
             Some(table) => table.clone(),
             None if self.known.len() >= self.max_tables => {

@@ -104,6 +104,22 @@ fn topics_make_tables_without_a_look_at_the_records() {
 }
 
 #[test]
+fn no_event_lands_among_the_dead_letters() {
+    let mut r = router("{topic}", &[]).with_reserved("rejected");
+    assert_eq!(r.fixed_table("rejected"), None);
+    assert_eq!(r.fixed_table("other").as_deref(), Some("other"));
+    let routed = r.route(&batch(
+        "rejected",
+        &[event("1"), ("", RecordKind::Tombstone, None)],
+    ));
+    assert!(routed.tables.is_empty());
+    assert_eq!(
+        (routed.unroutable[0].0, routed.skipped.as_slice()),
+        (0, &[1][..])
+    );
+}
+
+#[test]
 fn bound_tables_come_before_the_template() {
     let mut r = router(
         "{topic}",

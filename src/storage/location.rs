@@ -82,7 +82,7 @@ impl Folder {
     }
 
     fn local(path: PathBuf) -> std::result::Result<Self, String> {
-        let path = normalised(&path);
+        let path = resolved(&path);
         if path.exists() && !path.is_dir() {
             return Err("it is a file, name a folder".into());
         }
@@ -160,8 +160,9 @@ fn redacted(place: &str) -> String {
     }
 }
 
-/// Without `.` and `..`, which URLs do not keep.
-fn normalised(path: &std::path::Path) -> PathBuf {
+/// Without symbolic links as far as the path exists, and without `.` and `..`. The kernel resolves links by
+/// itself; one spelling lets the store know the lake's folders when the kernel names them.
+fn resolved(path: &std::path::Path) -> PathBuf {
     use std::path::Component;
     let mut out = PathBuf::new();
     for part in path.components() {
@@ -170,7 +171,12 @@ fn normalised(path: &std::path::Path) -> PathBuf {
             Component::ParentDir => {
                 out.pop();
             }
-            part => out.push(part),
+            part => {
+                out.push(part);
+                if let Ok(real) = out.canonicalize() {
+                    out = real;
+                }
+            }
         }
     }
     out
@@ -242,6 +248,21 @@ mod tests {
             );
             assert_eq!(folder.local, Some(path));
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_are_resolved_as_the_kernel_does() {
+        let dir = tempfile::tempdir().unwrap();
+        let real = dir.path().canonicalize().unwrap();
+        std::fs::create_dir_all(real.join("real/inner")).unwrap();
+        std::os::unix::fs::symlink(real.join("real/inner"), real.join("link")).unwrap();
+        let open = |tail: &str| {
+            let place = real.join(tail);
+            Folder::open(place.to_str().unwrap()).unwrap().local
+        };
+        assert_eq!(open("link/lake"), Some(real.join("real/inner/lake")));
+        assert_eq!(open("link/../lake"), Some(real.join("real/lake")));
     }
 
     #[test]

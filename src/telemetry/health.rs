@@ -17,6 +17,9 @@ pub enum Role {
     Behind,
 }
 
+/// How a room that does not know the registry tells a component's state.
+pub type Reporter = Arc<dyn Fn(&str, Result<(), String>) + Send + Sync>;
+
 /// The shared registry of components. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Health(Arc<RwLock<State>>);
@@ -55,7 +58,7 @@ impl Health {
     }
 
     /// [`Health::set`] for a room that does not know this registry. What it names first here has `role`.
-    pub fn reporter(&self, role: Role) -> Arc<dyn Fn(&str, Result<(), String>) + Send + Sync> {
+    pub fn reporter(&self, role: Role) -> Reporter {
         let health = self.clone();
         Arc::new(move |name, state| health.report_of(name, role, state))
     }

@@ -55,14 +55,15 @@ where
     }
 }
 
-/// A level alone is for this program; what libraries say is shown from `warn`. Anything else is a
+/// A level alone is for this program; what libraries say is shown from `warn`, but for the kernel, whose
+/// errors all come back to us and are judged there. Anything else is a
 /// list of directives as they are.
 fn parse(filter: &str) -> Result<EnvFilter, TelemetryError> {
     let filter = filter.trim();
     let directives = match filter.to_ascii_lowercase().as_str() {
         level @ ("error" | "warn" | "info" | "debug" | "trace") => {
             format!(
-                "{},alluvium={level}",
+                "{},delta_kernel=off,alluvium={level}",
                 if level == "error" { "error" } else { "warn" }
             )
         }

@@ -12,7 +12,7 @@ mod prometheus;
 mod rates;
 mod screen;
 
-pub use health::{Health, Role};
+pub use health::{Health, Reporter, Role};
 pub use log::LogFormat;
 pub use metrics_exporter_prometheus::PrometheusHandle;
 pub use rates::{Rates, Totals, live_line};

@@ -41,13 +41,16 @@ metrics! {
     Histogram SPOOL_GROUP_REQUESTS = "alluvium_spool_group_requests": "Requests that shared one fsync.";
     Gauge SPOOL_IDEMPOTENCY_KEYS = "alluvium_spool_idempotency_keys": "Idempotency keys remembered.";
     Counter SPOOL_IDEMPOTENCY_KEYS_EVICTED = "alluvium_spool_idempotency_keys_evicted_total": "Idempotency keys forgotten before their time, for want of room.";
-    Gauge INFLIGHT_BYTES = "alluvium_inflight_bytes": "Bytes of the memory budget in use, by stage.";
+    Gauge INFLIGHT_BYTES = "alluvium_inflight_bytes": "Bytes of the memory budget in use.";
     Gauge MEMORY_BUDGET_BYTES = "alluvium_memory_budget_bytes": "The memory budget.";
-    Counter DECODE_ROWS = "alluvium_decode_rows_total": "Rows decoded, by table.";
+    Counter DECODE_RECORDS = "alluvium_decode_records_total": "Records decoded into rows.";
+    Counter DECODE_ROWS = "alluvium_decode_rows_total": "Rows decoded.";
     Counter DECODE_DEAD_LETTERS = "alluvium_decode_dead_letters_total": "Records that became dead letters, by reason.";
-    Counter DECODE_RESCUED_ROWS = "alluvium_decode_rescued_rows_total": "Rows with a value in _rescued_data, by table.";
-    Counter SCHEMA_CHANGES = "alluvium_schema_changes_total": "Changes of tables' schemas, by table and change.";
-    Gauge OPEN_TABLES = "alluvium_open_tables": "Tables this process has open.";
+    Counter DECODE_RESCUED_ROWS = "alluvium_decode_rescued_rows_total": "Rows with a value in _rescued_data.";
+    Counter SCHEMA_CHANGES = "alluvium_schema_changes_total": "Changes of tables' schemas.";
+    Gauge TABLES_OPEN = "alluvium_tables_open": "Tables this process has open.";
+    Counter BATCH_FLUSHES = "alluvium_batch_flushes_total": "Batches closed and handed to the writer, by reason.";
+    Counter PIPELINE_REWINDS = "alluvium_pipeline_rewinds_total": "Partitions told to read again from their tables' positions.";
     Counter WRITE_FILES = "alluvium_write_files_total": "Data files written.";
     Counter WRITE_ORPHANS = "alluvium_write_orphans_total": "Data files written and then discarded.";
     Histogram WRITE_FILE_SIZE = "alluvium_write_file_size_bytes": "Size of data files.";
@@ -112,6 +115,7 @@ mod tests {
                                 "_partitions",
                                 "_requests",
                                 "_keys",
+                                "_open",
                             ]
                             .iter()
                             .any(|end| part.ends_with(end));

@@ -20,9 +20,27 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("commit", &["storage", "schema"]),
         ("source", &["storage"]),
         ("config", &["schema", "source", "write", "storage", "route"]),
-        ("check", &["batch", "commit", "config", "decode", "pipeline", "route", "schema", "source", "storage", "write"]),
-        ("pipeline", &["batch", "check", "commit", "config", "decode", "route", "schema", "source", "storage", "write"]),
-        ("cli", &["batch", "check", "commit", "config", "decode", "pipeline", "route", "schema", "source", "storage", "write"]),
+        (
+            "check",
+            &[
+                "batch", "commit", "config", "decode", "pipeline", "route", "schema", "source",
+                "storage", "write",
+            ],
+        ),
+        (
+            "pipeline",
+            &[
+                "batch", "check", "commit", "config", "decode", "route", "schema", "source",
+                "storage", "write",
+            ],
+        ),
+        (
+            "cli",
+            &[
+                "batch", "check", "commit", "config", "decode", "pipeline", "route", "schema",
+                "source", "storage", "write",
+            ],
+        ),
     ])
 }
 
@@ -121,7 +139,9 @@ fn no_room_imports_what_it_may_not() {
 
 #[test]
 fn groups_and_paths_are_both_read() {
-    let names = used("use crate::{commit::{Mark, Upload}, error::Error};\nfn f() { crate::write::upload() }");
+    let names = used(
+        "use crate::{commit::{Mark, Upload}, error::Error};\nfn f() { crate::write::upload() }",
+    );
     let expected: BTreeSet<String> = ["commit", "error", "write"].map(String::from).into();
     assert_eq!(names, expected);
 }

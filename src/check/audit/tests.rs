@@ -377,6 +377,38 @@ fn tables_that_each_take_every_record_are_judged_apart() {
     assert!(!plain.is_clean());
 }
 
+#[test]
+fn without_the_dead_letter_table_what_tables_say_of_dead_letters_counts() {
+    let fates = [
+        Fate::Row(0),
+        Fate::Dead(0),
+        Fate::Row(1),
+        Fate::Dead(1),
+        Fate::Gap,
+    ];
+    let mut all = histories(&fates, &[(5, 3)]);
+    all.truncate(LEDGER);
+    let marks = BTreeMap::from([(APP.to_owned(), 5)]);
+    let report = audit_source(&all, &marks, &Rules::default());
+    assert!(report.is_clean(), "{report}");
+    assert_eq!(
+        report.partitions[0].proved,
+        [OffsetRange { start: 0, end: 5 }]
+    );
+    let counts = &mut ranges(&mut all[1])[0].counts;
+    counts.dead_letters -= 1;
+    counts.elsewhere += 1;
+    let lost = &audit_source(&all, &marks, &Rules::default()).findings[0].problem;
+    assert_eq!(
+        *lost,
+        Problem::Lost {
+            from: 0,
+            to: 5,
+            at_least: 1
+        }
+    );
+}
+
 proptest! {
     #[test]
     fn what_a_daemon_commits_is_clean_and_proved(all in valid()) {

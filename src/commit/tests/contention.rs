@@ -265,6 +265,7 @@ async fn a_mixed_commit_is_fenced_as_a_whole() {
     assert_eq!(landed(&location).await.len(), 1);
     // Positions alone move without files.
     let alone = Upload {
+        earlier: Vec::new(),
         files: Vec::new(),
         schema: schema(),
         ranges: vec![range("p", Some(2), 9)],

@@ -162,6 +162,7 @@ async fn marks_move_forward_only_through_lost_answers() {
             let store = FailingStore::new(Arc::new(InMemory::new()));
             let log = open(&at(store.clone()));
             let marks = |version| crate::commit::Upload {
+                earlier: Vec::new(),
                 files: Vec::new(),
                 schema: schema(),
                 ranges: Vec::new(),

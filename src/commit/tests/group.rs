@@ -8,11 +8,14 @@ use std::{collections::VecDeque, sync::Arc};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+/// App id, expected position and end of a range.
+type Seen = (String, Option<Offset>, Offset);
+
 /// Answers from a list, once for each permit, and notes what it was given.
 struct Scripted {
     gate: Semaphore,
     answers: Mutex<VecDeque<Result<CommitOutcome>>>,
-    seen: Mutex<Vec<Vec<(String, Option<Offset>, Offset)>>>,
+    seen: Mutex<Vec<Vec<Seen>>>,
 }
 
 impl Lander for Scripted {

@@ -3,8 +3,9 @@
 use super::support::{
     at, file, foreign, landed, mark, memory, open, quick, range, schema, schema_of, token, upload,
 };
+use crate::schema::TableSchema;
 use crate::{
-    commit::{CommitOutcome, Evolved, TableLog, Upload, fit::table_schema},
+    commit::{CommitOutcome, Evolved, TableLog, Upload},
     error::Kind,
     schema::SchemaChange,
     storage::TableLocation,
@@ -141,7 +142,7 @@ async fn partition_columns_are_left_out_of_files() {
         Field::new("day", DataType::Date32, true),
         Field::new("id", DataType::Int64, true),
     ]);
-    let schema = Arc::new(table_schema(Arc::new(columns), vec!["day".into()]));
+    let schema = Arc::new(TableSchema::new(Arc::new(columns), vec!["day".into()]));
     let log = open(&location);
     let mut first = upload(&schema, "p", None, 2);
     first.files[0].partition_values = [("day".to_owned(), Some("2026-11-21".to_owned()))].into();
@@ -243,11 +244,21 @@ async fn a_table_made_by_spark_is_appended_to_and_grown() {
             file
         };
         let append = |schema: &Arc<_>, expected: Option<u64>, end: u64| Upload {
+            earlier: Vec::new(),
             files: vec![files(expected.unwrap_or(0), end)],
             schema: Arc::clone(schema),
             ranges: vec![range("p", expected, end)],
             marks: Vec::new(),
         };
+        // Files encoded before the table was clustered lack what it requires.
+        let mut old = append(&state.schema, None, 2);
+        old.files[0].stats = r#"{"numRecords":2}"#.into();
+        let outcome = log.commit(old, token()).await.unwrap();
+        assert!(
+            matches!(outcome, CommitOutcome::Stale { .. }),
+            "{outcome:?}"
+        );
+
         log.commit(append(&state.schema, None, 2), token())
             .await
             .unwrap();
@@ -309,6 +320,72 @@ async fn a_table_made_by_spark_is_appended_to_and_grown() {
         );
         assert_eq!(again.state().unwrap().schema, log.state().unwrap().schema);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_is_made_with_the_properties_it_was_given() {
+    for (key, value) in [
+        ("delta.enableDeletionVectors", "true"),
+        ("delta.enableTypeWidening", "true"),
+        ("delta.enableChangeDataFeed", "true"),
+        ("delta.checkpointPolicy", "v2"),
+        ("delta.appendOnly", "true"),
+        ("delta.dataSkippingNumIndexedCols", "1"),
+        ("owner", "clicks team"),
+    ] {
+        let location = memory();
+        let mut options = quick();
+        options.table_properties = [(key.to_owned(), value.to_owned())].into();
+        let log = TableLog::new(location.clone(), "t", options);
+        log.commit(upload(&schema(), "p", None, 2), token())
+            .await
+            .unwrap();
+        log.commit(upload(&schema(), "p", Some(2), 3), token())
+            .await
+            .unwrap();
+        log.checkpoint().await.unwrap();
+        log.commit(upload(&schema(), "p", Some(3), 4), token())
+            .await
+            .unwrap();
+        let state = open(&location).load().await.unwrap().unwrap();
+        assert_eq!(state.version, 2, "{key}");
+        assert_eq!(state.properties[key], value);
+    }
+    let mut options = quick();
+    options.table_properties = [("delta.columnMapping.mode".to_owned(), "name".to_owned())].into();
+    let log = TableLog::new(memory(), "t", options);
+    let error = log
+        .commit(upload(&schema(), "p", None, 2), token())
+        .await
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("delta.columnMapping.mode"),
+        "{error}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_only_a_ledger_writes_to_may_have_marks_alone() {
+    let location = memory();
+    let log = open(&location);
+    let marks = Upload {
+        earlier: Vec::new(),
+        files: Vec::new(),
+        schema: schema(),
+        ranges: Vec::new(),
+        marks: vec![mark("p!low-water", 7)],
+    };
+    log.commit(marks, token()).await.unwrap();
+    let again = open(&location);
+    assert_eq!(
+        again
+            .positions(&["p!low-water".into()], true)
+            .await
+            .unwrap(),
+        [Some(7)]
+    );
+    let account = again.history().await.unwrap()[0].account.clone().unwrap();
+    assert_eq!(account.marks[0].version, 7);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -497,6 +574,56 @@ async fn rule_11_the_verdicts_of_a_window_are_read_back() {
         [("clicks".to_owned(), 3, 0)]
     );
     assert!(log.scan_dead_letters("p", 5, 5).await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_may_lie_in_folders_of_any_name() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["plain", "with space", "a%20b", "ü#?x=1", ""] {
+        let local = folder.path().join(name).join("t");
+        let location = TableLocation {
+            url: url::Url::from_directory_path(&local).unwrap(),
+            store: Arc::new(LocalFileSystem::new()),
+            root: Path::from_absolute_path(&local).unwrap(),
+        };
+        let log = open(&location);
+        log.commit(upload(&schema(), "p", None, 2), token())
+            .await
+            .unwrap();
+        log.commit(upload(&schema(), "p", Some(2), 3), token())
+            .await
+            .unwrap();
+        let again = open(&location);
+        assert_eq!(
+            again.positions(&["p".into()], true).await.unwrap(),
+            [Some(3)],
+            "{name}"
+        );
+        assert!(
+            local
+                .join("_delta_log")
+                .join(format!("{:020}.json", 1))
+                .exists(),
+            "{name}"
+        );
+    }
+    // The table's own folder as the root of the store.
+    let location = TableLocation {
+        url: "memory:///".parse().unwrap(),
+        store: Arc::new(object_store::memory::InMemory::new()),
+        root: Path::default(),
+    };
+    let log = open(&location);
+    log.commit(upload(&schema(), "p", None, 2), token())
+        .await
+        .unwrap();
+    assert_eq!(
+        open(&location)
+            .positions(&["p".into()], true)
+            .await
+            .unwrap(),
+        [Some(2)]
+    );
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@
 use super::support;
 use crate::{
     commit::{
+        Upload,
         account::MarkAccount,
         error::{CommitError, Result},
         land::{Landed, land},
@@ -232,54 +233,57 @@ impl DeltaLog for Model {
     }
 }
 
-/// What one writer does: lands `chunks` records at a time until `until`, as the pipeline would,
-/// rewinding to the table's position after a fence and giving up what is not its own any more.
-async fn produce(model: Model, partition: &'static str, chunk: Offset, until: Offset) -> Offset {
+/// What one writer does: lands `chunk` records of each of its partitions at a time until `until`,
+/// all in one version, as a group does, and goes back to the table's positions after a fence.
+async fn produce(model: Model, partitions: &'static [&'static str], chunk: Offset, until: Offset) {
     let schema = support::schema();
+    let ids: Vec<String> = partitions.iter().map(|id| (*id).to_owned()).collect();
     let mut cached = model.latest().await.unwrap();
-    let mut acked = 0;
-    let id = [partition.to_owned()];
-    let mut position = match &cached {
-        Some(version) => model.positions(version, &id).await.unwrap()[0],
-        None => None,
-    };
-    while position.unwrap_or(0) < until {
-        let end = (position.unwrap_or(0) + chunk).min(until);
-        let upload = support::upload(&schema, partition, position, end);
+    loop {
+        let positions = match &cached {
+            Some(version) => model.positions(version, &ids).await.unwrap(),
+            None => vec![None; ids.len()],
+        };
+        let mut upload: Option<Upload> = None;
+        for (id, position) in ids.iter().zip(positions) {
+            let start = position.unwrap_or(0);
+            if start >= until {
+                continue;
+            }
+            let part = support::upload(&schema, id, position, (start + chunk).min(until));
+            match &mut upload {
+                None => upload = Some(part),
+                Some(upload) => {
+                    upload.files.extend(part.files);
+                    upload.ranges.extend(part.ranges);
+                }
+            }
+        }
+        let Some(upload) = upload else { return };
         let change = Arc::new(Change::new("t", upload).unwrap());
         let cancel = CancellationToken::new();
-        match land(&model, cached.take(), None, change, &cancel).await {
+        match land(&model, cached.take(), None, change.clone(), &cancel).await {
             Ok(Landed::Committed { snapshot, .. }) => {
                 // Invariant 1: what is acked stands in a version now.
-                acked = end;
-                assert!(
-                    snapshot.txns[partition] >= end,
-                    "acked and not in the table"
-                );
-                position = Some(end);
+                for range in &change.ranges {
+                    assert!(snapshot.txns[range.partition.id.app_id()] >= range.range.end);
+                }
                 cached = Some(snapshot);
             }
-            Ok(Landed::Fenced {
-                stored, snapshot, ..
-            }) => {
-                position = stored;
-                cached = Some(snapshot);
-            }
+            Ok(Landed::Fenced { snapshot, .. }) => cached = Some(snapshot),
             Ok(Landed::Stale { .. }) => unreachable!("the model's schema does not change"),
-            Err(CommitError::Gone { .. }) => position = None,
             Err(error) => panic!("{error}"),
         }
     }
-    acked
 }
 
-type Writer = Pin<Box<dyn Future<Output = Offset>>>;
+type Writer = Pin<Box<dyn Future<Output = ()>>>;
 
 /// Runs every schedule. A crashed writer starts anew, knowing only what the table tells.
 fn explore(
     unconditional: bool,
     faults: usize,
-    writers: [(&'static str, Offset); 2],
+    writers: [(&'static [&'static str], Offset); 2],
     until: Offset,
     check: impl Fn(&[Version]),
 ) -> usize {
@@ -297,8 +301,8 @@ fn explore(
                 world: world.clone(),
                 writer,
             };
-            let (partition, chunk) = writers[writer];
-            produce(model, partition, chunk, until).boxed_local()
+            let (partitions, chunk) = writers[writer];
+            produce(model, partitions, chunk, until).boxed_local()
         };
         let mut running: [Option<Writer>; 2] = [Some(start(0)), Some(start(1))];
         let mut steps = 0;
@@ -356,7 +360,7 @@ fn rules_2_3_5_and_6_two_writers_of_one_partition_never_double_it() {
         let schedules = explore(
             false,
             1,
-            [("p", chunks.0), ("p", chunks.1)],
+            [(&["p"], chunks.0), (&["p"], chunks.1)],
             2,
             |versions| {
                 exactly_once(versions, "p", 2);
@@ -368,7 +372,7 @@ fn rules_2_3_5_and_6_two_writers_of_one_partition_never_double_it() {
 
 #[test]
 fn rule_3_two_faults_in_one_history() {
-    let schedules = explore(false, 2, [("p", 1), ("p", 1)], 1, |versions| {
+    let schedules = explore(false, 2, [(&["p"], 1), (&["p"], 1)], 1, |versions| {
         exactly_once(versions, "p", 1);
     });
     assert!(schedules > 1_000, "only {schedules} schedules");
@@ -376,7 +380,15 @@ fn rule_3_two_faults_in_one_history() {
 
 #[test]
 fn rule_6_two_writers_of_two_partitions_share_a_table_from_its_creation() {
-    explore(false, 1, [("p", 1), ("q", 2)], 2, |versions| {
+    explore(false, 1, [(&["p"], 1), (&["q"], 2)], 2, |versions| {
+        exactly_once(versions, "p", 2);
+        exactly_once(versions, "q", 2);
+    });
+}
+
+#[test]
+fn rule_5_a_commit_of_two_partitions_lands_whole_or_not_at_all() {
+    explore(false, 1, [(&["p", "q"], 2), (&["q"], 1)], 2, |versions| {
         exactly_once(versions, "p", 2);
         exactly_once(versions, "q", 2);
     });
@@ -385,7 +397,7 @@ fn rule_6_two_writers_of_two_partitions_share_a_table_from_its_creation() {
 #[test]
 fn the_explorer_finds_the_double_where_a_put_is_not_conditional() {
     let found = std::panic::catch_unwind(|| {
-        explore(true, 1, [("p", 1), ("p", 1)], 2, |versions| {
+        explore(true, 1, [(&["p"], 1), (&["p"], 1)], 2, |versions| {
             exactly_once(versions, "p", 2);
         })
     });

@@ -1,7 +1,7 @@
 //! Tables, uploads and a store that fails on demand.
 
 use crate::{
-    commit::{CommitOptions, Mark, TableLog, Upload, fit::table_schema},
+    commit::{CommitOptions, Mark, TableLog, Upload},
     event::{CommitRange, Counts, DataFile, Offset, OffsetRange, Partition, SourcePartition},
     schema::TableSchema,
     storage::TableLocation,
@@ -59,7 +59,7 @@ pub(super) fn token() -> CancellationToken {
 }
 
 pub(super) fn schema_of(fields: Vec<Field>) -> Arc<TableSchema> {
-    Arc::new(table_schema(Arc::new(Schema::new(fields)), Vec::new()))
+    Arc::new(TableSchema::new(Arc::new(Schema::new(fields)), Vec::new()))
 }
 
 pub(super) fn schema() -> Arc<TableSchema> {
@@ -126,6 +126,7 @@ pub(super) fn upload(
     end: Offset,
 ) -> Upload {
     Upload {
+        earlier: Vec::new(),
         files: vec![file(schema, name, expected.unwrap_or(0), end)],
         schema: schema.clone(),
         ranges: vec![range(name, expected, end)],

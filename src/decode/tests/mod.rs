@@ -143,7 +143,11 @@ pub(super) fn rows(batch: &RecordBatch) -> Vec<Map<String, Value>> {
                 if field.name() == "_rescued_data"
                     && let Value::String(text) = &value
                 {
-                    value = serde_json::from_str(text).unwrap();
+                    let parsed: Map<String, Value> = serde_json::from_str(text).unwrap();
+                    let mut parser = crate::decode::json::Parser::default();
+                    let members = parser.parse(text.as_bytes()).unwrap().members(0).count();
+                    assert_eq!(members, parsed.len(), "a doubled key in {text}");
+                    value = Value::Object(parsed);
                 }
                 if !value.is_null() {
                     object.insert(field.name().clone(), value);
@@ -202,6 +206,7 @@ pub(super) fn read(array: &ArrayRef, row: usize) -> Value {
                     (key, read(entries.column(1), i))
                 })
                 .collect();
+            assert_eq!(object.len(), entries.len(), "a doubled key in a map");
             Value::Object(object)
         }
         other => panic!("{other}"),

@@ -26,6 +26,8 @@ fn same(event: &Value, got: &Value) -> bool {
     match (event, got) {
         (Value::Number(a), Value::Number(b)) => match (a.as_i64(), b.as_i64()) {
             (Some(a), Some(b)) => a == b,
+            // A double of a 64-bit integer must be that very integer.
+            (Some(a), None) => b.as_f64().is_some_and(|b| b as i128 == i128::from(a)),
             _ => a.as_f64() == b.as_f64(),
         },
         (Value::Number(a), Value::Object(decimal)) => decimal

@@ -298,3 +298,21 @@ fn a_decoder_starts_anew_with_each_batch() {
     assert_eq!(first.counts, second.counts);
     assert_eq!(first.seen, second.seen);
 }
+
+#[test]
+fn a_batch_past_the_limit_is_an_error_not_a_panic() {
+    let text = format!("{{\"a\":\"{}\"}}", "x".repeat(1 << 20));
+    let mut batch = batch(&[text]);
+    let raw = Arc::get_mut(&mut batch.raw).unwrap();
+    raw.records = vec![raw.records[0].clone(); 128];
+    let mut decoder = Decoder::new(
+        Arc::new(table(&[])),
+        Arc::new(options(EvolutionPolicy::default())),
+    )
+    .unwrap();
+    let error = decoder.decode(&batch, &Verdicts::default(), 0).unwrap_err();
+    assert!(
+        matches!(error, DecodeError::BatchTooLarge { .. }),
+        "{error}"
+    );
+}

@@ -81,11 +81,19 @@ pub(super) async fn dry_run(config: Config, args: BackfillFiles) -> Result<Repor
             file.size
         );
     }
-    let made = if state.is_some() { "exists" } else { "would be made" };
+    let made = if state.is_some() {
+        "exists"
+    } else {
+        "would be made"
+    };
     let _ = writeln!(text, "\ntable {} ({made})", args.table);
     for field in schema.columns.fields() {
         let data_type = schema::types::to_sql(field.data_type())?;
-        let new = if known.contains(field.name()) { "" } else { "  new" };
+        let new = if known.contains(field.name()) {
+            ""
+        } else {
+            "  new"
+        };
         let _ = writeln!(text, "  {} {data_type}{new}", field.name());
     }
     let Found {

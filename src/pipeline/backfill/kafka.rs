@@ -41,9 +41,7 @@ pub async fn backfill_range(
     let rates = Arc::new(Rates::default());
     let pipeline = Pipeline::open(Arc::new(config), rates.clone()).await?;
     let options = kafka_options(&pipeline, &args.source)?;
-    let bound = sources::bindings(&pipeline, &args.source);
-    let max_tables = pipeline.config().lake.max_tables;
-    let router = Router::new(&args.source, &options.table, bound, max_tables)?;
+    let router = sources::router(&pipeline, &args.source, &options.table)?;
     let bounds = vec![format!("{:?}", args.from), format!("{:?}", args.to)];
     let run_id = match &args.run_id {
         Some(id) => RunId::new(id.clone())?,
@@ -105,7 +103,10 @@ pub async fn backfill_range(
     let committed = pipeline.shared().tally.committed();
     close(&pipeline, upkeep).await?;
     if !outcome? {
-        let _ = writeln!(text, "stopped: the same command goes on from here, run {run_id}");
+        let _ = writeln!(
+            text,
+            "stopped: the same command goes on from here, run {run_id}"
+        );
         rows(&mut text, &committed);
         return Ok(done(text, 1, Kind::Unavailable));
     }
@@ -144,7 +145,9 @@ fn kafka_options(pipeline: &Pipeline, source: &str) -> Result<KafkaOptions> {
         )),
         None => Err(Error::new(
             Kind::Config,
-            format!("the configuration has no such source; see `alluvium config show`, source=`{source}`"),
+            format!(
+                "the configuration has no such source; see `alluvium config show`, source=`{source}`"
+            ),
         )),
     }
 }
@@ -152,9 +155,10 @@ fn kafka_options(pipeline: &Pipeline, source: &str) -> Result<KafkaOptions> {
 /// Below the table's folder, or the ledger's where the source feeds several.
 fn run_store(pipeline: &Pipeline, router: &Router) -> Result<RunStore> {
     let config = pipeline.config();
-    let name = router
-        .only_table()
-        .map_or_else(|| config.dead_letters.table.clone(), |table| table.to_string());
+    let name = router.only_table().map_or_else(
+        || config.dead_letters.table.clone(),
+        |table| table.to_string(),
+    );
     let url = config.tables.get(&name).and_then(|t| t.url.clone());
     let location = pipeline
         .lake()
@@ -271,7 +275,11 @@ async fn readers(
     let positions = log.all_positions().await.map_err(Error::from)?;
     let mut began: BTreeMap<String, Offset> = BTreeMap::new();
     for record in log.history().await.map_err(Error::from)? {
-        for range in record.account.into_iter().flat_map(|account| account.ranges) {
+        for range in record
+            .account
+            .into_iter()
+            .flat_map(|account| account.ranges)
+        {
             // The first range of an app id begins where its reading did.
             if range.expected.is_none() {
                 began.insert(range.partition, range.start);
@@ -336,7 +344,11 @@ impl Run<'_> {
             if self.stop.is_cancelled() || self.pipeline.shared().cancel.is_cancelled() {
                 return Ok(left.is_empty());
             }
-            idle = if progressed || left.len() < before { 0 } else { idle + 1 };
+            idle = if progressed || left.len() < before {
+                0
+            } else {
+                idle + 1
+            };
             if idle == MAX_IDLE_ROUNDS {
                 return Err(Error::new(
                     Kind::Fenced,
@@ -349,7 +361,10 @@ impl Run<'_> {
 
     /// Reads what is left once. Partitions that are committed to their end leave `left`.
     async fn round(&self, left: &mut Vec<(Arc<Partition>, KafkaRange)>) -> Result<bool> {
-        let partitions: Vec<_> = left.iter().map(|(partition, _)| partition.clone()).collect();
+        let partitions: Vec<_> = left
+            .iter()
+            .map(|(partition, _)| partition.clone())
+            .collect();
         let assigned = self.intake.assign(partitions.clone()).await?;
         let ranges: BTreeMap<&str, &KafkaRange> = left
             .iter()
@@ -373,6 +388,7 @@ impl Run<'_> {
                 let range = ranges.get(assignment.partition.id.app_id())?;
                 Some(BoundedPartition {
                     topic: range.topic.as_str().into(),
+                    topic_id: range.topic_id.as_str().into(),
                     number: range.partition,
                     from: from(assignment),
                     to: range.to,

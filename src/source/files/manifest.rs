@@ -12,7 +12,8 @@ use sha2::{Digest, Sha256};
 use std::{collections::BTreeMap, fmt, sync::Arc};
 use url::Url;
 
-/// The layout of the manifest's JSON that this version writes and reads.
+/// What this version writes and reads. It rises with the layout of the manifest's JSON, and whenever
+/// the same bytes would be split into other records: positions count those.
 pub const MANIFEST_FORMAT: u32 = 1;
 
 /// Names a run: 1 to 64 letters, digits, `-` or `_`.

@@ -8,11 +8,13 @@
 //!
 //! Layout: [`inputs`] lists files · `format` tells what they are · `ndjson`, `json_stream`, `csv`,
 //! `parquet` make records of them · [`manifest`] is the run · `lane` reads the files of one lane in
-//! order · [`run`] drives lanes against an [`crate::event::Intake`] · [`sample`] is the dry run ·
+//! order, `lane_task` hands them to an [`crate::event::Intake`] · [`run`] drives lanes · [`sample`] is
+//! the dry run ·
 //! [`ranges`] is the manifest of a backfill of Kafka ranges (rule 16).
 //!
 //! Limits: a record is at most [`MAX_RECORD_BYTES`]; a run has at most [`MAX_LANES`] lanes; a lane
-//! holds one batch of about [`BATCH_BYTES`], charged to the byte budget before it is read.
+//! holds one batch of about [`BATCH_BYTES`], charged to the byte budget before it is read; a lane of Parquet
+//! holds besides it one page of each column and the rows decoded from them, about as much again.
 
 mod csv;
 mod csv_types;
@@ -21,6 +23,7 @@ mod format;
 pub mod inputs;
 mod json_stream;
 mod lane;
+mod lane_task;
 pub mod manifest;
 mod ndjson;
 mod parquet;
@@ -33,6 +36,10 @@ pub mod run;
 pub mod sample;
 mod text;
 
+#[cfg(test)]
+mod fake_table;
+#[cfg(test)]
+mod parquet_tests;
 #[cfg(test)]
 mod reader_tests;
 #[cfg(test)]

@@ -183,7 +183,8 @@ fn conflict(range: &KafkaRange, reader: &Reader) -> Option<String> {
     let name = &reader.app_id;
     let begin = reader.start.unwrap_or(0);
     let until = reader.until.unwrap_or(Offset::MAX).max(reader.end);
-    if *to <= begin || *from >= until {
+    // A reader of nothing (begun and ended at one offset) is in nobody's way.
+    if begin >= until || *to <= begin || *from >= until {
         return None;
     }
     let shown = format!("{topic}/{partition} [{from}, {to})");
@@ -293,6 +294,13 @@ mod tests {
         }];
         assert!(ranges(0, 10).check_overlap("t", &other).is_ok());
         assert!(ranges(20, 30).check_overlap("t", &other).is_ok());
+        let nothing = [Reader {
+            start: Some(25),
+            end: 25,
+            until: Some(25),
+            ..other[0].clone()
+        }];
+        assert!(ranges(20, 30).check_overlap("t", &nothing).is_ok());
         let error = ranges(16, 30).check_overlap("t", &other).unwrap_err();
         assert!(error.to_string().contains("--from 20"), "{error}");
     }

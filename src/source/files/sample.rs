@@ -1,8 +1,8 @@
 //! The dry run: what a run would read, without reading it into a table.
 
 use super::{
-    BATCH_BYTES, FilesError, Format, Plan, format::open, lane::LaneChunk, parquet::ParquetReader,
-    plan::blocking, records::Chunk, run::raw_batch, text::BytesRead,
+    BATCH_BYTES, FilesError, Format, Plan, format::open, lane::LaneChunk, lane_task::raw_batch,
+    parquet::ParquetReader, plan::blocking, records::Chunk, text::BytesRead,
 };
 use crate::event::{ByteBudget, RawBatch};
 use arrow::datatypes::SchemaRef;

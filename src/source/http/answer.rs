@@ -158,6 +158,7 @@ impl From<SpoolError> for Refusal {
                 "the spool is full because commits are behind; nothing was taken",
                 "send again after the time in Retry-After; the operator sees why in the log",
             ),
+            SpoolError::Unfit { .. } => Self::internal(),
             SpoolError::Closed => Self::draining(),
             _ => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -255,4 +256,29 @@ pub(super) fn accepted(
         }
     }
     json_response(status, &body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{io, sync::Arc};
+
+    #[test]
+    fn a_failing_disk_is_503_and_its_path_stays_with_us() {
+        let refusal = Refusal::from(SpoolError::Io {
+            action: "fsync",
+            path: "/secret/place".into(),
+            source: Arc::new(io::ErrorKind::StorageFull.into()),
+        });
+        assert!(!format!("{refusal:?}").contains("secret"));
+        assert_eq!(refusal.code, "spool_failed");
+        let response = refusal.into_response();
+        assert_eq!(response.status(), 503);
+        assert!(response.headers().contains_key(header::RETRY_AFTER));
+        assert_eq!(
+            Refusal::from(SpoolError::TooLarge { bytes: 2, max: 1 }).status,
+            413
+        );
+        assert_eq!(Refusal::from(SpoolError::Closed).code, "shutting_down");
+    }
 }

@@ -13,7 +13,7 @@ use crate::{
 };
 use axum::{
     Router,
-    extract::{Path, Request, State},
+    extract::{Path, Request, State, rejection::PathRejection},
     http::{HeaderMap, header},
     response::{IntoResponse, Response},
     routing,
@@ -25,6 +25,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Bodies above this are split and hashed off the run time's threads.
 const INLINE_BYTES: usize = 128 << 10;
+/// No option lets a body be longer: offsets in it are 32 bits, and an event is one record of the spool.
+const MAX_BODY_BYTES: u64 = 1 << 30;
 /// How long a request waits for bytes of others to reach the disk before it is answered 429.
 const ROOM_WAIT: Duration = Duration::from_millis(500);
 /// Room a request asks for before its body is read.
@@ -54,11 +56,12 @@ pub(super) fn router(app: Arc<App>) -> Router {
 
 async fn post(
     State(app): State<Arc<App>>,
-    table: Option<Path<String>>,
+    table: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Response {
     let began = std::time::Instant::now();
-    let table = table.map(|Path(table)| table).unwrap_or_default();
+    // A path that is not UTF-8 names no table.
+    let table = table.map_or_else(|_| String::new(), |Path(table)| table);
     let response = app.take(&table, request).await.unwrap_or_else(|refusal| {
         tracing::debug!(source = &*app.source, code = refusal.code, "a request was refused");
         metrics::counter!("alluvium_http_refused_total", "source" => app.source.to_string(), "code" => refusal.code)
@@ -164,7 +167,7 @@ impl App {
         key: Option<KeyHash>,
         mut room: Room,
     ) -> Result<Prepared, Refusal> {
-        let limit = self.options.max_decompressed_bytes.min(u32::MAX.into());
+        let limit = self.options.max_decompressed_bytes.min(MAX_BODY_BYTES);
         let limits = Limits {
             event_bytes: self.options.max_event_bytes,
             events: self.options.max_events,

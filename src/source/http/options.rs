@@ -40,7 +40,8 @@ pub struct HttpOptions {
     pub max_connections: usize,
     /// How long a request may take to arrive.
     pub request_timeout_seconds: f64,
-    /// How long a request with `ack = "commit"` waits.
+    /// How long a request with `ack = "commit"` waits; then it is answered 202: durable in the spool,
+    /// to be committed, not to be sent again.
     pub commit_timeout_seconds: f64,
 }
 

@@ -99,7 +99,7 @@ impl Pump {
             ));
         };
         let start = match assignment.resume {
-            Some(resume) => resume,
+            Some(resume) => self.above_what_is_gone(&partition, resume).await?,
             None => {
                 let start = self.spool.head().max(generation.first);
                 self.intake
@@ -129,6 +129,18 @@ impl Pump {
         tracing::info!(source = &*self.source, partition = %partition.id, position = start, "reading the spool");
         self.read_and_ack(assignment, reader, start, generation.end)
             .await
+    }
+
+    /// Where to read. The ledger's mark is written now and then, so after a kill it may lie below what
+    /// the spool has let go since, all of it committed: a position as high proves that. Without one the
+    /// tables were put back to an older state, and the reader refuses `resume`.
+    async fn above_what_is_gone(&self, partition: &Partition, resume: Offset) -> Result<Offset> {
+        let gone = self.spool.let_go();
+        if resume >= gone {
+            return Ok(resume);
+        }
+        let highest = self.intake.highest_position(partition).await?;
+        Ok(if highest >= Some(gone) { gone } else { resume })
     }
 
     /// Rule 17: a table above what this disk held when it was opened means that the disk lost records.

@@ -7,9 +7,10 @@
 use super::{
     KafkaOptions,
     error::KafkaSourceError,
-    positions::{GroupConsumer, consumer},
+    positions::{GroupConsumer, consumer, watermarks},
     properties::Use,
     slab::{Limits, Slab},
+    topic_id,
 };
 use crate::{
     error::{Error, Result},
@@ -33,6 +34,7 @@ const AHEAD: usize = 4;
 const POLL: Duration = Duration::from_millis(100);
 /// How often a silent partition's position is looked at.
 const SILENCE: Duration = Duration::from_millis(500);
+const BROKER_TIMEOUT: Duration = Duration::from_secs(15);
 /// A broker that gives nothing for so long is reported, not waited for.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -40,6 +42,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 #[derive(Clone, Debug)]
 pub struct BoundedPartition {
     pub topic: Arc<str>,
+    /// As captured; a topic of another id is refused.
+    pub topic_id: Arc<str>,
     pub number: i32,
     /// The next offset to read: the range's start, or where an earlier run ended.
     pub from: Offset,
@@ -140,6 +144,8 @@ impl RangeReader {
     fn read_topic(&self, ranges: Vec<BoundedPartition>) -> Ended {
         let consumer = consumer(&self.source, &self.options, Use::Range, self.budget.limit())?;
         consumer.context().close();
+        super::bounds::wake(&consumer, &self.options);
+        self.check(&consumer, &ranges)?;
         let mut list = TopicPartitionList::new();
         let mut lanes = BTreeMap::new();
         for range in ranges {
@@ -204,6 +210,34 @@ impl RangeReader {
                         &KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut),
                     )));
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses ranges the topic no longer holds: an end of partition short of `to` would otherwise pass for gaps.
+    fn check(&self, consumer: &GroupConsumer, ranges: &[BoundedPartition]) -> Ended {
+        let Some(first) = ranges.first() else {
+            return Ok(());
+        };
+        let topic = [first.topic.to_string()];
+        let ids = topic_id::fetch(consumer.client(), &topic, BROKER_TIMEOUT)?;
+        for range in ranges {
+            let is = ids.get(&topic[0]).map_or("absent", String::as_str);
+            if *range.topic_id != *is {
+                return Err(Some(KafkaSourceError::Bounds(format!(
+                    "the topic was recreated since its bounds were captured, begin a new backfill, topic=`{}` \
+                     was=`{}` is=`{is}`",
+                    range.topic, range.topic_id
+                ))));
+            }
+            let (low, high) = watermarks(consumer, &range.topic, range.number)?;
+            if range.from < low || range.to > high {
+                return Err(Some(KafkaSourceError::Bounds(format!(
+                    "the topic no longer holds the range, begin a new backfill with --from earliest, topic=`{}` \
+                     partition=`{}` from=`{}` to=`{}` oldest=`{low}` end=`{high}`",
+                    range.topic, range.number, range.from, range.to
+                ))));
             }
         }
         Ok(())

@@ -207,7 +207,12 @@ impl ConsumerContext for KafkaContext {
     fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
         match result {
             Ok(()) => {}
-            Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => {}
+            Err(KafkaError::ConsumerCommit(
+                RDKafkaErrorCode::NoOffset
+                | RDKafkaErrorCode::RebalanceInProgress
+                | RDKafkaErrorCode::IllegalGeneration
+                | RDKafkaErrorCode::UnknownMemberId,
+            )) => {}
             // Nobody believes them, so a failure harms only lag tools.
             Err(error) => {
                 tracing::warn!(source = &*self.source, %error, "group offsets are not stored")
@@ -217,5 +222,26 @@ impl ConsumerContext for KafkaContext {
 
     fn main_queue_min_poll_interval(&self) -> Timeout {
         Timeout::After(Duration::from_millis(100))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_cut_from_what_librdkafka_says() {
+        let context = KafkaContext::new("s".into(), None, vec![Secret::new("hunter2")]);
+        let error = KafkaError::Global(RDKafkaErrorCode::Authentication);
+        context.error(error, "password hunter2 is wrong");
+        let said = context.reason(RDKafkaErrorCode::Authentication).unwrap();
+        assert_eq!(said, "password [redacted] is wrong");
+        assert!(context.reason(RDKafkaErrorCode::Fail).is_none());
+    }
+
+    #[test]
+    fn a_token_that_is_not_to_be_had_is_an_error() {
+        let context = KafkaContext::new("s".into(), None, Vec::new());
+        assert!(context.generate_oauth_token(None).is_err());
     }
 }

@@ -9,8 +9,10 @@
 //! - pausing throws fetched records away and resuming fetches them again from behind the last record that
 //!   `poll` returned (`rd_kafka_toppar_pause_resume`): nothing is lost, but pausing is dear, so it comes last.
 
+mod rebalance;
+mod upkeep;
+
 use super::{
-    context::Rebalance,
     error::KafkaSourceError,
     metrics::{SourceCounters, TopicCounters},
     positions::{GroupConsumer, Positioner, Ready},
@@ -21,8 +23,7 @@ use crate::event::{
 };
 use rdkafka::{
     TopicPartitionList,
-    consumer::{CommitMode, Consumer, RebalanceProtocol},
-    error::{KafkaError, RDKafkaErrorCode},
+    consumer::Consumer,
     message::{BorrowedMessage, Message},
 };
 use std::{
@@ -81,7 +82,7 @@ enum Phase {
     Reading,
     /// Records are ignored until the partition is sought to its new start.
     Rewinding,
-    /// Revoked: records are ignored.
+    /// Revoked, or reading has stopped: records are ignored and nothing more is offered.
     Leaving,
 }
 
@@ -271,8 +272,6 @@ impl Reader {
             .map_or(most, |due| due.clamp(Duration::from_millis(1), most))
     }
 
-    // ---- records
-
     fn take(
         &mut self,
         message: &BorrowedMessage<'_>,
@@ -323,7 +322,7 @@ impl Reader {
     /// Offers what a partition's slab holds, unless an older batch still waits.
     fn hand_on(&mut self, i: usize) {
         let owned = &mut self.state.owned[i];
-        if owned.held.is_some() || owned.phase == Phase::Rewinding {
+        if owned.held.is_some() || owned.phase != Phase::Reading {
             return;
         }
         if let Some(batch) = owned.slab.cut(&owned.partition, owned.epoch, &self.budget) {
@@ -350,8 +349,6 @@ impl Reader {
             Offer::Stale => {}
         }
     }
-
-    // ---- room
 
     fn look_at_budget(&mut self) {
         if !self.state.budget_spent && self.budget.is_spent() {
@@ -401,543 +398,15 @@ impl Reader {
         self.settle_pauses();
         for i in 0..self.state.owned.len() {
             self.hand_on(i);
-            // What found no room is read again by whoever comes next.
-            self.state.owned[i].held = None;
+            // What found no room is read again by whoever comes next, and so must be all behind it.
+            let owned = &mut self.state.owned[i];
+            owned.held = None;
+            owned.phase = Phase::Leaving;
         }
         if let Some(Answering::Assign { cancel, .. }) = &self.state.answering {
             cancel.cancel();
         }
         self.control.intake_stopped.cancel();
-    }
-
-    // ---- notes
-
-    fn note(&mut self, note: Note) -> Result<(), KafkaSourceError> {
-        match note {
-            Note::Event(SourceEvent::Acked(acked)) => self.acked(&acked),
-            Note::Event(SourceEvent::Room(partition)) => {
-                if let Some(i) = self.state.find(&partition.topic, partition.number)
-                    && self.state.owned[i].partition.id == partition.id
-                    && let Some(batch) = self.state.owned[i].held.take()
-                {
-                    self.offer(i, batch);
-                }
-            }
-            Note::Event(SourceEvent::Rewind { partition, epoch }) => {
-                if let Some(i) = self.state.find_partition(&partition, epoch)
-                    && self.state.owned[i].phase == Phase::Reading
-                {
-                    self.rewind(i);
-                }
-            }
-            Note::Positioned { ticket, result } => self.positioned(ticket, result)?,
-            Note::Drained { ticket, acked } => {
-                for acked in &acked {
-                    self.acked(acked);
-                }
-                if let Some(Answering::Revoke {
-                    partitions,
-                    draining: Some(t),
-                    ..
-                }) = &self.state.answering
-                    && *t == ticket
-                {
-                    let partitions = partitions.clone();
-                    self.state.answering = None;
-                    self.unassign(&partitions)?;
-                }
-            }
-            Note::IdsChecked(result) => {
-                self.state.ids_asked = false;
-                result?;
-            }
-            Note::Failed(error) => return Err(error),
-            Note::PipelineGone => {}
-        }
-        Ok(())
-    }
-
-    fn acked(&mut self, acked: &Acked) {
-        if let Some(i) = self.state.find_partition(&acked.partition, acked.epoch) {
-            let owned = &mut self.state.owned[i];
-            owned.low_water = owned.low_water.max(acked.low_water);
-        }
-    }
-
-    // ---- rewind
-
-    fn rewind(&mut self, i: usize) {
-        let ticket = self.state.ticket();
-        let cancel = CancellationToken::new();
-        let owned = &mut self.state.owned[i];
-        owned.phase = Phase::Rewinding;
-        owned.held = None;
-        owned.slab = Slab::new(owned.slab.next());
-        let place = (Arc::clone(&owned.partition.topic), owned.partition.number);
-        tracing::info!(source = &*self.source, partition = %owned.partition.id, epoch = owned.epoch, "rewinding");
-        self.state
-            .rewinds
-            .insert(ticket, (Arc::clone(&place.0), place.1, cancel.clone()));
-        self.state.counters.rewind();
-        self.settle_pauses();
-        self.ask_positions(ticket, vec![place], cancel);
-    }
-
-    fn ask_positions(
-        &self,
-        ticket: u64,
-        partitions: Vec<(Arc<str>, i32)>,
-        cancel: CancellationToken,
-    ) {
-        let positioner = Arc::clone(&self.positioner);
-        let notes = self.notes_in.clone();
-        self.runtime.spawn(async move {
-            let result = tokio::select! {
-                () = cancel.cancelled() => None,
-                result = positioner.take_on(partitions) => Some(result),
-            };
-            let _ = notes.send(Note::Positioned { ticket, result });
-        });
-    }
-
-    fn positioned(
-        &mut self,
-        ticket: u64,
-        result: Option<Result<Vec<Ready>, KafkaSourceError>>,
-    ) -> Result<(), KafkaSourceError> {
-        if let Some((topic, number, _)) = self.state.rewinds.remove(&ticket) {
-            let Some(result) = result else { return Ok(()) };
-            let ready = result?.into_iter().next();
-            let Some(i) = self.state.find(&topic, number) else {
-                return Ok(());
-            };
-            // Revoked meanwhile: the revocation drains or releases whatever epoch is current.
-            if self.state.owned[i].phase != Phase::Rewinding {
-                return Ok(());
-            }
-            let Some(ready) = ready else { return Ok(()) };
-            self.seek(&ready)?;
-            let owned = &mut self.state.owned[i];
-            owned.partition = ready.partition;
-            owned.epoch = ready.epoch;
-            owned.slab = Slab::new(ready.start);
-            owned.phase = Phase::Reading;
-            owned.last_record = Instant::now();
-            owned.low_water = ready.start;
-            return Ok(());
-        }
-        if let Some(Answering::Assign { ticket: t, .. }) = &self.state.answering
-            && *t == ticket
-        {
-            self.state.answering = None;
-            // Once reading has stopped, what was taken on is not read: answer with nothing.
-            let ready = result.transpose()?.unwrap_or_default();
-            self.assign(if self.state.stopped {
-                Vec::new()
-            } else {
-                ready
-            })?;
-        }
-        Ok(())
-    }
-
-    /// Seeks a partition that is assigned; waits for librdkafka to have started it. The position it
-    /// reports becomes invalid until the next record, so that no stale one is taken for a gap.
-    fn seek(&self, ready: &Ready) -> Result<(), KafkaSourceError> {
-        let mut tries = 0;
-        loop {
-            let mut list = TopicPartitionList::new();
-            let p = &ready.partition;
-            let result = list
-                .add_partition_offset(&p.topic, p.number, offset(ready.start))
-                .and_then(|()| self.consumer.seek_partitions(list, Duration::from_secs(5)))
-                .and_then(|list| list.elements().iter().try_for_each(|e| e.error()));
-            match result {
-                Ok(()) => return Ok(()),
-                Err(_) if tries < 50 => {
-                    tries += 1;
-                    std::thread::sleep(Duration::from_millis(100));
-                }
-                Err(error) => return Err(KafkaSourceError::broker("seeking a partition", &error)),
-            }
-        }
-    }
-
-    // ---- rebalance
-
-    fn serve_rebalance(&mut self) -> Result<(), KafkaSourceError> {
-        if self.state.answering.is_none() {
-            match self.consumer.context().next_rebalance() {
-                None => return Ok(()),
-                Some(Rebalance::Assign(partitions)) => {
-                    tracing::info!(
-                        source = &*self.source,
-                        partitions = partitions.len(),
-                        "partitions assigned"
-                    );
-                    self.state.counters.rebalance("assign");
-                    self.state.refused = None;
-                    if self.state.stopped || partitions.is_empty() {
-                        return self.assign(Vec::new());
-                    }
-                    let (ticket, cancel) = (self.state.ticket(), CancellationToken::new());
-                    self.state.answering = Some(Answering::Assign {
-                        ticket,
-                        cancel: cancel.clone(),
-                    });
-                    self.ask_positions(ticket, partitions, cancel);
-                }
-                Some(Rebalance::Revoke { partitions, lost }) => {
-                    tracing::info!(
-                        source = &*self.source,
-                        partitions = partitions.len(),
-                        lost,
-                        "partitions revoked"
-                    );
-                    self.state
-                        .counters
-                        .rebalance(if lost { "lost" } else { "revoke" });
-                    for (topic, number) in &partitions {
-                        if let Some(i) = self.state.find(topic, *number) {
-                            if self.state.owned[i].phase == Phase::Reading && !lost {
-                                self.hand_on(i);
-                            }
-                            self.state.owned[i].phase = Phase::Leaving;
-                            self.state.owned[i].held = None;
-                        }
-                    }
-                    for (topic, number, cancel) in self.state.rewinds.values() {
-                        if partitions.iter().any(|(t, n)| t == topic && n == number) {
-                            cancel.cancel();
-                        }
-                    }
-                    self.state.answering = Some(Answering::Revoke {
-                        partitions,
-                        lost,
-                        draining: None,
-                    });
-                }
-            }
-        }
-        self.begin_leaving()
-    }
-
-    /// Drains or releases revoked partitions, once no rewind of them is under way any more.
-    fn begin_leaving(&mut self) -> Result<(), KafkaSourceError> {
-        let Some(Answering::Revoke {
-            partitions,
-            lost,
-            draining: None,
-        }) = &self.state.answering
-        else {
-            return Ok(());
-        };
-        if self
-            .state
-            .rewinds
-            .values()
-            .any(|(topic, number, _)| partitions.iter().any(|(t, n)| t == topic && n == number))
-        {
-            return Ok(());
-        }
-        let identities: Vec<Arc<Partition>> = partitions
-            .iter()
-            .filter_map(|(topic, number)| self.state.find(topic, *number))
-            .map(|i| Arc::clone(&self.state.owned[i].partition))
-            .collect();
-        if *lost || identities.is_empty() {
-            let partitions = partitions.clone();
-            self.intake.release(&identities);
-            self.state.answering = None;
-            return self.unassign(&partitions);
-        }
-        let ticket = self.state.ticket();
-        if let Some(Answering::Revoke { draining, .. }) = &mut self.state.answering {
-            *draining = Some(ticket);
-        }
-        let (intake, notes, limit) = (
-            Arc::clone(&self.intake),
-            self.notes_in.clone(),
-            self.drain_timeout,
-        );
-        self.runtime.spawn(async move {
-            let drain = intake.drain(&identities, limit);
-            // The pipeline keeps the limit; the group must not wait if it does not.
-            let acked = match tokio::time::timeout(limit + Duration::from_secs(5), drain).await {
-                Ok(acked) => acked,
-                Err(_) => {
-                    intake.release(&identities);
-                    Vec::new()
-                }
-            };
-            let _ = notes.send(Note::Drained { ticket, acked });
-        });
-        Ok(())
-    }
-
-    fn is_cooperative(&self) -> bool {
-        matches!(
-            self.consumer.rebalance_protocol(),
-            RebalanceProtocol::Cooperative
-        )
-    }
-
-    /// Answers an assignment with offsets of ours.
-    fn assign(&mut self, ready: Vec<Ready>) -> Result<(), KafkaSourceError> {
-        let doing = "assigning partitions";
-        let mut list = TopicPartitionList::new();
-        for r in &ready {
-            list.add_partition_offset(&r.partition.topic, r.partition.number, offset(r.start))
-                .map_err(|e| KafkaSourceError::broker(doing, &e))?;
-        }
-        if self.is_cooperative() {
-            self.consumer.incremental_assign(&list)
-        } else {
-            self.consumer.assign(&list)
-        }
-        .map_err(|e| KafkaSourceError::broker(doing, &e))?;
-        let now = Instant::now();
-        for r in ready {
-            self.state.owned.push(Owned {
-                counters: TopicCounters::new(&self.source, &r.partition.topic),
-                partition: r.partition,
-                epoch: r.epoch,
-                slab: Slab::new(r.start),
-                held: None,
-                phase: Phase::Reading,
-                // A pause may outlive an unassign in librdkafka; resuming what is not paused does nothing.
-                paused: true,
-                last_record: now,
-                low_water: r.start,
-                stored: r.start,
-            });
-        }
-        self.state.reindex();
-        self.settle_pauses();
-        Ok(())
-    }
-
-    /// Answers a revocation.
-    fn unassign(&mut self, partitions: &[(Arc<str>, i32)]) -> Result<(), KafkaSourceError> {
-        self.store_group_offsets();
-        let mut list = TopicPartitionList::new();
-        for (topic, number) in partitions {
-            // What never came to be read (its topic was gone) is not in librdkafka's assignment.
-            if self.state.find(topic, *number).is_some() {
-                list.add_partition(topic, *number);
-            }
-        }
-        if self.is_cooperative() {
-            self.consumer.incremental_unassign(&list)
-        } else {
-            self.consumer.unassign()
-        }
-        .map_err(|e| KafkaSourceError::broker("giving partitions up", &e))?;
-        self.state.owned.retain(|o| {
-            !partitions
-                .iter()
-                .any(|(t, n)| *t == o.partition.topic && *n == o.partition.number)
-        });
-        self.state.reindex();
-        Ok(())
-    }
-
-    // ---- upkeep
-
-    fn tidy(&mut self) {
-        let now = Instant::now();
-        if now - self.state.tidied < TIDY {
-            return;
-        }
-        self.state.tidied = now;
-        self.pass_trailing_gaps(now);
-        if now - self.state.offsets_stored >= GROUP_OFFSETS {
-            self.state.offsets_stored = now;
-            self.store_group_offsets();
-        }
-        if now - self.state.ids_checked >= TOPIC_IDS
-            && !self.state.ids_asked
-            && !self.state.owned.is_empty()
-        {
-            self.state.ids_checked = now;
-            self.state.ids_asked = true;
-            let topics = self.state.index.keys().map(|t| t.to_string()).collect();
-            let (positioner, notes) = (Arc::clone(&self.positioner), self.notes_in.clone());
-            self.runtime.spawn(async move {
-                let _ = notes.send(Note::IdsChecked(positioner.check_ids(topics).await));
-            });
-        }
-    }
-
-    /// Hands on the offsets behind a silent partition's last record that hold none: transaction markers,
-    /// whose offset librdkafka adds to the position when this thread passes them.
-    fn pass_trailing_gaps(&mut self, now: Instant) {
-        let silent = |o: &Owned| {
-            o.phase == Phase::Reading
-                && !o.paused
-                && o.held.is_none()
-                && o.slab.is_empty()
-                && now - o.last_record >= SILENCE
-        };
-        if self.state.answering.is_some() || !self.state.owned.iter().any(silent) {
-            return;
-        }
-        let Ok(positions) = self.consumer.position() else {
-            return;
-        };
-        for element in positions.elements() {
-            let rdkafka::Offset::Offset(position) = element.offset() else {
-                continue;
-            };
-            let (Ok(position), Some(i)) = (
-                Offset::try_from(position),
-                self.state.find(element.topic(), element.partition()),
-            ) else {
-                continue;
-            };
-            let owned = &mut self.state.owned[i];
-            if silent(owned) && position > owned.slab.next() {
-                owned.slab.pass(position);
-                self.hand_on(i);
-            }
-        }
-    }
-
-    /// Tells the group the low-water marks, for lag tools; nobody reads them back.
-    fn store_group_offsets(&mut self) {
-        let mut list = TopicPartitionList::new();
-        for owned in &mut self.state.owned {
-            if owned.low_water > owned.stored
-                && list
-                    .add_partition_offset(
-                        &owned.partition.topic,
-                        owned.partition.number,
-                        offset(owned.low_water),
-                    )
-                    .is_ok()
-            {
-                owned.stored = owned.low_water;
-            }
-        }
-        if list.count() > 0
-            && let Err(error) = self.consumer.commit(&list, CommitMode::Async)
-        {
-            tracing::warn!(source = &*self.source, %error, "group offsets are not stored");
-        }
-    }
-
-    fn poll_failed(&mut self, error: &KafkaError) -> Result<(), KafkaSourceError> {
-        use RDKafkaErrorCode as C;
-        if let KafkaError::MessageConsumptionFatal(code) = error {
-            // A fatal error hides its cause behind one code.
-            let error = match (code, self.consumer.client().fatal_error()) {
-                (C::Fatal, Some((code, _))) => KafkaError::MessageConsumptionFatal(code),
-                _ => error.clone(),
-            };
-            return Err(KafkaSourceError::broker("reading", &error));
-        }
-        let Some(code) = error.rdkafka_error_code() else {
-            return Ok(());
-        };
-        match code {
-            C::AutoOffsetReset | C::OffsetOutOfRange if !self.state.diagnosing => {
-                self.state.diagnosing = true;
-                let reason = self
-                    .consumer
-                    .context()
-                    .reason(code)
-                    .unwrap_or_else(|| "offset out of range".into());
-                let read = self
-                    .state
-                    .owned
-                    .iter()
-                    .map(|o| (Arc::clone(&o.partition), o.slab.next()))
-                    .collect();
-                let (positioner, notes) = (Arc::clone(&self.positioner), self.notes_in.clone());
-                self.runtime.spawn(async move {
-                    let _ = notes.send(Note::Failed(positioner.diagnose(read, reason).await));
-                });
-            }
-            C::TopicAuthorizationFailed
-            | C::GroupAuthorizationFailed
-            | C::FencedInstanceId
-            | C::InvalidTopic => {
-                return Err(KafkaSourceError::broker("reading", error));
-            }
-            C::Authentication | C::SaslAuthenticationFailed => {
-                let now = Instant::now();
-                let first = match self.state.refused {
-                    Some((first, last)) if now - last < 2 * AUTH_PATIENCE => first,
-                    _ => now,
-                };
-                self.state.refused = Some((first, now));
-                if now - first >= AUTH_PATIENCE {
-                    return Err(KafkaSourceError::broker("authenticating", error));
-                }
-            }
-            // librdkafka tries again by itself and has told the log.
-            _ => {}
-        }
-        Ok(())
-    }
-
-    // ---- the end
-
-    /// Answers what is unanswered, stores group offsets and leaves the group.
-    fn close(mut self, failed: bool) {
-        self.consumer.context().close();
-        if failed {
-            let all: Vec<_> = self
-                .state
-                .owned
-                .iter()
-                .map(|o| Arc::clone(&o.partition))
-                .collect();
-            self.intake.release(&all);
-        }
-        for (_, _, cancel) in self.state.rewinds.values() {
-            cancel.cancel();
-        }
-        let unanswered = match self.state.answering.take() {
-            Some(Answering::Assign { cancel, .. }) => {
-                cancel.cancel();
-                Some(Vec::new())
-            }
-            Some(Answering::Revoke { partitions, .. }) => Some(partitions),
-            None => self
-                .consumer
-                .context()
-                .next_rebalance()
-                .map(|rebalance| match rebalance {
-                    Rebalance::Assign(_) => Vec::new(),
-                    Rebalance::Revoke { partitions, .. } => partitions,
-                }),
-        };
-        self.store_group_offsets();
-        // librdkafka closes only when it has its answer; closing then takes every partition back.
-        let answer = match unanswered {
-            None => Ok(()),
-            Some(partitions) if partitions.is_empty() => self.assign(Vec::new()),
-            Some(partitions) => self.unassign(&partitions),
-        };
-        if let Err(error) = answer {
-            tracing::debug!(source = &*self.source, %error, "answering a rebalance while closing");
-        }
-        self.control.intake_stopped.cancel();
-        self.state.counters.assigned.set(0.0);
-        // Questions under way hold the consumer; they end by their own time limits. It must be dropped
-        // here, for dropping it polls until the group is left.
-        let Self {
-            consumer,
-            positioner,
-            ..
-        } = self;
-        drop(positioner);
-        let begun = Instant::now();
-        while Arc::strong_count(&consumer) > 1 && begun.elapsed() < CLOSE_PATIENCE {
-            let _ = consumer.poll(Duration::from_millis(20));
-        }
-        drop(consumer);
     }
 }
 

@@ -1,14 +1,14 @@
 //! The source against librdkafka's mock cluster, and against a broker at `ALLUVIUM_TEST_KAFKA` where one is.
 
+mod fake;
+mod real;
+
 use super::*;
 use crate::{
-    error::{Error, Kind, Result},
-    event::{
-        Acked, Assignment, ByteBudget, Epoch, Intake, Offer, Offset, Partition, RawBatch,
-        RecordKind, SourceEvent, SourcePartition,
-    },
+    error::Kind,
+    event::{ByteBudget, Intake, Offset, RecordKind, SourceEvent},
 };
-use async_trait::async_trait;
+use fake::{Fake, Table};
 use parking_lot::Mutex;
 use rdkafka::{
     ClientConfig,
@@ -17,221 +17,13 @@ use rdkafka::{
     producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer},
 };
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 const PATIENCE: Duration = Duration::from_secs(40);
-
-/// What is committed, shared by the daemons of a test.
-#[derive(Default)]
-struct Table {
-    positions: HashMap<SourcePartition, Offset>,
-    records: BTreeMap<(Arc<str>, i32), Vec<Record>>,
-}
-
-#[derive(Clone, Debug)]
-struct Record {
-    offset: Offset,
-    value: Vec<u8>,
-    key: Option<Vec<u8>>,
-    headers: Option<Vec<u8>>,
-    kind: RecordKind,
-}
-
-#[derive(Default)]
-struct State {
-    epochs: HashMap<SourcePartition, Epoch>,
-    last_epoch: Epoch,
-    /// Partitions answered `Full`.
-    full: HashSet<i32>,
-    hold: bool,
-    held: Vec<RawBatch>,
-    assign_failures: Vec<Kind>,
-    starts: Vec<(i32, Offset)>,
-    drained: usize,
-    released: usize,
-    batches: usize,
-}
-
-/// A pipeline that commits at once.
-struct Fake {
-    table: Arc<Mutex<Table>>,
-    state: Mutex<State>,
-    events: mpsc::UnboundedSender<SourceEvent>,
-    receiver: tokio::sync::Mutex<mpsc::UnboundedReceiver<SourceEvent>>,
-}
-
-impl Fake {
-    fn new(table: &Arc<Mutex<Table>>) -> Arc<Self> {
-        let (events, receiver) = mpsc::unbounded_channel();
-        Arc::new(Self {
-            table: Arc::clone(table),
-            state: Mutex::default(),
-            events,
-            receiver: tokio::sync::Mutex::new(receiver),
-        })
-    }
-
-    fn count(&self) -> usize {
-        self.table.lock().records.values().map(Vec::len).sum()
-    }
-
-    fn offsets(&self, number: i32) -> Vec<Offset> {
-        let table = self.table.lock();
-        let records = table.records.iter().filter(|((_, n), _)| *n == number);
-        records
-            .flat_map(|(_, r)| r.iter().map(|r| r.offset))
-            .collect()
-    }
-
-    fn position(&self, number: i32) -> Option<Offset> {
-        let table = self.table.lock();
-        let end = format!("/{number}");
-        table
-            .positions
-            .iter()
-            .find(|(p, _)| p.app_id().ends_with(&end))
-            .map(|(_, o)| *o)
-    }
-
-    fn commit(&self, batch: &RawBatch) {
-        let mut table = self.table.lock();
-        let p = &batch.partition;
-        if let Some(at) = table.positions.insert(p.id.clone(), batch.end) {
-            assert_eq!(at, batch.start, "ranges join");
-        }
-        let records = table
-            .records
-            .entry((Arc::clone(&p.topic), p.number))
-            .or_default();
-        let mut next = batch.start;
-        for r in &batch.records {
-            assert!(
-                r.offset >= next && r.offset < batch.end,
-                "in order, inside the range"
-            );
-            next = r.offset + 1;
-            records.push(Record {
-                offset: r.offset,
-                value: batch.value(r).to_vec(),
-                key: batch.key(r).map(<[u8]>::to_vec),
-                headers: batch.headers(r).map(<[u8]>::to_vec),
-                kind: r.kind.clone(),
-            });
-        }
-        let _ = self.events.send(SourceEvent::Acked(Acked {
-            partition: Arc::clone(p),
-            epoch: batch.epoch,
-            low_water: batch.end,
-        }));
-    }
-}
-
-#[async_trait]
-impl Intake for Fake {
-    async fn assign(&self, partitions: Vec<Arc<Partition>>) -> Result<Vec<Assignment>> {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        let mut state = self.state.lock();
-        if let Some(kind) = state.assign_failures.pop() {
-            return Err(Error::new(kind, "store does not answer"));
-        }
-        let table = self.table.lock();
-        Ok(partitions
-            .into_iter()
-            .map(|partition| {
-                state.last_epoch += 1;
-                let epoch = state.last_epoch;
-                state.epochs.insert(partition.id.clone(), epoch);
-                let resume = table.positions.get(&partition.id).copied();
-                Assignment {
-                    partition,
-                    epoch,
-                    resume,
-                }
-            })
-            .collect())
-    }
-
-    async fn record_start(&self, starts: Vec<(Assignment, Offset)>) -> Result<()> {
-        for (assignment, start) in starts {
-            self.state
-                .lock()
-                .starts
-                .push((assignment.partition.number, start));
-            self.table
-                .lock()
-                .positions
-                .insert(assignment.partition.id.clone(), start);
-        }
-        Ok(())
-    }
-
-    fn offer(&self, batch: RawBatch) -> Offer {
-        let mut state = self.state.lock();
-        if state.epochs.get(&batch.partition.id) != Some(&batch.epoch) {
-            return Offer::Stale;
-        }
-        if state.full.contains(&batch.partition.number) {
-            return Offer::Full(batch);
-        }
-        // Another writer was here: fenced, as a commit would find.
-        if self.table.lock().positions.get(&batch.partition.id) != Some(&batch.start) && !state.hold
-        {
-            state.epochs.remove(&batch.partition.id);
-            let partition = Arc::clone(&batch.partition);
-            let _ = self.events.send(SourceEvent::Rewind {
-                partition,
-                epoch: batch.epoch,
-            });
-            return Offer::Stale;
-        }
-        state.batches += 1;
-        if state.hold {
-            state.held.push(batch);
-        } else {
-            self.commit(&batch);
-        }
-        Offer::Accepted
-    }
-
-    async fn send(&self, batch: RawBatch) -> Result<()> {
-        self.offer(batch);
-        Ok(())
-    }
-
-    async fn drain(&self, partitions: &[Arc<Partition>], _: Duration) -> Vec<Acked> {
-        tokio::time::sleep(Duration::from_millis(30)).await;
-        self.state.lock().drained += partitions.len();
-        self.forget(partitions);
-        Vec::new()
-    }
-
-    fn release(&self, partitions: &[Arc<Partition>]) {
-        self.state.lock().released += partitions.len();
-        self.forget(partitions);
-    }
-
-    async fn event(&self) -> Option<SourceEvent> {
-        self.receiver.lock().await.recv().await
-    }
-
-    async fn committed(&self, _: &str, _: &Partition, _: Offset) -> Result<u64> {
-        Err(Error::new(Kind::Unsupported, "not in this test"))
-    }
-}
-
-impl Fake {
-    fn forget(&self, partitions: &[Arc<Partition>]) {
-        let mut state = self.state.lock();
-        for partition in partitions {
-            state.epochs.remove(&partition.id);
-        }
-    }
-}
 
 struct Cluster {
     // Dropped with the test: the brokers live in it.
@@ -451,6 +243,27 @@ async fn a_full_partition_waits_alone_and_loses_nothing() {
     assert_eq!(fake.offsets(0), ascending(3_100));
     assert_eq!(fake.offsets(1), ascending(3_100));
     running.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_behind_a_dropped_batch_is_offered_when_reading_stops() {
+    let cluster = cluster("t", 1);
+    produce(&cluster.brokers, "t", 1, 0, 3_000);
+    let fake = Fake::new(&Arc::default());
+    let mut options = options(&cluster.brokers, "t");
+    options.batch_bytes = 1 << 10;
+    fake.state.lock().full.insert(0);
+    let budget = budget();
+    let running = start(&options, &fake, &budget);
+    until("a batch waits", || budget.used() > 0).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    running.stop_intake();
+    running.intake_stopped().await;
+    fake.state.lock().full.clear();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(fake.state.lock().batches, 0);
+    running.stop().await.unwrap();
+    assert_eq!(budget.used(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -688,6 +501,7 @@ async fn read_ranges(
         .iter()
         .map(|r| BoundedPartition {
             topic: Arc::clone(&r.topic),
+            topic_id: Arc::clone(&r.topic_id),
             number: r.partition,
             from: r.from,
             to: r.to,
@@ -757,233 +571,27 @@ async fn a_bounded_read_ends_at_its_bounds() {
     );
 }
 
-/// `ALLUVIUM_TEST_KAFKA=127.0.0.1:19092 cargo test --lib source::kafka -- --ignored`: what the mock
-/// cluster cannot show (transactions, topic ids, deleted records, a real group coordinator).
-mod real {
-    use super::*;
-    use rdkafka::{
-        admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
-        client::DefaultClientContext,
-    };
-
-    fn brokers() -> String {
-        std::env::var("ALLUVIUM_TEST_KAFKA").unwrap_or_else(|_| "127.0.0.1:19092".into())
-    }
-
-    fn admin() -> AdminClient<DefaultClientContext> {
-        ClientConfig::new()
-            .set("bootstrap.servers", brokers())
-            .create()
-            .unwrap()
-    }
-
-    async fn create(topic: &str, partitions: i32) {
-        let topic = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
-        let made = admin()
-            .create_topics([&topic], &AdminOptions::new())
-            .await
-            .unwrap();
-        made.into_iter().for_each(|r| {
-            r.unwrap();
-        });
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    }
-
-    fn fresh(name: &str) -> String {
-        format!("{name}-{:08x}", fastrand::u32(..))
-    }
-
-    fn group_options(topic: &str) -> KafkaOptions {
-        KafkaOptions {
-            group: format!("g-{topic}"),
-            ..options(&brokers(), topic)
-        }
-    }
-
-    fn transaction(topic: &str, records: usize, commit: bool) {
-        let producer: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
-            .set("bootstrap.servers", brokers())
-            .set("transactional.id", format!("tx-{:x}", fastrand::u64(..)))
-            .create()
-            .unwrap();
-        producer.init_transactions(PATIENCE).unwrap();
-        producer.begin_transaction().unwrap();
-        for n in 0..records {
-            let value = format!("{{\"n\":{n}}}");
-            let record = BaseRecord::<str, str>::to(topic)
-                .partition(0)
-                .payload(&value);
-            producer.send(record).map_err(|(e, _)| e).unwrap();
-        }
-        producer.flush(PATIENCE).unwrap();
-        if commit {
-            producer.commit_transaction(PATIENCE).unwrap();
-        } else {
-            producer.abort_transaction(PATIENCE).unwrap();
-        }
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    #[ignore = "needs a broker"]
-    async fn markers_and_aborted_records_are_gaps() {
-        let topic = fresh("tx");
-        create(&topic, 1).await;
-        transaction(&topic, 100, true); // 0..100, marker 100
-        transaction(&topic, 50, false); // 101..151, marker 151
-        transaction(&topic, 10, true); // 152..162, marker 162
-        transaction(&topic, 5, false); // 163..168, marker 168
-        let wanted: Vec<Offset> = (0..100).chain(152..162).collect();
-        let options = group_options(&topic);
-        let fake = Fake::new(&Arc::default());
-        let running = start(&options, &fake, &budget());
-        until("the trailing gap is passed", || {
-            fake.position(0) == Some(169)
-        })
-        .await;
-        assert_eq!(fake.offsets(0), wanted);
-        assert_eq!(running.stop().await.map_err(|e| e.to_string()), Ok(()));
-        let ranges = resolve(&options, "b", Bound::Earliest, Bound::Latest)
-            .await
-            .unwrap();
-        assert_eq!((ranges[0].from, ranges[0].to), (0, 169));
-        assert_eq!(read_ranges(&options, &ranges).await[&0], (wanted, 169));
-        // An end in the midst of aborted records.
-        let ranges = resolve(&options, "b", Bound::Earliest, Bound::Offset(120))
-            .await
-            .unwrap();
-        assert_eq!(
-            read_ranges(&options, &ranges).await[&0],
-            (ascending(100), 120)
-        );
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    #[ignore = "needs a broker"]
-    async fn a_topic_recreated_while_it_is_read_stops_the_source() {
-        let topic = fresh("re");
-        create(&topic, 1).await;
-        produce(&brokers(), &topic, 1, 0, 10);
-        let fake = Fake::new(&Arc::default());
-        let mut running = start(&group_options(&topic), &fake, &budget());
-        until("arrived", || fake.count() == 10).await;
-        let id = fake
-            .table
-            .lock()
-            .positions
-            .keys()
-            .next()
-            .unwrap()
-            .app_id()
-            .to_owned();
-        assert!(id.contains('#') && !id.contains("#-"), "{id}");
-        admin()
-            .delete_topics(&[&topic], &AdminOptions::new())
-            .await
-            .unwrap();
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        create(&topic, 1).await;
-        // More records than were read: offsets alone would not show it.
-        produce(&brokers(), &topic, 1, 0, 1_000);
-        let begun = Instant::now();
-        let error = tokio::time::timeout(PATIENCE, running.finished())
-            .await
-            .unwrap()
-            .unwrap_err();
-        eprintln!("after {:?}: {error}", begun.elapsed());
-        assert_eq!(error.kind(), Kind::InvalidData);
-        assert!(error.to_string().contains("recreated"), "{error}");
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    #[ignore = "needs a broker"]
-    async fn records_deleted_before_they_were_read_are_refused_and_times_are_found() {
-        let topic = fresh("del");
-        create(&topic, 1).await;
-        produce(&brokers(), &topic, 1, 0, 100);
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        let time = chrono::Utc::now().timestamp_millis();
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        produce(&brokers(), &topic, 1, 100, 20);
-        let mut options = group_options(&topic);
-        options.start = StartPolicy::Timestamp(time);
-        let table: Arc<Mutex<Table>> = Arc::default();
-        let fake = Fake::new(&table);
-        let running = start(&options, &fake, &budget());
-        until("arrived", || fake.count() == 20).await;
-        assert_eq!(fake.state.lock().starts, vec![(0, 100)]);
-        running.stop().await.unwrap();
-        for position in table.lock().positions.values_mut() {
-            *position = 40;
-        }
-        let mut upto = rdkafka::TopicPartitionList::new();
-        upto.add_partition_offset(&topic, 0, rdkafka::Offset::Offset(90))
-            .unwrap();
-        admin()
-            .delete_records(&upto, &AdminOptions::new())
-            .await
-            .unwrap();
-        let mut running = start(&options, &Fake::new(&table), &budget());
-        let error = running.finished().await.unwrap_err();
-        assert!(
-            error.to_string().starts_with("50 offsets were deleted"),
-            "{error}"
-        );
-        assert!(
-            resolve(&options, "b", Bound::Offset(40), Bound::Latest)
-                .await
-                .is_err()
-        );
-        let ranges = resolve(&options, "b", Bound::Time(time), Bound::Latest)
-            .await
-            .unwrap();
-        assert_eq!((ranges[0].from, ranges[0].to), (100, 120));
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    #[ignore = "needs a broker"]
-    async fn members_of_a_real_group() {
-        for strategy in ["cooperative-sticky", "range"] {
-            let topic = fresh("grp");
-            create(&topic, 4).await;
-            members_join_and_leave(&brokers(), &topic, strategy, 4_000).await;
-        }
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    #[ignore = "needs a broker"]
-    async fn a_running_partition_overrun_by_retention_is_told() {
-        let topic = fresh("run");
-        create(&topic, 1).await;
-        produce(&brokers(), &topic, 1, 0, 2_000);
-        let fake = Fake::new(&Arc::default());
-        fake.state.lock().full.insert(0);
-        let mut options = group_options(&topic);
-        options.batch_bytes = 1 << 10;
-        let mut running = start(&options, &fake, &budget());
-        until("one batch waits", || !fake.state.lock().starts.is_empty()).await;
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        let mut upto = rdkafka::TopicPartitionList::new();
-        upto.add_partition_offset(&topic, 0, rdkafka::Offset::Offset(1_900))
-            .unwrap();
-        admin()
-            .delete_records(&upto, &AdminOptions::new())
-            .await
-            .unwrap();
-        let partition = {
-            let mut state = fake.state.lock();
-            state.full.clear();
-            let id = state.epochs.keys().next().unwrap().app_id().to_owned();
-            let topic_id = id.split(['#', '/']).nth(3).unwrap().to_owned();
-            Arc::new(partition("p", "s", &topic, &topic_id, 0))
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bounded_read_of_what_is_not_there_is_refused() {
+    let cluster = cluster("t", 1);
+    produce(&cluster.brokers, "t", 1, 0, 10);
+    let options = options(&cluster.brokers, "t");
+    let range = resolve(&options, "b", Bound::Earliest, Bound::Latest)
+        .await
+        .unwrap()
+        .remove(0);
+    for (topic_id, to) in [(&*range.topic_id, 11), ("another", 10)] {
+        let wanted = BoundedPartition {
+            topic: Arc::clone(&range.topic),
+            topic_id: topic_id.into(),
+            number: 0,
+            from: 0,
+            to,
+            partition: Arc::new(partition("backfill-1", "b", "t", topic_id, 0)),
+            epoch: 1,
         };
-        fake.events.send(SourceEvent::Room(partition)).unwrap();
-        let error = tokio::time::timeout(PATIENCE, running.finished())
-            .await
-            .unwrap()
-            .unwrap_err();
-        assert_eq!(error.kind(), Kind::InvalidData);
-        assert!(error.to_string().contains("retention"), "{error}");
-        let read = fake.offsets(0);
-        assert_eq!(read, ascending(read.len()), "no jump");
+        let mut read = BoundedKafka::start(&options, "b", vec![wanted], budget()).unwrap();
+        assert_eq!(read.next().await.unwrap().unwrap_err().kind(), Kind::Config);
+        assert!(read.next().await.is_none());
     }
 }

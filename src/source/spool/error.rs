@@ -23,6 +23,9 @@ pub enum SpoolError {
         path: PathBuf,
         source: Arc<io::Error>,
     },
+    /// Nothing was stored: a mistake of the caller, or an event beyond any bound.
+    #[error("the request cannot be stored: {what}")]
+    Unfit { what: &'static str },
     #[error("another process holds the spool; stop it or give this one its own spool.path, path=`{}`", path.display())]
     Locked { path: PathBuf },
     /// Bytes that were once durable do not read back.
@@ -63,7 +66,7 @@ impl SpoolError {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Full { .. } | Self::Io { .. } | Self::Closed => Kind::Unavailable,
-            Self::TooLarge { .. } => Kind::InvalidData,
+            Self::TooLarge { .. } | Self::Unfit { .. } => Kind::InvalidData,
             Self::Locked { .. } | Self::Foreign { .. } => Kind::Config,
             Self::Corrupt { .. } | Self::NoIdentity { .. } | Self::Behind { .. } => Kind::Corrupt,
         }

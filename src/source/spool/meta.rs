@@ -26,7 +26,7 @@ pub(super) struct Meta {
     /// Numbers from here on have not been handed on: whether a table stands above them, which would
     /// mean that this disk lost records (rule 17), has not been asked since.
     pub(super) unconfirmed_from: Option<Offset>,
-    /// Everything below is committed; segments below it may be gone.
+    /// Everything below is committed and may be gone: the end of the last segment let go.
     pub(super) low_water: Offset,
 }
 

@@ -108,6 +108,40 @@ pub struct Append {
     pub permit: Option<BytePermit>,
 }
 
+impl Append {
+    /// Whether this can be written so that it reads back.
+    fn check(&self) -> Result<()> {
+        let mut end = 0;
+        for event in &self.events {
+            if event.start < end || event.end < event.start || event.end as usize > self.body.len()
+            {
+                return Err(SpoolError::Unfit {
+                    what: "its events overlap or leave the body",
+                });
+            }
+            if u64::from(event.end - event.start) > record::MAX_RECORD / 2 {
+                return Err(SpoolError::Unfit {
+                    what: "an event is longer than 1 GiB",
+                });
+            }
+            end = event.end;
+        }
+        let ascending = self.rejected.windows(2).all(|pair| pair[0].0 < pair[1].0);
+        let last = self.rejected.last();
+        if !ascending || last.is_some_and(|(event, _)| *event as usize >= self.events.len()) {
+            return Err(SpoolError::Unfit {
+                what: "its rejections do not name its events in order",
+            });
+        }
+        if self.table.len() > 128 || self.events.is_empty() {
+            return Err(SpoolError::Unfit {
+                what: "it has no events, or a table name longer than 128 bytes",
+            });
+        }
+        Ok(())
+    }
+}
+
 /// A stretch of sequence numbers that belongs to one source partition.
 #[derive(Clone, Debug)]
 pub struct Generation {
@@ -219,15 +253,21 @@ impl Spool {
     /// is stored even if that is dropped.
     ///
     /// # Errors
-    /// [`SpoolError::Full`], [`SpoolError::TooLarge`]: nothing was stored. [`SpoolError::Io`]: not acknowledged.
+    /// [`SpoolError::Full`], [`SpoolError::TooLarge`], [`SpoolError::Unfit`]: nothing was stored. [`SpoolError::Io`]: not acknowledged.
     pub fn append(
         &self,
         append: Append,
     ) -> impl Future<Output = Result<OffsetRange>> + Send + use<> {
+        let sent = self.queue(append);
+        async move { sent?.await.unwrap_or(Err(SpoolError::Closed)) }
+    }
+
+    fn queue(&self, append: Append) -> Result<oneshot::Receiver<Result<OffsetRange>>> {
+        append.check()?;
         let key = append.claim.as_ref().map(|claim| KeyPart {
             key: claim.key,
             body: claim.body,
-            accepted: (append.events.len() - append.rejected.len().min(append.events.len())) as u32,
+            accepted: (append.events.len() - append.rejected.len()) as u32,
             rejected: append.rejected.len() as u32,
         });
         let request = record::encode(
@@ -239,18 +279,15 @@ impl Spool {
             key,
         );
         let (done, answer) = oneshot::channel();
-        let sent = self.send(Command::Append(Job {
+        self.send(Command::Append(Job {
             request,
             key,
             received_at: append.received_at,
             claim: append.claim,
             permit: append.permit,
             done,
-        }));
-        async move {
-            sent?;
-            answer.await.unwrap_or(Err(SpoolError::Closed))
-        }
+        }))?;
+        Ok(answer)
     }
 
     /// Notes that everything below `low_water` is committed and lets go of segments that hold nothing
@@ -330,6 +367,11 @@ impl Spool {
     /// [`SpoolError::Behind`] if events from `position` on have been let go as committed.
     pub fn reader(&self, position: Offset, end: Option<Offset>) -> Result<Reader> {
         Reader::new(Arc::clone(&self.shared), position, end)
+    }
+
+    /// Below it events were let go as committed: no reader can begin there.
+    pub fn let_go(&self) -> Offset {
+        self.shared.meta.lock().low_water
     }
 
     /// The sequence after the last durable event.

@@ -116,7 +116,10 @@ impl Reader {
             .segments
             .partition_point(|segment| segment.end <= self.position);
         // One just begun holds nothing yet.
-        let segment = log.segments.get(from).filter(|segment| segment.end > segment.first)?;
+        let segment = log
+            .segments
+            .get(from)
+            .filter(|segment| segment.end > segment.first)?;
         if self.limit.is_some_and(|limit| segment.first >= limit) {
             return None;
         }

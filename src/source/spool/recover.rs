@@ -12,6 +12,7 @@ use crate::event::Offset;
 use std::{
     collections::VecDeque,
     fs::{self, File, OpenOptions},
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -114,6 +115,12 @@ pub(super) fn recover(
     if let Some((segment, len)) = torn {
         cut(&segment, len, disk)?;
     }
+    // After a kill the last group may read back whole from memory without being on the disk. Only
+    // what is fsynced is handed on, so that comes before anybody reads it.
+    if let Some(last) = segments.back() {
+        disk.sync(&last.file)
+            .map_err(SpoolError::io("fsync", &last.path))?;
+    }
     for segment in empty {
         fs::remove_file(&segment.path).map_err(SpoolError::io("remove", &segment.path))?;
     }
@@ -170,10 +177,11 @@ fn list(folder: &Path) -> Result<Found> {
 /// may want to look, and a bit that flipped in the very last group looks the same.
 fn cut(segment: &Segment, len: u64, disk: &dyn Disk) -> Result<()> {
     let kept = segment.path.with_extension("torn");
-    let copied = fs::read(&segment.path).and_then(|bytes| {
-        let from = (segment.len as usize).min(bytes.len());
-        fs::write(&kept, &bytes[from..])
-    });
+    let mut tail = vec![0; (len - segment.len) as usize];
+    let copied = segment
+        .file
+        .read_exact_at(&mut tail, segment.len)
+        .and_then(|()| fs::write(&kept, &tail));
     tracing::warn!(
         path = %segment.path.display(),
         offset = segment.len,

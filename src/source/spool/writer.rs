@@ -1,11 +1,12 @@
 //! The one thread that writes: takes what is queued, writes it in one go, fsyncs once, answers all.
 
+mod upkeep;
+
 use super::{
     Shared,
     disk::{self, Disk},
     error::{Result, SpoolError},
     keys::Claim,
-    meta::Identity,
     record::{self, Encoded, KeyPart},
     segment::{self, HEADER, Segment},
 };
@@ -21,7 +22,6 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::sync::oneshot;
-use uuid::Uuid;
 
 /// A group is closed at this many bytes or requests.
 const GROUP_BYTES: u64 = 16 << 20;
@@ -380,100 +380,6 @@ impl Writer {
                 Err(error) => self.set_health(Err(error)),
             }
         }
-    }
-
-    fn truncate(&mut self, low_water: Offset) {
-        self.let_go(low_water);
-        self.report_room();
-    }
-
-    fn let_go(&mut self, low_water: Offset) {
-        if let Err(error) = self.remove_below(low_water) {
-            metrics::counter!("alluvium_errors_total", "stage" => "spool", "kind" => error.kind().as_str()).increment(1);
-            tracing::warn!(%error, "committed segments of the spool stay for now");
-        }
-    }
-
-    /// Removes segments of which every event is below `low_water`, the one being written apart.
-    fn remove_below(&mut self, low_water: Offset) -> Result<()> {
-        let current = match &self.state {
-            State::Idle => None,
-            State::Open(segment) | State::Failed(segment) => Some(segment.first),
-        };
-        let gone: Vec<_> = {
-            let log = self.shared.log.lock();
-            log.segments
-                .iter()
-                .take_while(|segment| segment.end <= low_water && Some(segment.first) != current)
-                .cloned()
-                .collect()
-        };
-        if gone.is_empty() {
-            return Ok(());
-        }
-        {
-            // Below this mark events may be missing from now on.
-            let mut meta = self.shared.meta.lock().clone();
-            meta.low_water = meta.low_water.max(low_water);
-            meta.sequence_floor = meta.sequence_floor.max(self.next);
-            while meta
-                .identities
-                .get(1)
-                .is_some_and(|next| next.first <= low_water)
-            {
-                meta.identities.remove(0);
-            }
-            self.save(meta)?;
-        }
-        for segment in gone {
-            let saved = self.shared.keys.save(
-                &self.shared.folder,
-                &*self.disk,
-                segment.first,
-                segment.end,
-            )?;
-            if let Some(newest) = saved {
-                let path = self
-                    .shared
-                    .folder
-                    .join(format!("{:020}.keys", segment.first));
-                self.key_files.push((path, newest));
-            }
-            fs::remove_file(&segment.path).map_err(SpoolError::io("remove", &segment.path))?;
-            self.shared
-                .log
-                .lock()
-                .segments
-                .retain(|other| other.first != segment.first);
-        }
-        let oldest = now_micros().saturating_sub(self.shared.keys.window_micros());
-        self.key_files
-            .retain(|(path, newest)| *newest >= oldest || fs::remove_file(path).is_err());
-        Ok(())
-    }
-
-    fn confirm(&mut self) -> Result<()> {
-        let mut meta = self.shared.meta.lock().clone();
-        if meta.unconfirmed_from.take().is_none() {
-            return Ok(());
-        }
-        self.save(meta)
-    }
-
-    fn adopt(&mut self) -> Result<()> {
-        let mut meta = self.shared.meta.lock().clone();
-        let first = meta.unconfirmed_from.take().unwrap_or(self.next);
-        meta.identities.push(Identity {
-            uuid: Uuid::new_v4().to_string(),
-            first,
-        });
-        self.save(meta)
-    }
-
-    fn save(&self, meta: super::Meta) -> Result<()> {
-        meta.save(&self.shared.folder, &*self.disk)?;
-        *self.shared.meta.lock() = meta;
-        Ok(())
     }
 
     fn close(&mut self) -> Result<()> {

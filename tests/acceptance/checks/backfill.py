@@ -8,6 +8,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from harness import events, readers
+from harness.daemon import environment
 from harness.procs import Process, require
 
 KILLS_PER_TABLE, FILES, ROWS_PER_FILE = 4, 8, 12_000
@@ -50,7 +51,7 @@ def backfill_until_done(world, table, config, pattern, lake):
     command = [world.binary, "backfill", "--config", config, "--table", table, pattern]
     kills, started = 0, time.monotonic()
     while True:
-        run = Process(command, world.folder / f"{table}.log", cwd=world.folder)
+        run = Process(command, world.folder / f"{table}.log", cwd=world.folder, env=environment())
         before = commits(lake / table)
         moment = None
         while run.alive():

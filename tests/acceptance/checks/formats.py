@@ -50,6 +50,7 @@ def as_json(n):
         value = sent(n)[column]
         if value is not None:
             text = text.replace(f'"{column}": "{value}"', f'"{column}": {value}')
+    text = text.replace('"v": "1.10"', '"v": 1.10')
     return text
 
 
@@ -125,8 +126,8 @@ def skipping(spark, path):
         spark.session.conf.set("spark.databricks.delta.stats.skipping", "false")
         whole = spark.one(f"select {', '.join(f'count_if({f})' for f in filters)} from {table}")
         spark.session.conf.set("spark.databricks.delta.stats.skipping", "true")
-        pruned = spark.one("select " + ", ".join(f"(select count(id) from {table} where {f})" for f in filters))
-        for condition, shown, rows in zip(filters, pruned, whole):
+        for condition, rows in zip(filters, whole):
+            shown, = spark.one(f"select count(id) from {table} where {condition}")
             require(shown == rows, f"with file skipping `{condition}` finds {shown} rows, without it {rows}")
         total += len(filters)
     one_file = spark.sql(f"select * from {table} where id = 0").select("_metadata.file_path").distinct().count()

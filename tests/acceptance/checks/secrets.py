@@ -66,7 +66,7 @@ def run(world):
     produce(broker.address, "secure", ((0, events.event(n, False).encode()) for n in range(100)))
     key, cert = certificate(world.folder)
     port = free_port()
-    environment = {"PLANTED_KEY": FROM_ENV, "PLANTED_PASSWORD": PASSWORD, "RUST_LOG": "trace", "RUST_BACKTRACE": "full"}
+    environment = {"PLANTED_KEY": FROM_ENV, "PLANTED_PASSWORD": PASSWORD, "ALLUVIUM_LOG": "trace", "RUST_BACKTRACE": "full"}
     daemon = world.daemon(config(world, port, key, cert, broker), env=environment).start().ready()
     outputs, context = {}, ssl.create_default_context(cafile=str(cert))
     url = f"https://127.0.0.1:{port}"

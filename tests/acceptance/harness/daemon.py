@@ -27,11 +27,16 @@ def free_port():
     raise CheckFailed("no free port left")
 
 
+def environment(extra=None):
+    """This process's environment without what configures the binary, whose variables all begin alike."""
+    return {key: value for key, value in os.environ.items() if not key.startswith("ALLUVIUM")} | (extra or {})
+
+
 def cli(binary, *args, cwd=None, stdin=subprocess.DEVNULL, seconds=120, env=None):
     """Runs a command to its end: (exit code, standard output, standard error)."""
     done = subprocess.run(
         [str(binary), *[str(a) for a in args]], cwd=cwd, stdin=stdin, capture_output=True, timeout=seconds,
-        env={**os.environ, **(env or {})}, check=False,
+        env=environment(env), check=False,
     )
     return done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
 
@@ -41,7 +46,7 @@ class Daemon:
 
     def __init__(self, binary, folder, config, admin, env=None, name="alluvium"):
         self.binary, self.folder, self.admin = binary, Path(folder), admin
-        self.env = {**os.environ, **(env or {})}
+        self.env = environment(env)
         self.config = self.folder / f"{name}.toml"
         self.config.write_text(f"{config}\n[admin]\nlisten = \"127.0.0.1:{admin}\"\n")
         self.log = self.folder / f"{name}.log"
@@ -134,7 +139,8 @@ class Client:
         return answer.status, json.loads(text or b"null")
 
     def send(self, table, rows, query=""):
-        """Posts rows, all of which must be accepted."""
+        """Posts rows over a new connection (an idle one may have been closed); all of them must be accepted."""
+        self.close()
         body = "\n".join(row if isinstance(row, str) else json.dumps(row, ensure_ascii=False) for row in rows).encode()
         status, answer = self.post(table, body, query=query)
         require(status == 200, f"POST /v1/events/{table} was answered {status}: {answer}")

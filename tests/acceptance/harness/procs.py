@@ -1,6 +1,6 @@
 """Processes of the run: started and killed here, and found again by a mark in their environment.
 
-Every process inherits `ALLUVIUM_ACCEPTANCE_RUN` from main.py, so that nothing the run started can hide, whoever
+Every process inherits `ACCEPTANCE_RUN` from main.py, so that nothing the run started can hide, whoever
 its parent is by then.
 """
 
@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-MARK = "ALLUVIUM_ACCEPTANCE_RUN"
+MARK = "ACCEPTANCE_RUN"
 
 
 class CheckFailed(Exception):
