@@ -149,7 +149,14 @@ fn line(partition: &PartitionProof, state: &str) -> String {
         (counts.rescued, "with rescued values"),
         (counts.dead_letters, "in the dead letters"),
         (counts.skipped, "skipped"),
-        (counts.elsewhere, "in other tables"),
+        (
+            counts.elsewhere,
+            if partition.app_id.contains("!dead/") {
+                "no such letters"
+            } else {
+                "in other tables"
+            },
+        ),
         (counts.gaps, "without a record"),
         (counts.unread, "committed before and not read again"),
     ] {

@@ -129,7 +129,7 @@ fn stands(
     marks: &BTreeMap<String, Offset>,
     tables: &BTreeMap<String, Vec<Stand>>,
 ) {
-    let mut known = 0;
+    let (mut known, mut recreated) = (0, 0);
     for one in &facts.partitions {
         let (partition, Ok((low, high))) = (&one.partition, &one.ends) else {
             continue;
@@ -140,7 +140,7 @@ fn stands(
         let lowest = stands.iter().min_by_key(|(_, at)| *at);
         // As a daemon decides it (rules 9 and 10).
         let Some(resume) = marks.get(app_id).copied().or(lowest.map(|(_, at)| *at)) else {
-            another_id(section, source, partition, tables);
+            recreated += u64::from(another_id(section, source, partition, tables));
             continue;
         };
         known += 1;
@@ -173,24 +173,24 @@ fn stands(
             ));
         }
     }
-    if known == 0 {
+    if known == 0 && recreated == 0 {
         section.fine("no table has read from it yet: the start policy applies");
     }
 }
 
-/// Positions under another id of the same topic: it was made anew.
+/// Whether positions stand under another id of the same topic: it was made anew.
 fn another_id(
     section: &mut Section,
     source: &str,
     partition: &crate::event::Partition,
     tables: &BTreeMap<String, Vec<Stand>>,
-) {
+) -> bool {
     let app_id = partition.id.app_id();
     let Some((start, rest)) = app_id.split_once('#') else {
-        return;
+        return false;
     };
     let Some((_, number)) = rest.split_once('/') else {
-        return;
+        return false;
     };
     let old = tables.iter().find(|(other, _)| {
         other
@@ -199,6 +199,7 @@ fn another_id(
             .and_then(|other| other.split_once('/'))
             .is_some_and(|(_, n)| n == number)
     });
+    let found = old.is_some();
     if let Some((old, stands)) = old {
         let table = stands.first().map_or("TABLE", |(table, _)| table.as_str());
         section.fault(
@@ -210,4 +211,5 @@ fn another_id(
             ),
         );
     }
+    found
 }

@@ -4,7 +4,7 @@ use super::{Section, lake};
 use crate::{
     check::{open, rescued},
     config::Config,
-    error::{Error, Kind, Result},
+    error::{Kind, Result},
     pipeline::TableSettings,
     schema::{self, TableSchema},
 };
@@ -97,7 +97,7 @@ pub(super) async fn dead_letters(config: &Config) -> Section {
     let mut section = Section::new(format!("dead letters {name}"));
     let found = async {
         let lake = lake::open(config)?;
-        Ok::<_, Error>(open::find(config, &lake, name).await?)
+        open::find(config, &lake, name).await
     };
     match found.await {
         Ok(None) => section.fine("not there yet, will be made when it is needed"),

@@ -187,3 +187,34 @@ async fn a_topic_that_is_not_there_is_a_fault() {
         report.text
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_made_again_is_told_by_its_id() {
+    let mock = MockCluster::new(1).unwrap();
+    mock.create_topic("t", 1, 1).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let config = kafka_config(dir.path(), &mock.bootstrap_servers(), "t");
+    let old = "default/k/t#old/0";
+    land(&config, "t", vec![range(old, None, 5, records(5, 0))], &[], &[]).await;
+    let report = preflight(&config).await.unwrap();
+    assert_eq!(
+        (report.faults, report.kind),
+        (1, Kind::InvalidData),
+        "{}",
+        report.text
+    );
+    assert!(
+        report.text.contains("the topic was recreated"),
+        "{}",
+        report.text
+    );
+    // What it held cannot be read again.
+    land(&config, "t", vec![range(old, Some(5), 7, records(1, 1))], &[], &[]).await;
+    let report = audit_source(&config, "k").await.unwrap();
+    assert_eq!(report.faults, 0, "{}", report.text);
+    assert!(
+        report.text.contains("the topic is gone or was made anew"),
+        "{}",
+        report.text
+    );
+}

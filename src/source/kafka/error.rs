@@ -34,7 +34,7 @@ pub enum KafkaSourceError {
     #[error(
         "the topic's offsets went backwards: position {position} lies past its end {high}, so the topic was \
          recreated or its log truncated; if that is meant, begin anew with \
-         `alluvium table positions reset TABLE --source {source_name} --partition {topic}/{partition}`, \
+         `alluvium table positions reset TABLE --source {source_name} --topic {topic} --partition {partition} --to earliest`, \
          topic=`{topic}` partition=`{partition}`"
     )]
     WentBackwards {
@@ -47,7 +47,7 @@ pub enum KafkaSourceError {
     #[error(
         "{lost} offsets were deleted by the topic's retention before they were read: position {position}, oldest \
          kept {low}; to go on without them, \
-         `alluvium table positions reset TABLE --source {source_name} --partition {topic}/{partition}`, \
+         `alluvium table positions reset TABLE --source {source_name} --topic {topic} --partition {partition} --to earliest`, \
          topic=`{topic}` partition=`{partition}`"
     )]
     RetentionOverrun {
@@ -61,7 +61,7 @@ pub enum KafkaSourceError {
     #[error(
         "the topic was recreated while it was read: its id was {was} and is {is}, so its offsets mean other records \
          now; to read the new topic, \
-         `alluvium table positions reset TABLE --source {source_name}`, topic=`{topic}`"
+         `alluvium table positions reset TABLE --source {source_name} --topic {topic} --to earliest`, topic=`{topic}`"
     )]
     Recreated {
         source_name: String,
