@@ -225,5 +225,8 @@ fn moving(change: &Change, stored: &[Option<Offset>]) -> Vec<MarkAccount> {
 fn note<L: DeltaLog>(log: &L, error: &CommitError) {
     let kind = error.kind().as_str();
     metrics::counter!("alluvium_errors_total", "stage" => "commit", "kind" => kind).increment(1);
+    if error.kind() == crate::error::Kind::Conflict {
+        metrics::counter!("alluvium_commit_conflicts_total").increment(1);
+    }
     tracing::debug!(table = log.name(), kind, %error, "the answer of the log is unknown, reloading");
 }

@@ -121,10 +121,14 @@ impl Flusher {
             marks: Vec::new(),
         };
         let outcome = self.commit(upload).await?;
+        if !matches!(outcome, CommitOutcome::Committed { .. }) {
+            metrics::counter!("alluvium_write_orphans_total").increment(files as u64);
+        }
         Ok(match outcome {
             CommitOutcome::Committed { version, state } => {
                 metrics::histogram!("alluvium_event_to_commit_seconds")
                     .record(job.opened.elapsed().as_secs_f64());
+                metrics::counter!("alluvium_commit_rows_total").increment(job.rows);
                 self.shared.rates.committed(job.rows);
                 self.shared.tally.version(files, &ranges);
                 tracing::debug!(table = %self.table, version, rows = job.rows, "committed");

@@ -135,6 +135,7 @@ impl Pipeline {
 /// Frees the budget before sources must pause (invariant 6).
 async fn relieve(tables: Arc<Tables>) {
     let shared = tables.shared().clone();
+    metrics::gauge!("alluvium_memory_budget_bytes").set(shared.budget.limit() as f64);
     let mut tick = tokio::time::interval(PRESSURE_POLL);
     loop {
         tokio::select! {
@@ -142,7 +143,9 @@ async fn relieve(tables: Arc<Tables>) {
             () = shared.cancel.cancelled() => return,
         }
         let (used, limit) = (shared.budget.used(), shared.budget.limit());
-        metrics::gauge!("alluvium_inflight_bytes").set(used as f64);
+        metrics::gauge!("alluvium_inflight_bytes", "stage" => "total").set(used as f64);
+        metrics::gauge!("alluvium_inflight_bytes", "stage" => "open")
+            .set(tables.open_bytes() as f64);
         shared.rates.set_inflight(used);
         if used as f64 > limit as f64 * PRESSURE {
             tables.relieve(used.saturating_sub((limit as f64 * RELIEVED) as u64));

@@ -203,6 +203,15 @@ impl Tables {
         }
     }
 
+    /// Bytes of rows that wait for a flush, over all tables.
+    pub(crate) fn open_bytes(&self) -> u64 {
+        self.open
+            .lock()
+            .values()
+            .map(|handle| handle.gauges.open_bytes.load(Ordering::Relaxed))
+            .sum()
+    }
+
     /// Flushes the tables that hold most, until half of what is over the mark would come free.
     pub(crate) fn relieve(&self, bytes: u64) {
         let mut held: Vec<(u64, Arc<str>)> = self
@@ -217,7 +226,7 @@ impl Tables {
             })
             .filter(|(bytes, _)| *bytes > 0)
             .collect();
-        held.sort_by(|a, b| b.0.cmp(&a.0));
+        held.sort_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
         let mut relieved = 0;
         for (open, name) in held {
             if relieved >= bytes {

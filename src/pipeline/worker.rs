@@ -656,6 +656,7 @@ impl Worker {
     fn note(&self, decoded: &Decoded) {
         let counts = &decoded.counts;
         metrics::counter!("alluvium_decode_records_total").increment(counts.records);
+        metrics::counter!("alluvium_decode_rows_total").increment(counts.rows);
         metrics::counter!("alluvium_decode_rescued_rows_total").increment(counts.rescued);
         for letter in &decoded.rejected {
             metrics::counter!("alluvium_decode_dead_letters_total", "reason" => letter.reason.code)

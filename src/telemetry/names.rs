@@ -41,7 +41,7 @@ metrics! {
     Histogram SPOOL_GROUP_REQUESTS = "alluvium_spool_group_requests": "Requests that shared one fsync.";
     Gauge SPOOL_IDEMPOTENCY_KEYS = "alluvium_spool_idempotency_keys": "Idempotency keys remembered.";
     Counter SPOOL_IDEMPOTENCY_KEYS_EVICTED = "alluvium_spool_idempotency_keys_evicted_total": "Idempotency keys forgotten before their time, for want of room.";
-    Gauge INFLIGHT_BYTES = "alluvium_inflight_bytes": "Bytes of the memory budget in use.";
+    Gauge INFLIGHT_BYTES = "alluvium_inflight_bytes": "Bytes of the memory budget in use: of all stages (`total`), and of rows that wait for a flush (`open`).";
     Gauge MEMORY_BUDGET_BYTES = "alluvium_memory_budget_bytes": "The memory budget.";
     Counter DECODE_RECORDS = "alluvium_decode_records_total": "Records decoded into rows.";
     Counter DECODE_ROWS = "alluvium_decode_rows_total": "Rows decoded.";
@@ -56,7 +56,7 @@ metrics! {
     Histogram WRITE_FILE_SIZE = "alluvium_write_file_size_bytes": "Size of data files.";
     Histogram WRITE_UPLOAD_SECONDS = "alluvium_write_upload_seconds": "Time to write one data file to its store.";
     Histogram COMMIT_DURATION = "alluvium_commit_duration_seconds": "Time of one commit, its retries included, by outcome.";
-    Counter COMMIT_ROWS = "alluvium_commit_rows_total": "Rows committed, by table.";
+    Counter COMMIT_ROWS = "alluvium_commit_rows_total": "Rows committed.";
     Counter COMMIT_CONFLICTS = "alluvium_commit_conflicts_total": "Versions that another writer took first.";
     Counter COMMIT_CHECKPOINTS = "alluvium_commit_checkpoints_total": "Checkpoints written.";
     Histogram EVENT_TO_COMMIT = "alluvium_event_to_commit_seconds": "Age of the oldest event of a commit when it is committed.";

@@ -1,6 +1,9 @@
 //! Files, once, whatever is killed.
 
-use crate::support::{home::{Home, text}, lake, until};
+use crate::support::{
+    home::{Home, text},
+    lake, until,
+};
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use std::{fs::File, io::Write, sync::Arc, time::Duration};
 
@@ -14,7 +17,8 @@ fn home() -> Home {
 }
 
 fn lines(ids: std::ops::Range<i64>) -> String {
-    ids.map(|id| format!("{{\"id\":{id},\"name\":\"n{id}\"}}\n")).collect()
+    ids.map(|id| format!("{{\"id\":{id},\"name\":\"n{id}\"}}\n"))
+        .collect()
 }
 
 fn gzip(text: &str) -> Vec<u8> {
@@ -25,7 +29,9 @@ fn gzip(text: &str) -> Vec<u8> {
 
 fn parquet(home: &Home, name: &str, ids: std::ops::Range<i64>) {
     let id: ArrayRef = Arc::new(Int64Array::from_iter_values(ids.clone()));
-    let names: ArrayRef = Arc::new(StringArray::from_iter_values(ids.map(|id| format!("n{id}"))));
+    let names: ArrayRef = Arc::new(StringArray::from_iter_values(
+        ids.map(|id| format!("n{id}")),
+    ));
     let batch = RecordBatch::try_from_iter([("id", id), ("name", names)]).unwrap();
     let file = File::create(home.write(name, "")).unwrap();
     let mut writer = parquet::arrow::ArrowWriter::try_new(file, batch.schema(), None).unwrap();
@@ -39,9 +45,14 @@ fn five_formats(home: &Home) {
     let csv: String = (200..300).map(|id| format!("{id},n{id}\n")).collect();
     home.write("in/c.csv", format!("id,name\n{csv}"));
     parquet(home, "in/d.parquet", 300..400);
-    let array: Vec<_> = (400..500).map(|id| serde_json::json!({"id": id, "name": format!("n{id}")})).collect();
+    let array: Vec<_> = (400..500)
+        .map(|id| serde_json::json!({"id": id, "name": format!("n{id}")}))
+        .collect();
     home.write("in/e.json", serde_json::json!(array).to_string());
-    home.write("in/f.ndjson.zst", zstd::encode_all(lines(500..600).as_bytes(), 1).unwrap());
+    home.write(
+        "in/f.ndjson.zst",
+        zstd::encode_all(lines(500..600).as_bytes(), 1).unwrap(),
+    );
 }
 
 #[test]
@@ -55,10 +66,19 @@ fn every_format_by_glob_and_a_second_run_is_nothing_to_do() {
     assert!(!home.lake().join("t").exists(), "a dry run wrote something");
     let first = home.run(&words);
     assert!(first.status.success(), "{}", text(&first));
-    assert!(text(&first).contains("finished: 600 records of 6 files"), "{}", text(&first));
+    assert!(
+        text(&first).contains("finished: 600 records of 6 files"),
+        "{}",
+        text(&first)
+    );
     let table = home.table("t");
     assert_eq!(table.numbers("id"), (0..600).collect::<Vec<_>>());
-    assert!(table.rows().iter().all(|row| row["name"] == format!("n{}", row["id"])));
+    assert!(
+        table
+            .rows()
+            .iter()
+            .all(|row| row["name"] == format!("n{}", row["id"]))
+    );
     let second = home.run(&words);
     assert!(second.status.success(), "{}", text(&second));
     assert!(text(&second).contains("nothing to do"), "{}", text(&second));
@@ -89,7 +109,11 @@ fn changed_inputs_are_refused() {
     assert!(!run.status.success(), "{}", text(&run));
     assert!(text(&run).contains("a.ndjson"), "{}", text(&run));
     let before = home.table("t").numbers("id");
-    assert!(before.iter().all(|id| *id != 10 || before.iter().filter(|i| *i == id).count() == 1));
+    assert!(
+        before
+            .iter()
+            .all(|id| *id != 10 || before.iter().filter(|i| *i == id).count() == 1)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -125,7 +149,10 @@ async fn killed_at_random_moments_it_goes_on_and_doubles_nothing() {
         assert!(kills < 200);
     }
     assert!(kills >= 3, "only {kills} kills");
-    assert_eq!(home.table("t").numbers("id"), (0..32_000).collect::<Vec<_>>());
+    assert_eq!(
+        home.table("t").numbers("id"),
+        (0..32_000).collect::<Vec<_>>()
+    );
     let again = home.run(&words);
     assert!(text(&again).contains("nothing to do"), "{}", text(&again));
 }
@@ -136,12 +163,18 @@ async fn sigterm_commits_what_was_read_and_the_same_command_goes_on() {
     home.write("in/a.ndjson", lines(0..60_000));
     let words = ["backfill", "--table", "t", "in/*"];
     let stopped = crate::support::daemon::Daemon::spawn(home.command(&words));
-    until("something was committed", || !home.table("t").versions.is_empty()).await;
+    until("something was committed", || {
+        !home.table("t").versions.is_empty()
+    })
+    .await;
     stopped.signal("TERM");
     let (status, log) = stopped.ended().await;
     // A fast machine may have been done.
     assert!(matches!(status.code(), Some(0 | 4)), "{status} {log}");
     let run = home.run(&words);
     assert!(run.status.success(), "{}", text(&run));
-    assert_eq!(home.table("t").numbers("id"), (0..60_000).collect::<Vec<_>>());
+    assert_eq!(
+        home.table("t").numbers("id"),
+        (0..60_000).collect::<Vec<_>>()
+    );
 }

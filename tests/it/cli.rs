@@ -15,23 +15,44 @@ fn a_bad_configuration_is_refused_with_every_error() {
         "pipeline = \"a/b\"\n[lake]\nurll = \"x\"\n[sources.web]\ntype = \"http\"\nlisten = \"0.0.0.0:1\"\n\
          [tables.t]\non_conflict = [\"sibling\"]\nflush_interval_seconds = -1\n[[tables.t.columns]]\nname = \"a\"\ntype = \"nope\"\n",
     );
-    for words in [&["serve"][..], &["check"], &["config", "show"], &["table", "show", "t"]] {
+    for words in [
+        &["serve"][..],
+        &["check"],
+        &["config", "show"],
+        &["table", "show", "t"],
+    ] {
         let run = home.run(words);
         assert_eq!(run.status.code(), Some(2), "{words:?} {}", text(&run));
     }
     let said = text(&home.run(&["serve"]));
-    for word in ["pipeline", "urll", "sources.web.listen", "on_conflict", "flush_interval_seconds", "type"] {
+    for word in [
+        "pipeline",
+        "urll",
+        "sources.web.listen",
+        "on_conflict",
+        "flush_interval_seconds",
+        "type",
+    ] {
         assert!(said.contains(word), "{word} is not in: {said}");
     }
 }
 
 #[test]
 fn usage_is_exit_code_2() {
-    for words in [&["serve", "--frobnicate"][..], &["nonsense"], &["backfill"], &[], &["--log", "a=b=c", "config", "schema"]] {
+    for words in [
+        &["serve", "--frobnicate"][..],
+        &["nonsense"],
+        &["backfill"],
+        &[],
+        &["--log", "a=b=c", "config", "schema"],
+    ] {
         let run = alluvium().args(words).output().unwrap();
         assert_eq!(run.status.code(), Some(2), "{words:?} {}", text(&run));
     }
-    let run = alluvium().args(["serve", "--config", "/nowhere/a.toml"]).output().unwrap();
+    let run = alluvium()
+        .args(["serve", "--config", "/nowhere/a.toml"])
+        .output()
+        .unwrap();
     assert_eq!(run.status.code(), Some(2), "{}", text(&run));
     assert!(text(&run).contains("/nowhere/a.toml"), "{}", text(&run));
 }
@@ -47,7 +68,11 @@ fn an_unreachable_broker_is_exit_code_4() {
     let begun = Instant::now();
     let run = home.run(&["backfill", "--source", "k"]);
     assert_eq!(run.status.code(), Some(4), "{}", text(&run));
-    assert!(begun.elapsed() < Duration::from_secs(40), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(40),
+        "{:?}",
+        begun.elapsed()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -55,7 +80,9 @@ async fn an_address_in_use_is_said() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let home = Home::http("");
-    let ended = Daemon::spawn(home.command(&["serve", "--listen", &address])).ended().await;
+    let ended = Daemon::spawn(home.command(&["serve", "--listen", &address]))
+        .ended()
+        .await;
     assert_ne!(ended.0.code(), Some(0));
     assert!(ended.1.contains(&address), "{}", ended.1);
 }
@@ -114,19 +141,40 @@ fn a_drain_that_cannot_finish_says_that_nothing_is_lost() {
 #[test]
 fn help_mentions_every_command_and_exit_code() {
     let help = text(&alluvium().arg("--help").output().unwrap());
-    for word in ["serve", "backfill", "check", "table", "audit", "config", "completions", "Exit codes", "curl"] {
+    for word in [
+        "serve",
+        "backfill",
+        "check",
+        "table",
+        "audit",
+        "config",
+        "completions",
+        "Exit codes",
+        "curl",
+    ] {
         if word != "curl" {
             assert!(help.contains(word), "{word} is not in: {help}");
         }
     }
-    for command in ["serve", "backfill", "check", "table", "audit", "config", "completions"] {
+    for command in [
+        "serve",
+        "backfill",
+        "check",
+        "table",
+        "audit",
+        "config",
+        "completions",
+    ] {
         let help = alluvium().args([command, "--help"]).output().unwrap();
         assert!(help.status.success());
         assert!(text(&help).contains("Examples:"), "{command}");
     }
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = alluvium().args(["completions", shell]).output().unwrap();
-        assert!(script.status.success() && text(&script).contains("backfill"), "{shell}");
+        assert!(
+            script.status.success() && text(&script).contains("backfill"),
+            "{shell}"
+        );
     }
     let schema = alluvium().args(["config", "schema"]).output().unwrap();
     let schema: serde_json::Value = serde_json::from_slice(&schema.stdout).unwrap();

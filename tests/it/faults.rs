@@ -44,7 +44,9 @@ async fn the_spool_takes_what_the_lake_cannot_then_says_503_then_heals() {
     let full = loop {
         assert!(next < 10_000, "the spool never fills");
         let pad = "x".repeat(10_000);
-        let answer = client.post("t", format!("{{\"id\":{next},\"pad\":\"{pad}\"}}")).await;
+        let answer = client
+            .post("t", format!("{{\"id\":{next},\"pad\":\"{pad}\"}}"))
+            .await;
         if answer.status != 200 {
             break answer;
         }
@@ -58,7 +60,10 @@ async fn the_spool_takes_what_the_lake_cannot_then_says_503_then_heals() {
     // What is left goes to small events.
     let mut status = 200;
     while status == 200 {
-        status = client.post("t", format!("{{\"id\":{next},\"pad\":\"\"}}")).await.status;
+        status = client
+            .post("t", format!("{{\"id\":{next},\"pad\":\"\"}}"))
+            .await
+            .status;
         if status == 200 {
             ids.push(next);
             next += 1;
@@ -70,7 +75,10 @@ async fn the_spool_takes_what_the_lake_cannot_then_says_503_then_heals() {
     broken.heal();
     let mut taken = 0;
     for _ in 0..300 {
-        taken = client.post("t", format!("{{\"id\":{next},\"pad\":\"\"}}")).await.status;
+        taken = client
+            .post("t", format!("{{\"id\":{next},\"pad\":\"\"}}"))
+            .await
+            .status;
         if taken == 200 {
             break;
         }
@@ -78,7 +86,10 @@ async fn the_spool_takes_what_the_lake_cannot_then_says_503_then_heals() {
     }
     assert_eq!(taken, 200, "it never healed");
     ids.push(next);
-    until("it is all there", || home.table("t").adds.len() > 1 && home.table("t").numbers("id").len() >= ids.len()).await;
+    until("it is all there", || {
+        home.table("t").adds.len() > 1 && home.table("t").numbers("id").len() >= ids.len()
+    })
+    .await;
     assert_eq!(ready(&daemon).await, 200);
     daemon.stop().await;
     assert_eq!(home.table("t").numbers("id"), ids);
@@ -93,7 +104,10 @@ async fn a_kill_while_the_lake_is_away_loses_nothing() {
     let log = home.lake().join("t/_delta_log");
     let broken = Broken::new(&log);
     for id in 1..50 {
-        assert_eq!(client.post("t", format!("{{\"id\":{id}}}")).await.status, 200);
+        assert_eq!(
+            client.post("t", format!("{{\"id\":{id}}}")).await.status,
+            200
+        );
     }
     tokio::time::sleep(Duration::from_millis(400)).await;
     daemon.kill();
@@ -121,13 +135,25 @@ async fn memory_stays_in_its_bounds_under_a_flood_with_a_stalled_lake() {
     for _ in 0..25 {
         let posts = (0..4).map(|_| client.post("t", body.clone()));
         for answer in futures::future::join_all(posts).await {
-            assert!([200, 429, 503].contains(&answer.status), "{} {}", answer.status, answer.body);
+            assert!(
+                [200, 429, 503].contains(&answer.status),
+                "{} {}",
+                answer.status,
+                answer.body
+            );
             accepted += u64::from(answer.status == 200);
         }
         highest = highest.max(daemon.resident_bytes());
     }
-    assert!(accepted * body.len() as u64 > 2 * BUDGET, "no flood: {accepted} bodies");
-    assert!(highest < BUDGET + (200 << 20), "{} MiB resident", highest >> 20);
+    assert!(
+        accepted * body.len() as u64 > 2 * BUDGET,
+        "no flood: {accepted} bodies"
+    );
+    assert!(
+        highest < BUDGET + (200 << 20),
+        "{} MiB resident",
+        highest >> 20
+    );
     broken.heal();
     eprintln!("{} MiB resident, {accepted} bodies of 1 MB", highest >> 20);
 }

@@ -19,7 +19,9 @@ fn rewrite(root: &std::path::Path) {
             let mut added = add.clone();
             added["path"] = copy.into();
             added["dataChange"] = false.into();
-            actions.push(json!({"remove": {"path": path, "deletionTimestamp": 0, "dataChange": false}}));
+            actions.push(
+                json!({"remove": {"path": path, "deletionTimestamp": 0, "dataChange": false}}),
+            );
             actions.push(json!({"add": added}));
         }
         actions
@@ -35,7 +37,10 @@ async fn all_rows_land_beside_another_writer() {
     client.commit("t", "{\"id\":0}").await;
     let posts = async {
         for id in 1..120 {
-            assert_eq!(client.post("t", format!("{{\"id\":{id}}}")).await.status, 200);
+            assert_eq!(
+                client.post("t", format!("{{\"id\":{id}}}")).await.status,
+                200
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
@@ -47,14 +52,17 @@ async fn all_rows_land_beside_another_writer() {
                 0 => {
                     foreign::commit(&root, |table| {
                         let name = format!("theirs_{round}");
-                        vec![with_fields(table, |fields| fields.push(field(&name, "string", true)))]
+                        vec![with_fields(table, |fields| {
+                            fields.push(field(&name, "string", true))
+                        })]
                     });
                 }
                 1 | 3 => rewrite(&root),
                 _ => {
                     foreign::commit(&root, |table| {
                         let mut meta_data = table.meta_data.clone();
-                        meta_data["configuration"]["delta.logRetentionDuration"] = "interval 60 days".into();
+                        meta_data["configuration"]["delta.logRetentionDuration"] =
+                            "interval 60 days".into();
                         vec![json!({"metaData": meta_data})]
                     });
                 }
@@ -64,11 +72,16 @@ async fn all_rows_land_beside_another_writer() {
     };
     tokio::join!(posts, changes);
     // A column of theirs is a column like any other.
-    client.commit("t", "{\"id\":120,\"theirs_0\":\"v\",\"ours\":1}").await;
+    client
+        .commit("t", "{\"id\":120,\"theirs_0\":\"v\",\"ours\":1}")
+        .await;
     daemon.stop().await;
     let table = home.table("t");
     assert_eq!(table.numbers("id"), (0..=120).collect::<Vec<_>>());
-    assert_eq!(table.meta_data["configuration"]["delta.logRetentionDuration"], "interval 60 days");
+    assert_eq!(
+        table.meta_data["configuration"]["delta.logRetentionDuration"],
+        "interval 60 days"
+    );
     assert!(table.columns().contains_key("theirs_4"));
     let last = table.row("id", 120);
     assert_eq!((&last["theirs_0"], &last["ours"]), (&json!("v"), &json!(1)));
@@ -78,10 +91,17 @@ async fn all_rows_land_beside_another_writer() {
 async fn an_append_of_theirs_and_a_table_made_by_them() {
     let home = Home::http("");
     let root = home.lake().join("t");
-    foreign::create(&root, &[field("id", "long", true), field("price", "double", true)], &[], json!({}));
+    foreign::create(
+        &root,
+        &[field("id", "long", true), field("price", "double", true)],
+        &[],
+        json!({}),
+    );
     let daemon = home.serve().await;
     let client = Client::of(&daemon.http);
-    client.commit("t", "{\"id\":1,\"price\":2}\n{\"id\":2,\"price\":\"x\"}").await;
+    client
+        .commit("t", "{\"id\":1,\"price\":2}\n{\"id\":2,\"price\":\"x\"}")
+        .await;
     daemon.stop().await;
     let table = home.table("t");
     assert_eq!(table.row("id", 1)["price"], 2.0);
@@ -128,10 +148,30 @@ fn a_table_that_cannot_be_written_is_refused_at_the_start() {
             vec![id()],
             &["checkConstraints", "DROP CONSTRAINT positive", "table=`t`"],
         ),
-        (&["generatedColumns"], json!({}), vec![id()], &["generatedColumns"]),
-        (&["someNewFeature"], json!({}), vec![id()], &["someNewFeature"]),
-        (&[], json!({}), vec![field("id", "long", false)], &["NOT NULL", "columns=`id`"]),
-        (&["allowColumnDefaults"], json!({}), vec![default], &["DROP DEFAULT"]),
+        (
+            &["generatedColumns"],
+            json!({}),
+            vec![id()],
+            &["generatedColumns"],
+        ),
+        (
+            &["someNewFeature"],
+            json!({}),
+            vec![id()],
+            &["someNewFeature"],
+        ),
+        (
+            &[],
+            json!({}),
+            vec![field("id", "long", false)],
+            &["NOT NULL", "columns=`id`"],
+        ),
+        (
+            &["allowColumnDefaults"],
+            json!({}),
+            vec![default],
+            &["DROP DEFAULT"],
+        ),
         (
             &[],
             json!({"delta.setTransactionRetentionDuration": "interval 1 days"}),

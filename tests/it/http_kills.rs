@@ -32,11 +32,20 @@ impl World {
         while !self.stop.load(Ordering::Relaxed) {
             let first = self.next.fetch_add(BATCH, Ordering::Relaxed);
             let body: String = (first..first + BATCH)
-                .map(|id| format!("{{\"id\":{id},\"pad\":\"{}\"}}\n", "x".repeat((id % 97) as usize)))
+                .map(|id| {
+                    format!(
+                        "{{\"id\":{id},\"pad\":\"{}\"}}\n",
+                        "x".repeat((id % 97) as usize)
+                    )
+                })
                 .collect();
             let key = format!("batch-{first}");
             let mut answers = 0;
-            let wanted = if (first / BATCH).is_multiple_of(3) { 2 } else { 1 };
+            let wanted = if (first / BATCH).is_multiple_of(3) {
+                2
+            } else {
+                1
+            };
             while answers < wanted {
                 let client = Client::of(&self.address.lock().clone());
                 let sent = client
@@ -73,7 +82,11 @@ async fn every_answered_event_lands_once_over_twenty_kills() {
         .collect();
     for kill in 0..KILLS {
         // From before the first commit to several commits in; short waits also kill during recovery.
-        let wait = if kill % 4 == 0 { 20 } else { fastrand::u64(50..500) };
+        let wait = if kill % 4 == 0 {
+            20
+        } else {
+            fastrand::u64(50..500)
+        };
         tokio::time::sleep(Duration::from_millis(wait)).await;
         daemon.kill();
         daemon = home.serve().await;
@@ -96,13 +109,33 @@ async fn every_answered_event_lands_once_over_twenty_kills() {
         .iter()
         .filter(|id| !distinct.contains(&(**id as i64)))
         .collect();
-    assert!(lost.is_empty(), "{} of {} answered are lost: {lost:?}", lost.len(), answered.len());
+    assert!(
+        lost.is_empty(),
+        "{} of {} answered are lost: {lost:?}",
+        lost.len(),
+        answered.len()
+    );
     assert!(ids.iter().all(|id| (*id as u64) < sent));
     let offsets = table.numbers("_offset");
-    assert!(offsets.windows(2).all(|pair| pair[0] < pair[1]), "an offset stands twice");
-    assert!(answered.len() as u64 > BATCH * 20, "only {} were answered", answered.len());
-    assert!(world.resent.load(Ordering::Relaxed) > 0, "no kill hit a request");
-    eprintln!("{} answered, {} rows, {} versions", answered.len(), ids.len(), table.versions.len());
+    assert!(
+        offsets.windows(2).all(|pair| pair[0] < pair[1]),
+        "an offset stands twice"
+    );
+    assert!(
+        answered.len() as u64 > BATCH * 20,
+        "only {} were answered",
+        answered.len()
+    );
+    assert!(
+        world.resent.load(Ordering::Relaxed) > 0,
+        "no kill hit a request"
+    );
+    eprintln!(
+        "{} answered, {} rows, {} versions",
+        answered.len(),
+        ids.len(),
+        table.versions.len()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -111,12 +144,18 @@ async fn a_resend_of_an_answered_request_is_answered_the_same() {
     let daemon = home.serve().await;
     let key = [("idempotency-key", "one")];
     let client = Client::of(&daemon.http);
-    let first = client.try_post("t", "{\"id\":1}\n{\"id\":", &key).await.unwrap();
+    let first = client
+        .try_post("t", "{\"id\":1}\n{\"id\":", &key)
+        .await
+        .unwrap();
     assert_eq!(first.status, 200);
     daemon.kill();
     let daemon = home.serve().await;
     let client = Client::of(&daemon.http);
-    let again = client.try_post("t", "{\"id\":1}\n{\"id\":", &key).await.unwrap();
+    let again = client
+        .try_post("t", "{\"id\":1}\n{\"id\":", &key)
+        .await
+        .unwrap();
     assert_eq!(again.status, 200);
     assert_eq!(again.body["replayed"], true);
     assert_eq!(again.body["accepted"], first.body["accepted"]);

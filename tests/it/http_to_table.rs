@@ -10,7 +10,11 @@ async fn lines_arrays_and_single_objects_become_rows() {
     let daemon = home.serve().await;
     let client = Client::of(&daemon.http);
     let lines = "{\"id\":1,\"page\":\"/a\"}\n{\"id\":2,\"page\":\"/ü\"}\n";
-    assert_eq!(client.commit("clicks", lines).await, 0, "version 0 holds the first rows");
+    assert_eq!(
+        client.commit("clicks", lines).await,
+        0,
+        "version 0 holds the first rows"
+    );
     let array = json!([{"id": 3, "page": null}, {"id": 4, "page": "/d", "ms": 1.5}]).to_string();
     client.commit("clicks", array).await;
     let version = client.commit("clicks", r#"{"id": 5}"#).await;
@@ -20,7 +24,13 @@ async fn lines_arrays_and_single_objects_become_rows() {
     assert_eq!(table.row("id", 2)["page"], "/ü");
     assert!(!table.row("id", 3).contains_key("page"));
     assert_eq!(table.row("id", 4)["ms"], 1.5);
-    for column in ["_source", "_partition", "_offset", "_event_time", "_ingested_at"] {
+    for column in [
+        "_source",
+        "_partition",
+        "_offset",
+        "_event_time",
+        "_ingested_at",
+    ] {
         assert!(table.row("id", 1).contains_key(column), "{column}");
     }
     assert_eq!(table.numbers("_offset"), [0, 1, 2, 3, 4]);
@@ -33,19 +43,45 @@ async fn new_fields_become_columns_nested_ones_too() {
     let daemon = home.serve().await;
     let client = Client::of(&daemon.http);
     client.commit("t", r#"{"id":1,"user":{"name":"a"}}"#).await;
-    client.commit("t", r#"{"id":2,"user":{"name":"b","geo":{"lat":1.25}},"tags":["x","y"]}"#).await;
-    client.commit("t", r#"{"id":3,"user":{"vip":true},"lines":[{"sku":"q","n":2}]}"#).await;
+    client
+        .commit(
+            "t",
+            r#"{"id":2,"user":{"name":"b","geo":{"lat":1.25}},"tags":["x","y"]}"#,
+        )
+        .await;
+    client
+        .commit(
+            "t",
+            r#"{"id":3,"user":{"vip":true},"lines":[{"sku":"q","n":2}]}"#,
+        )
+        .await;
     // Later elements of a known list bring a field too.
-    client.commit("t", r#"{"id":4,"lines":[{"sku":"r"},{"sku":"s","price":9.5}]}"#).await;
+    client
+        .commit(
+            "t",
+            r#"{"id":4,"lines":[{"sku":"r"},{"sku":"s","price":9.5}]}"#,
+        )
+        .await;
     let table = home.table("t");
     assert_eq!(table.row("id", 1)["user"], json!({"name": "a"}));
-    assert_eq!(table.row("id", 2)["user"], json!({"name": "b", "geo": {"lat": 1.25}}));
+    assert_eq!(
+        table.row("id", 2)["user"],
+        json!({"name": "b", "geo": {"lat": 1.25}})
+    );
     assert_eq!(table.row("id", 2)["tags"], json!(["x", "y"]));
     assert_eq!(table.row("id", 3)["user"], json!({"vip": true}));
     assert_eq!(table.row("id", 3)["lines"], json!([{"sku": "q", "n": 2}]));
-    assert_eq!(table.row("id", 4)["lines"], json!([{"sku": "r"}, {"sku": "s", "price": 9.5}]));
+    assert_eq!(
+        table.row("id", 4)["lines"],
+        json!([{"sku": "r"}, {"sku": "s", "price": 9.5}])
+    );
     assert_eq!(table.columns()["id"], "long");
-    assert!(table.rows().iter().all(|row| !row.contains_key("_rescued_data")));
+    assert!(
+        table
+            .rows()
+            .iter()
+            .all(|row| !row.contains_key("_rescued_data"))
+    );
     daemon.stop().await;
 }
 
@@ -59,7 +95,9 @@ async fn values_that_do_not_fit_are_kept_whole() {
     for table in ["sibling", "rescue", "reject"] {
         client.commit(table, r#"{"id":1,"price":10}"#).await;
         client.commit(table, r#"{"id":2,"price":9.99}"#).await;
-        client.commit(table, r#"{"id":3,"price":"free","more":{"a":[1,2]}}"#).await;
+        client
+            .commit(table, r#"{"id":3,"price":"free","more":{"a":[1,2]}}"#)
+            .await;
     }
     client.commit("fixed", r#"{"id":1,"new":{"x":1}}"#).await;
     daemon.stop().await;
@@ -88,7 +126,13 @@ async fn values_that_do_not_fit_are_kept_whole() {
         .map(|row| String::from_utf8(lake::bytes(&row["value"])).unwrap())
         .collect();
     values.sort();
-    assert_eq!(values, [r#"{"id":2,"price":9.99}"#, r#"{"id":3,"price":"free","more":{"a":[1,2]}}"#]);
+    assert_eq!(
+        values,
+        [
+            r#"{"id":2,"price":9.99}"#,
+            r#"{"id":3,"price":"free","more":{"a":[1,2]}}"#
+        ]
+    );
 
     let row = home.table("fixed").row("id", 1);
     assert!(!row.contains_key("new"));
@@ -101,7 +145,12 @@ async fn malformed_events_are_dead_letters_with_their_bytes() {
     let home = Home::http("");
     let daemon = home.serve().await;
     let client = Client::of(&daemon.http);
-    let bad: [&[u8]; 4] = [b"{\"id\": 2,}", b"not json \xff\xfe", b"[1, 2]", b"{\"id\":3"];
+    let bad: [&[u8]; 4] = [
+        b"{\"id\": 2,}",
+        b"not json \xff\xfe",
+        b"[1, 2]",
+        b"{\"id\":3",
+    ];
     let mut body = b"{\"id\":1}\n".to_vec();
     for line in bad {
         body.extend_from_slice(line);
@@ -142,7 +191,9 @@ async fn fifty_tables_from_one_spool() {
         let posts = (0..50).map(|n| {
             let client = &client;
             async move {
-                let body: String = (0..5).map(|i| format!("{{\"id\":{},\"t\":{n}}}\n", round * 5 + i)).collect();
+                let body: String = (0..5)
+                    .map(|i| format!("{{\"id\":{},\"t\":{n}}}\n", round * 5 + i))
+                    .collect();
                 assert_eq!(client.post(&format!("t{n}"), body).await.status, 200);
             }
         });
@@ -203,18 +254,30 @@ async fn declared_columns_and_partitions() {
     client.commit("orders", json!(events).to_string()).await;
     daemon.stop().await;
     let table = home.table("orders");
-    assert_eq!(table.meta_data["partitionColumns"], json!(["day", "country"]));
+    assert_eq!(
+        table.meta_data["partitionColumns"],
+        json!(["day", "country"])
+    );
     assert_eq!(table.columns()["total"], "decimal(18,2)");
     assert_eq!(table.columns()["placed_at"], "timestamp");
     assert_eq!(table.columns()["day"], "date");
     let row = table.row("id", 1);
-    assert_eq!((&row["day"], &row["country"]), (&json!("2026-01-01"), &json!("ÅL/=%")));
+    assert_eq!(
+        (&row["day"], &row["country"]),
+        (&json!("2026-01-01"), &json!("ÅL/=%"))
+    );
     assert_eq!(row["sku"], "a");
     assert_eq!(lake::bytes(&row["raw"]), b"hi");
     assert_eq!(row["labels"], json!({"k": "v"}));
-    assert_eq!(serde_json::from_str::<Value>(row["any"].as_str().unwrap()).unwrap(), json!([1, {"b": null}]));
+    assert_eq!(
+        serde_json::from_str::<Value>(row["any"].as_str().unwrap()).unwrap(),
+        json!([1, {"b": null}])
+    );
     let row = table.row("id", 2);
-    assert_eq!((&row["day"], &row["country"]), (&json!("2026-01-02"), &json!("FI")));
+    assert_eq!(
+        (&row["day"], &row["country"]),
+        (&json!("2026-01-02"), &json!("FI"))
+    );
     // More digits than the column holds are never rounded away.
     let row = table.row("id", 3);
     assert_eq!(row["country"], Value::Null);
@@ -224,22 +287,36 @@ async fn declared_columns_and_partitions() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn compressed_bodies_and_refusals() {
-    let home = Home::http("max_body_bytes = 4096\nmax_decompressed_bytes = 8192\nmax_event_bytes = 8192\n");
+    let home = Home::http(
+        "max_body_bytes = 4096\nmax_decompressed_bytes = 8192\nmax_event_bytes = 8192\n",
+    );
     let daemon = home.serve().await;
     let client = Client::of(&daemon.http);
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     std::io::Write::write_all(&mut gzip, b"{\"id\":1}\n{\"id\":2}").unwrap();
     let body = gzip.finish().unwrap();
-    let answer = client.try_post("t", body, &[("content-encoding", "gzip")]).await.unwrap();
+    let answer = client
+        .try_post("t", body, &[("content-encoding", "gzip")])
+        .await
+        .unwrap();
     assert_eq!(answer.status, 200, "{}", answer.body);
     let body = zstd::encode_all(&b"[{\"id\":3}]"[..], 1).unwrap();
-    let answer = client.try_post("t", body, &[("content-encoding", "zstd")]).await.unwrap();
+    let answer = client
+        .try_post("t", body, &[("content-encoding", "zstd")])
+        .await
+        .unwrap();
     assert_eq!(answer.status, 200, "{}", answer.body);
     let bomb = zstd::encode_all(&vec![b' '; 1 << 20][..], 1).unwrap();
-    let answer = client.try_post("t", bomb, &[("content-encoding", "zstd")]).await.unwrap();
+    let answer = client
+        .try_post("t", bomb, &[("content-encoding", "zstd")])
+        .await
+        .unwrap();
     assert_eq!(answer.status, 413, "{}", answer.body);
     assert_eq!(client.post("t", vec![b' '; 5000]).await.status, 413);
-    let answer = client.try_post("t", "{}", &[("content-encoding", "br")]).await.unwrap();
+    let answer = client
+        .try_post("t", "{}", &[("content-encoding", "br")])
+        .await
+        .unwrap();
     assert_eq!(answer.status, 415, "{}", answer.body);
     assert_eq!(client.post("..%2Fetc", "{}").await.status, 400);
     until("the rows land", || home.table("t").adds.len() >= 1).await;

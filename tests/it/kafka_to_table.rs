@@ -1,7 +1,10 @@
 //! Topics of mock brokers into tables: every (partition, offset) once, whoever dies.
 
 use crate::support::{PATIENCE, daemon::Daemon, home::Home, kafka::Cluster, lake, until};
-use std::{collections::BTreeSet, time::{Duration, Instant}};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 const PARTITIONS: i32 = 4;
 const EACH: usize = 5_000;
@@ -43,7 +46,10 @@ type Spot = (i64, i64);
 fn spots(table: &lake::Table, name: &str) -> BTreeSet<Spot> {
     let mut spots = BTreeSet::new();
     for row in table.rows() {
-        let spot = (row["_partition"].as_i64().unwrap(), row["_offset"].as_i64().unwrap());
+        let spot = (
+            row["_partition"].as_i64().unwrap(),
+            row["_offset"].as_i64().unwrap(),
+        );
         assert!(spots.insert(spot), "{spot:?} stands twice in {name}");
         if let Some(n) = row.get("n") {
             assert_eq!(n.as_i64(), Some(spot.1), "another record's value");
@@ -53,7 +59,12 @@ fn spots(table: &lake::Table, name: &str) -> BTreeSet<Spot> {
 }
 
 fn expected(count: usize, wanted: impl Fn(usize) -> bool) -> BTreeSet<Spot> {
-    let offsets = |partition| (0..count).filter(|o| wanted(*o)).map(move |o| (i64::from(partition), o as i64)).collect::<Vec<_>>();
+    let offsets = |partition| {
+        (0..count)
+            .filter(|o| wanted(*o))
+            .map(move |o| (i64::from(partition), o as i64))
+            .collect::<Vec<_>>()
+    };
     (0..PARTITIONS).flat_map(offsets).collect()
 }
 
@@ -69,7 +80,8 @@ fn is_malformed(offset: usize) -> bool {
 fn count(home: &Home, table: &str) -> u64 {
     let adds = home.table(table).adds;
     let of = |add: &serde_json::Value| -> u64 {
-        let stats: serde_json::Value = serde_json::from_str(add["stats"].as_str().unwrap()).unwrap();
+        let stats: serde_json::Value =
+            serde_json::from_str(add["stats"].as_str().unwrap()).unwrap();
         stats["numRecords"].as_u64().unwrap()
     };
     adds.values().map(of).sum()
@@ -78,7 +90,11 @@ fn count(home: &Home, table: &str) -> u64 {
 async fn until_rows(home: &Home, table: &str, rows: usize) {
     let begun = Instant::now();
     while count(home, table) < rows as u64 {
-        assert!(begun.elapsed() < PATIENCE, "{} of {rows} rows in {table}", count(home, table));
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "{} of {rows} rows in {table}",
+            count(home, table)
+        );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
@@ -101,7 +117,10 @@ async fn two_daemons_in_a_group_one_of_them_killed() {
     until_rows(&home, "_dead_letters", letters.len()).await;
     tokio::join!(first.stop(), second.stop());
     assert_eq!(spots(&home.table("clicks"), "clicks"), events);
-    assert_eq!(spots(&home.table("_dead_letters"), "_dead_letters"), letters);
+    assert_eq!(
+        spots(&home.table("_dead_letters"), "_dead_letters"),
+        letters
+    );
     let row = home.table("_dead_letters").rows().remove(0);
     assert!(lake::bytes(&row["value"]).ends_with(b"broken"));
 }
@@ -138,7 +157,11 @@ async fn a_field_decides_the_table_and_a_restart_goes_on_at_the_low_water_mark()
     }
     daemon.stop().await;
     for (kind, name) in ["events_a", "events_b", "events_c"].iter().enumerate() {
-        assert_eq!(spots(&home.table(name), name), expected(2_000, wanted(kind)), "{name}");
+        assert_eq!(
+            spots(&home.table(name), name),
+            expected(2_000, wanted(kind)),
+            "{name}"
+        );
     }
     let letters = spots(&home.table("_dead_letters"), "_dead_letters");
     assert_eq!(letters, expected(2_000, is_malformed));
@@ -149,13 +172,17 @@ async fn a_field_decides_the_table_and_a_restart_goes_on_at_the_low_water_mark()
 async fn verdicts_are_final_though_the_limits_changed() {
     let cluster = Cluster::start("events", 1);
     let long = format!("{{\"n\":1,\"pad\":\"{}\"}}", "x".repeat(500));
-    let produce = |values: &[&str]| cluster.produce("events", 0, values.iter().map(|v| Some(v.as_bytes())));
+    let produce =
+        |values: &[&str]| cluster.produce("events", 0, values.iter().map(|v| Some(v.as_bytes())));
     produce(&["{\"n\":0,\"pad\":\"\"}"]);
     let table = |max: u32| format!("[tables.clicks]\nsource = \"k\"\nmax_event_bytes = {max}\n");
     let home = home(&cluster.brokers, "", &table(1_000));
     let daemon = home.serve().await;
     until_rows(&home, "clicks", 1).await;
-    let (log, away) = (home.lake().join("clicks/_delta_log"), home.lake().join("clicks/away"));
+    let (log, away) = (
+        home.lake().join("clicks/_delta_log"),
+        home.lake().join("clicks/away"),
+    );
     std::fs::rename(&log, &away).unwrap();
     std::fs::write(&log, "not a folder").unwrap();
     produce(&[&long, "{\"n\":2,", "{\"n\":3}"]);
@@ -182,33 +209,66 @@ async fn verdicts_are_final_though_the_limits_changed() {
 async fn a_range_is_landed_once_and_refused_where_a_daemon_has_been() {
     let cluster = Cluster::start("events", PARTITIONS);
     produce(&cluster, 0..200);
-    let home = home(&cluster.brokers, "start = \"latest\"", "[tables.clicks]\nsource = \"k\"\n");
+    let home = home(
+        &cluster.brokers,
+        "start = \"latest\"",
+        "[tables.clicks]\nsource = \"k\"\n",
+    );
     let daemon = home.serve().await;
     // Positioned at the end before more comes.
-    until("its start is recorded", || home.table("_dead_letters").positions.len() >= 4).await;
+    until("its start is recorded", || {
+        home.table("_dead_letters").positions.len() >= 4
+    })
+    .await;
     produce(&cluster, 200..300);
-    until_rows(&home, "clicks", expected(300, |o| o >= 200 && is_event(o)).len()).await;
+    until_rows(
+        &home,
+        "clicks",
+        expected(300, |o| o >= 200 && is_event(o)).len(),
+    )
+    .await;
     let overlap = home.run(&["backfill", "--source", "k", "--from", "100", "--to", "250"]);
     let said = crate::support::home::text(&overlap);
-    assert!(matches!(overlap.status.code(), Some(2 | 6)), "{:?} {said}", overlap.status);
-    assert!(said.contains("overlap") || said.contains("clicks"), "{said}");
+    assert!(
+        matches!(overlap.status.code(), Some(2 | 6)),
+        "{:?} {said}",
+        overlap.status
+    );
+    assert!(
+        said.contains("overlap") || said.contains("clicks"),
+        "{said}"
+    );
     let before = home.run(&["backfill", "--source", "k", "--from", "0", "--to", "200"]);
     let said = crate::support::home::text(&before);
     // Malformed records are dead letters: exit code 5, or 0 where there are none.
     assert!(matches!(before.status.code(), Some(0 | 5)), "{said}");
     let again = home.run(&["backfill", "--source", "k", "--from", "0", "--to", "200"]);
-    assert!(crate::support::home::text(&again).contains("nothing to do"), "{}", crate::support::home::text(&again));
+    assert!(
+        crate::support::home::text(&again).contains("nothing to do"),
+        "{}",
+        crate::support::home::text(&again)
+    );
     daemon.stop().await;
-    assert_eq!(spots(&home.table("clicks"), "clicks"), expected(300, is_event));
+    assert_eq!(
+        spots(&home.table("clicks"), "clicks"),
+        expected(300, is_event)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_schema_registrys_framing_stops_the_daemon_with_an_explanation() {
     let cluster = Cluster::start("events", 1);
-    cluster.produce("events", 0, [Some(&b"{\"n\":0}"[..]), Some(&[0, 0, 0, 0, 7, 2, 2][..])]);
+    cluster.produce(
+        "events",
+        0,
+        [Some(&b"{\"n\":0}"[..]), Some(&[0, 0, 0, 0, 7, 2, 2][..])],
+    );
     let home = home(&cluster.brokers, "", "");
     let (status, said) = Daemon::spawn(home.command(&["serve"])).ended().await;
     assert_eq!(status.code(), Some(1), "{said}");
     assert!(said.contains("schema id 7"), "{said}");
-    assert!(home.table("_dead_letters").rows().is_empty(), "not a dead letter");
+    assert!(
+        home.table("_dead_letters").rows().is_empty(),
+        "not a dead letter"
+    );
 }

@@ -15,12 +15,20 @@ const PRIVATE: &str = include_str!("../../src/source/http/testdata/localhost.key
 
 fn planted() -> Vec<String> {
     let middle = PRIVATE.lines().nth(1).expect("a key").to_owned();
-    vec![KEY.into(), PASSWORD.into(), middle, "planted-env-3b8d".into()]
+    vec![
+        KEY.into(),
+        PASSWORD.into(),
+        middle,
+        "planted-env-3b8d".into(),
+    ]
 }
 
 fn assert_clean(where_from: &str, text: &str) {
     for secret in planted() {
-        assert!(!text.contains(&secret), "{where_from} shows {secret}: {text}");
+        assert!(
+            !text.contains(&secret),
+            "{where_from} shows {secret}: {text}"
+        );
     }
 }
 
@@ -47,7 +55,11 @@ async fn a_daemon_at_trace_level_shows_no_secret() {
     // The mock brokers speak no SASL: the password is sent to nobody, and errors about it are many.
     let cluster = Cluster::start("clicks", 1);
     let home = home(&cluster.brokers);
-    let mut command = home.command(&["--log", "trace,alluvium=trace,rdkafka=trace,librdkafka=trace", "serve"]);
+    let mut command = home.command(&[
+        "--log",
+        "trace,alluvium=trace,rdkafka=trace,librdkafka=trace",
+        "serve",
+    ]);
     command.env("PLANTED", "planted-env-3b8d");
     let daemon = Daemon::start(command).await;
     let client = reqwest::Client::builder()
@@ -55,18 +67,37 @@ async fn a_daemon_at_trace_level_shows_no_secret() {
         .build()
         .unwrap();
     let url = format!("https://{}/v1/events/t", daemon.http);
-    for (key, status) in [(KEY, 200), ("planted-env-3b8d", 200), ("planted-key-4f1c9aX", 401)] {
-        let answer = client.post(&url).bearer_auth(key).body("{\"id\":1}").send().await.unwrap();
+    for (key, status) in [
+        (KEY, 200),
+        ("planted-env-3b8d", 200),
+        ("planted-key-4f1c9aX", 401),
+    ] {
+        let answer = client
+            .post(&url)
+            .bearer_auth(key)
+            .body("{\"id\":1}")
+            .send()
+            .await
+            .unwrap();
         assert_eq!(answer.status().as_u16(), status, "{key}");
         assert_clean("an answer", &answer.text().await.unwrap());
     }
-    let answer = client.post(&url).basic_auth("x", Some(KEY)).body("{oops").send().await.unwrap();
+    let answer = client
+        .post(&url)
+        .basic_auth("x", Some(KEY))
+        .body("{oops")
+        .send()
+        .await
+        .unwrap();
     assert_eq!(answer.status().as_u16(), 200);
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     assert_clean("/metrics", &daemon.metrics().await);
     daemon.signal("TERM");
     let (_, log) = daemon.ended().await;
-    assert!(log.lines().count() > 50, "the log is not at trace level: {log}");
+    assert!(
+        log.lines().count() > 50,
+        "the log is not at trace level: {log}"
+    );
     assert_clean("the log", &log);
 }
 
@@ -101,8 +132,22 @@ async fn a_key_writes_its_tables_alone() {
     let daemon = home.serve().await;
     let client = Client::of(&daemon.http);
     let with = [("authorization", "Bearer one")];
-    assert_eq!(client.try_post("t", "{\"id\":1}", &with).await.unwrap().status, 200);
-    assert_eq!(client.try_post("u", "{\"id\":1}", &with).await.unwrap().status, 403);
+    assert_eq!(
+        client
+            .try_post("t", "{\"id\":1}", &with)
+            .await
+            .unwrap()
+            .status,
+        200
+    );
+    assert_eq!(
+        client
+            .try_post("u", "{\"id\":1}", &with)
+            .await
+            .unwrap()
+            .status,
+        403
+    );
     assert_eq!(client.post("t", "{\"id\":1}").await.status, 401);
     daemon.stop().await;
     assert_eq!(home.table("t").numbers("id"), [1]);

@@ -48,7 +48,8 @@ impl Daemon {
         let sink = lines.clone();
         let reader = std::thread::spawn(move || {
             for line in stderr.split(b'\n').map_while(Result::ok) {
-                sink.lock().push(String::from_utf8_lossy(&line).into_owned());
+                sink.lock()
+                    .push(String::from_utf8_lossy(&line).into_owned());
             }
         });
         Self {
@@ -114,7 +115,8 @@ impl Daemon {
 
     /// Resident bytes now.
     pub(crate) fn resident_bytes(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap_or_default();
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap_or_default();
         let kib = status
             .lines()
             .find_map(|line| line.strip_prefix("VmRSS:"))

@@ -12,7 +12,10 @@ use std::{
 pub(crate) fn commit(root: &Path, actions: impl Fn(&Table) -> Vec<Value>) -> usize {
     loop {
         let table = Table::at(root);
-        let mut text = format!("{}\n", json!({"commitInfo": {"operation": "TEST", "timestamp": 0}}));
+        let mut text = format!(
+            "{}\n",
+            json!({"commitInfo": {"operation": "TEST", "timestamp": 0}})
+        );
         for action in actions(&table) {
             text.push_str(&format!("{action}\n"));
         }
@@ -62,5 +65,10 @@ pub(crate) fn create(root: &Path, fields: &[Value], features: &[&str], propertie
         "id": "0e4a2cf1-7b61-4b35-9d35-6f5b5bb3a7c1", "format": {"provider": "parquet", "options": {}},
         "schemaString": schema, "partitionColumns": [], "configuration": properties, "createdTime": 0,
     });
-    commit(root, |_| vec![json!({"protocol": protocol}), json!({"metaData": meta_data})]);
+    commit(root, |_| {
+        vec![
+            json!({"protocol": protocol}),
+            json!({"metaData": meta_data}),
+        ]
+    });
 }

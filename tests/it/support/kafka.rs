@@ -33,13 +33,23 @@ impl Cluster {
     }
 
     /// Values in this order to one partition; `None` is a tombstone.
-    pub(crate) fn produce<'a>(&self, topic: &str, partition: i32, values: impl IntoIterator<Item = Option<&'a [u8]>>) {
+    pub(crate) fn produce<'a>(
+        &self,
+        topic: &str,
+        partition: i32,
+        values: impl IntoIterator<Item = Option<&'a [u8]>>,
+    ) {
         for value in values {
-            let mut record = BaseRecord::<[u8], [u8]>::to(topic).partition(partition).key(b"k");
+            let mut record = BaseRecord::<[u8], [u8]>::to(topic)
+                .partition(partition)
+                .key(b"k");
             if let Some(value) = value {
                 record = record.payload(value);
             }
-            self.producer.send(record).map_err(|(e, _)| e).expect("room to produce");
+            self.producer
+                .send(record)
+                .map_err(|(e, _)| e)
+                .expect("room to produce");
         }
         self.producer.flush(PATIENCE).expect("everything produced");
     }

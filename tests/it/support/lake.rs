@@ -92,7 +92,8 @@ impl Table {
         for (path, add) in &self.adds {
             let file = self.root.join(decoded(path));
             let found = parquet_rows(&file);
-            let stats: Value = serde_json::from_str(add["stats"].as_str().unwrap_or("{}")).expect("statistics");
+            let stats: Value =
+                serde_json::from_str(add["stats"].as_str().unwrap_or("{}")).expect("statistics");
             if let Some(counted) = stats["numRecords"].as_u64() {
                 assert_eq!(counted, found.len() as u64, "numRecords of {path}");
             }
@@ -101,7 +102,10 @@ impl Table {
                 file.metadata().ok().map(|m| m.len()),
                 "size of {path}"
             );
-            let values = add["partitionValues"].as_object().cloned().unwrap_or_default();
+            let values = add["partitionValues"]
+                .as_object()
+                .cloned()
+                .unwrap_or_default();
             rows.extend(found.into_iter().map(|mut row| {
                 row.extend(values.clone());
                 row
