@@ -244,10 +244,21 @@ async fn letters_of_a_ledger_that_is_gone_are_missed() {
         dead_letters: 1,
         ..records(1, 0)
     };
-    land(&config, "clicks", vec![range(SPOOL, None, 2, dead)], &[], &[]).await;
+    land(
+        &config,
+        "clicks",
+        vec![range(SPOOL, None, 2, dead)],
+        &[],
+        &[],
+    )
+    .await;
     let report = audit_source(&config, "web").await.unwrap();
     assert_eq!(report.faults, 1, "{}", report.text);
-    assert!(report.text.contains("the dead-letter table holds 0"), "{}", report.text);
+    assert!(
+        report.text.contains("the dead-letter table holds 0"),
+        "{}",
+        report.text
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
