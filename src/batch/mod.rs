@@ -21,6 +21,8 @@ pub struct OpenBatch {
     rows: u64,
     /// Bytes of Parquet made since the last flush, as the writer reports them.
     encoded_bytes: u64,
+    /// Bytes of dead letters that wait to be committed with the rows.
+    letter_bytes: u64,
     opened: Option<Instant>,
     permit: BytePermit,
 }
@@ -32,6 +34,7 @@ impl OpenBatch {
             piece_bytes: 0,
             rows: 0,
             encoded_bytes: 0,
+            letter_bytes: 0,
             opened: None,
             permit: budget.charge(0),
         }
@@ -65,8 +68,18 @@ impl OpenBatch {
         self.recharge();
     }
 
+    /// Notes dead letters that are held beside the rows.
+    pub fn add_letters(&mut self, bytes: u64) {
+        self.letter_bytes += bytes;
+        self.recharge();
+    }
+
     fn recharge(&mut self) {
-        self.permit.resize(self.piece_bytes + self.encoded_bytes);
+        self.permit.resize(self.bytes());
+    }
+
+    pub fn letter_bytes(&self) -> u64 {
+        self.letter_bytes
     }
 
     pub fn rows(&self) -> u64 {
@@ -83,7 +96,7 @@ impl OpenBatch {
 
     /// Bytes held in memory.
     pub fn bytes(&self) -> u64 {
-        self.piece_bytes + self.encoded_bytes
+        self.piece_bytes + self.encoded_bytes + self.letter_bytes
     }
 
     pub fn opened(&self) -> Option<Instant> {

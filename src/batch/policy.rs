@@ -44,7 +44,7 @@ impl FlushPolicy {
         let opened = open.opened()?;
         if open.rows() >= self.max_rows {
             Some(FlushReason::Rows)
-        } else if open.encoded_bytes() >= self.target_bytes {
+        } else if open.encoded_bytes() + open.letter_bytes() >= self.target_bytes {
             Some(FlushReason::Bytes)
         } else if now.saturating_duration_since(opened) >= self.interval {
             Some(FlushReason::Age)

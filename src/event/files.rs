@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, sync::Arc};
 pub struct SchemaFingerprint(pub u64);
 
 /// How a table wants its Parquet files; made by `commit` from a snapshot, used by `write`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct WriteSpec {
     /// The table's columns with logical names, partition columns included: what rows come in.
     pub logical: SchemaRef,

@@ -6,14 +6,20 @@
 use super::{lane::LetterRange, retry::Backoff, worker::Shared};
 use crate::{
     commit::{CommitOutcome, TableLog, TableState, Upload},
-    error::{Error, Kind, Result},
+    error::{Kind, Result},
     event::{BytePermit, CommitRange, DataFile, Epoch, Offset, SourcePartition},
     schema::TableSchema,
     storage::TableLocation,
     write::{EncodedFile, UploadOptions, upload},
 };
 use futures::{StreamExt, TryStreamExt, stream};
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -34,11 +40,15 @@ pub(crate) struct Job {
     pub(crate) ends: Vec<(SourcePartition, Epoch, Offset)>,
     pub(crate) permit: BytePermit,
     pub(crate) opened: Instant,
+    /// Microseconds since the epoch.
+    pub(crate) oldest_event: Option<i64>,
     pub(crate) rows: u64,
 }
 
-/// What became of a job.
+/// What became of a job; each has one.
 pub(crate) enum Done {
+    /// Of a generation that was reset before its turn came.
+    Skipped,
     Settled {
         ends: Vec<(SourcePartition, Epoch, Offset)>,
         version: Option<u64>,
@@ -58,6 +68,8 @@ pub(crate) struct Flusher {
     pub(crate) log: Arc<TableLog>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) cancel: CancellationToken,
+    /// The worker's; jobs of an older one are dropped.
+    pub(crate) generation: Arc<AtomicU64>,
     pub(crate) jobs: mpsc::Receiver<Job>,
     pub(crate) done: mpsc::UnboundedSender<Done>,
 }
@@ -66,7 +78,12 @@ impl Flusher {
     pub(crate) async fn run(mut self) {
         let mut dropped: Option<u64> = None;
         while let Some(job) = self.jobs.recv().await {
-            if dropped == Some(job.generation) {
+            if dropped == Some(job.generation)
+                || job.generation < self.generation.load(Ordering::Acquire)
+            {
+                if self.done.send(Done::Skipped).is_err() {
+                    return;
+                }
                 continue;
             }
             let generation = job.generation;
@@ -98,13 +115,13 @@ impl Flusher {
 
     async fn flush(&self, job: Job) -> Result<Done> {
         let made = self.upload(job.files).await?;
-        drop(job.permit);
         // Dead letters are committed first, and their verdicts are final (rule 11).
         for letters in &job.letters {
             if let Some(dropped) = self.commit_letters(job.generation, letters).await? {
                 return Ok(dropped);
             }
         }
+        drop(job.permit);
         if job.ranges.is_empty() {
             return Ok(Done::Settled {
                 ends: job.ends,
@@ -126,7 +143,12 @@ impl Flusher {
         }
         Ok(match outcome {
             CommitOutcome::Committed { version, state } => {
-                metrics::histogram!("alluvium_event_to_commit_seconds")
+                if let Some(oldest) = job.oldest_event {
+                    let age = chrono::Utc::now().timestamp_micros() - oldest;
+                    metrics::histogram!("alluvium_event_to_commit_seconds")
+                        .record(age.max(0) as f64 / 1e6);
+                }
+                metrics::histogram!("alluvium_batch_age_seconds")
                     .record(job.opened.elapsed().as_secs_f64());
                 metrics::counter!("alluvium_commit_rows_total").increment(job.rows);
                 self.shared.rates.committed(job.rows);
@@ -157,17 +179,27 @@ impl Flusher {
         })
     }
 
+    /// Until all files are stored or the process stops: a store that refuses now may be mended.
     async fn upload(&self, files: Vec<EncodedFile>) -> Result<Vec<DataFile>> {
         let options = UploadOptions {
-            cancel: self.cancel.clone(),
+            cancel: self.shared.cancel.clone(),
             ..UploadOptions::default()
         };
+        let options = &options;
+        let one = |file: EncodedFile| async move {
+            let mut backoff = Backoff::new("upload", &self.table);
+            loop {
+                match upload(&self.location, file.clone(), options).await {
+                    Ok(stored) => return Ok(stored),
+                    Err(error) => backoff.failed(&error.into(), &self.shared.cancel).await?,
+                }
+            }
+        };
         stream::iter(files)
-            .map(|file| upload(&self.location, file, &options))
+            .map(one)
             .buffered(UPLOADS)
             .try_collect()
             .await
-            .map_err(Error::from)
     }
 
     async fn commit_letters(&self, generation: u64, letters: &LetterRange) -> Result<Option<Done>> {
@@ -204,6 +236,8 @@ impl Flusher {
         loop {
             match self.log.commit(upload.clone(), self.cancel.clone()).await {
                 Ok(outcome) => return Ok(outcome),
+                // Another table stands where this one was, or its log is broken (rule 6).
+                Err(error) if error.kind() == Kind::Corrupt => return Err(error.into()),
                 Err(error) => backoff.failed(&error.into(), &self.cancel).await?,
             }
         }

@@ -400,10 +400,15 @@ impl Intake for SourceIntake {
 
     async fn committed(&self, table: &str, partition: &Partition, end: Offset) -> Result<u64> {
         let shared = self.tables.shared();
-        // Where fields decide, the events may be in any table: then all of them are waited for.
+        // Where fields decide, the events may be in any table: then all of them are waited for. What is
+        // refused for want of a table goes to the ledger.
         let table = self.router.lock().table_named(table);
-        let waiting = loop {
-            if let Some(waiting) = shared.registry.wait(&partition.id, table.clone(), end) {
+        let tables: Vec<Arc<str>> = match &table {
+            Some(table) => vec![table.clone(), shared.ledger.name.clone()],
+            None => Vec::new(),
+        };
+        let mut waiting = loop {
+            if let Some(waiting) = shared.registry.wait(&partition.id, tables.clone(), end) {
                 break waiting;
             }
             // A source takes requests before its partition is assigned; the caller bounds the wait.
@@ -412,10 +417,20 @@ impl Intake for SourceIntake {
                 () = shared.cancel.cancelled() => return Err(stopping()),
             }
         };
-        self.tables.urge(table.as_deref(), &partition.id, end);
-        let version = tokio::select! {
-            version = waiting => version.map_err(|_| stopping())?,
-            () = shared.cancel.cancelled() => return Err(stopping()),
+        let version = loop {
+            self.tables.urge(table.as_deref(), &partition.id, end);
+            tokio::select! {
+                version = &mut waiting => break version.map_err(|_| stopping())?,
+                () = shared.cancel.cancelled() => return Err(stopping()),
+                () = tokio::time::sleep(DRAIN_POLL) => {}
+            }
+            // A table opened meanwhile was not urged, and one that got nothing of the end never is.
+            if shared.registry.has_read(&partition.id, end) {
+                for open in shared.registry.open_tables(&partition.id) {
+                    self.tables
+                        .control(&open, Control::Flush(crate::batch::FlushReason::Asked));
+                }
+            }
         };
         let Some(table) = table.filter(|_| version.is_none()) else {
             return Ok(version.unwrap_or(0));

@@ -2,6 +2,7 @@
 //!
 //! A range starts where the table's last range ended, whatever other tables received (rule 1).
 
+use super::ledger::Judged;
 use crate::{
     decode::Verdicts,
     event::{
@@ -9,7 +10,7 @@ use crate::{
         RoutedBatch, SourcePartition,
     },
 };
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 /// One epoch of one partition within one table.
 #[derive(Clone, Debug)]
@@ -32,6 +33,8 @@ pub(crate) struct Lane {
     stream: Arc<Partition>,
     stream_expected: Option<Offset>,
     verdicts: Arc<Verdicts>,
+    /// Offsets that are dead letters of no table.
+    unroutable: HashSet<Offset>,
 }
 
 /// Dead letters of one stream, to be committed to the ledger.
@@ -53,15 +56,14 @@ pub(crate) fn letter_stream(partition: &Partition, table: &str) -> Arc<Partition
 }
 
 impl Lane {
-    /// `position` and `stream_position` are what the table and the ledger hold now.
+    /// `position` and `judged` are what the table and the ledger hold now.
     pub(crate) fn new(
         partition: Arc<Partition>,
         epoch: Epoch,
         table: &str,
         resume: Offset,
         position: Option<Offset>,
-        stream_position: Option<Offset>,
-        verdicts: Verdicts,
+        judged: Judged,
     ) -> Self {
         let stream = letter_stream(&partition, table);
         Self {
@@ -74,8 +76,9 @@ impl Lane {
             counts: Counts::default(),
             letters: Vec::new(),
             stream,
-            stream_expected: stream_position,
-            verdicts: Arc::new(verdicts),
+            stream_expected: judged.position,
+            verdicts: Arc::new(judged.verdicts),
+            unroutable: judged.unroutable,
         }
     }
 
@@ -101,23 +104,31 @@ impl Lane {
         }
         let from = self.accepted;
         self.accepted = end;
-        if batch.raw.start >= from {
+        if batch.raw.start >= from && self.unroutable.is_empty() {
             return Some(batch);
         }
-        let select = select_from(&batch.raw, batch.select, from);
+        let is_new = |offset: Offset| offset >= from && !self.unroutable.contains(&offset);
+        let select = select(&batch.raw, batch.select, is_new);
         Some(RoutedBatch {
             raw: batch.raw,
             select: Some(select),
         })
     }
 
-    /// What decoding made of an accepted batch.
-    pub(crate) fn add(&mut self, counts: &Counts, letters: Vec<DeadLetter>) {
+    /// What decoding made of an accepted batch. Returns the bytes that its dead letters hold.
+    pub(crate) fn add(&mut self, counts: &Counts, letters: Vec<DeadLetter>) -> u64 {
         self.counts.add(counts);
-        // The ledger holds a verdict on everything below its own position already.
-        let known = self.stream_expected.unwrap_or(0);
-        self.letters
-            .extend(letters.into_iter().filter(|letter| letter.offset >= known));
+        let mut bytes = 0;
+        for mut letter in letters {
+            if self.verdicts.dead.contains(&(letter.offset, letter.index)) {
+                continue;
+            }
+            // A slice would keep the whole slab alive, whose permit is given back after decoding.
+            letter.value = bytes::Bytes::copy_from_slice(&letter.value);
+            bytes += (letter.value.len() + size_of::<DeadLetter>()) as u64;
+            self.letters.push(letter);
+        }
+        bytes
     }
 
     /// The range of everything taken since the last commit. `gaps` tells how many offsets of a
@@ -157,7 +168,10 @@ impl Lane {
             start,
             end: self.accepted,
         };
-        let records = letters.len() as u64;
+        let records = letters
+            .iter()
+            .filter(|letter| letter.offset >= start)
+            .count() as u64;
         let counts = Counts {
             records,
             rows: records,
@@ -183,8 +197,8 @@ impl Lane {
     }
 }
 
-fn select_from(raw: &RawBatch, select: Option<Vec<u32>>, from: Offset) -> Vec<u32> {
-    let is_new = |i: &u32| raw.records[*i as usize].offset >= from;
+fn select(raw: &RawBatch, select: Option<Vec<u32>>, is_new: impl Fn(Offset) -> bool) -> Vec<u32> {
+    let is_new = |i: &u32| is_new(raw.records[*i as usize].offset);
     match select {
         Some(select) => select.into_iter().filter(is_new).collect(),
         None => (0..raw.records.len() as u32).filter(is_new).collect(),
@@ -235,15 +249,15 @@ mod tests {
     }
 
     fn lane(resume: Offset, position: Option<Offset>, stream: Option<Offset>) -> Lane {
-        Lane::new(
-            partition(),
-            1,
-            "t",
-            resume,
-            position,
-            stream,
-            Verdicts::default(),
-        )
+        let judged = Judged {
+            position: stream,
+            verdicts: Verdicts {
+                until: stream.unwrap_or(0),
+                dead: [(1, 0)].into(),
+            },
+            unroutable: HashSet::new(),
+        };
+        Lane::new(partition(), 1, "t", resume, position, judged)
     }
 
     fn own(records: u64) -> Counts {
@@ -295,7 +309,18 @@ mod tests {
     }
 
     #[test]
-    fn letters_below_the_streams_position_are_not_sent_twice() {
+    fn a_letter_of_no_table_is_no_row_wherever_it_is_routed_now() {
+        let judged = Judged {
+            unroutable: [1].into(),
+            ..Judged::default()
+        };
+        let mut lane = Lane::new(partition(), 1, "t", 0, None, judged);
+        let taken = lane.accept(batch(&[0, 1, 2], 0, 3)).unwrap();
+        assert_eq!(taken.select, Some(vec![0, 2]));
+    }
+
+    #[test]
+    fn letters_that_the_ledger_holds_are_not_sent_twice() {
         let mut lane = lane(0, None, Some(2));
         lane.accept(batch(&[0, 1, 2, 3], 0, 4));
         let letter = |offset| DeadLetter {

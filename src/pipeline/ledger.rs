@@ -5,19 +5,35 @@ use crate::{
     commit::{CommitOutcome, GroupCommitter, Mark, TableLog, Upload},
     decode::{Verdicts, dead_letter_batch, reproject},
     error::{Error, Kind, Result},
-    event::{ByteBudget, Offset, SourcePartition, WriteSpec},
+    event::{ByteBudget, DeadLetter, Offset, SourcePartition, WriteSpec},
     schema::{TableSchema, dead_letter_schema},
     storage::TableLocation,
     write::{TableWriter, UploadOptions, WriteOptions, upload},
 };
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 use tokio_util::sync::CancellationToken;
+
+/// Bytes of letters that make one record batch.
+const CHUNK_BYTES: usize = 64 << 20;
 
 /// What the ledger says of one source partition.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct LedgerMarks {
     pub(crate) low_water: Option<Offset>,
     pub(crate) start: Option<Offset>,
+}
+
+/// What the ledger has judged of one table's records of one partition (rule 11).
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Judged {
+    /// The position of the table's stream of dead letters.
+    pub(crate) position: Option<Offset>,
+    pub(crate) verdicts: Verdicts,
+    /// Offsets that are dead letters of no table: they are no rows, wherever they are routed now.
+    pub(crate) unroutable: HashSet<Offset>,
 }
 
 /// One handle for the whole process.
@@ -74,51 +90,62 @@ impl Ledger {
             .collect())
     }
 
-    /// The position of a dead-letter stream, and its verdicts on offsets from `from` on: those of
-    /// the stream's table that were rejected before and must be again.
-    pub(crate) async fn verdicts(
+    /// What was judged of offsets from `from` on: a dead letter of the stream's table must be one
+    /// again, and below the stream's position nothing else may.
+    pub(crate) async fn judged(
         &self,
         partition: &SourcePartition,
         stream: &SourcePartition,
         table: &str,
         from: Offset,
-    ) -> Result<(Option<Offset>, Verdicts)> {
-        let position = self
-            .log
-            .positions(&[stream.app_id().to_owned()], true)
-            .await?
-            .into_iter()
-            .next()
-            .flatten();
-        let Some(until) = position.filter(|until| *until > from) else {
-            return Ok((position, Verdicts::default()));
+    ) -> Result<Judged> {
+        let nowhere = format!("{partition}!dead/");
+        let ids = [stream.app_id().to_owned(), nowhere];
+        let stored = self.log.positions(&ids, true).await?;
+        let (position, nowhere) = (stored[0], stored[1]);
+        let until = position.max(nowhere).unwrap_or(0);
+        let mut judged = Judged {
+            position,
+            ..Judged::default()
         };
+        if until <= from {
+            return Ok(judged);
+        }
+        judged.verdicts.until = position.unwrap_or(0);
         let rows = self
             .log
             .scan_dead_letters(partition.app_id(), from, until)
             .await?;
-        let dead = rows
-            .into_iter()
-            .filter(|(meant_for, _, _)| meant_for == table)
-            .map(|(_, offset, index)| (offset, index))
-            .collect();
-        Ok((position, Verdicts { until, dead }))
+        for (meant_for, offset, index) in rows {
+            if meant_for == table {
+                judged.verdicts.dead.insert((offset, index));
+            } else if meant_for.is_empty() {
+                judged.unroutable.insert(offset);
+            }
+        }
+        Ok(judged)
     }
 
     /// Commits letters, before the rows they belong with. Several tables' letters share a version.
     pub(crate) async fn commit_letters(&self, letters: &LetterRange) -> Result<CommitOutcome> {
         let (schema, spec) = self.shape().await?;
-        let rows = dead_letter_batch(
-            &letters.partition,
-            &letters.letters,
-            chrono::Utc::now().timestamp_micros(),
-        )?;
-        let rows = reproject(&rows, &schema)?;
-        let _held = self.budget.charge(rows.get_array_memory_size() as u64);
+        let now = chrono::Utc::now().timestamp_micros();
+        let mut batches = Vec::new();
+        for chunk in chunks(&letters.letters) {
+            let rows = dead_letter_batch(&letters.partition, chunk, now)?;
+            batches.push(reproject(&rows, &schema)?);
+        }
+        let bytes: usize = batches
+            .iter()
+            .map(|rows| rows.get_array_memory_size())
+            .sum();
+        let _held = self.budget.charge(bytes as u64);
         let options = self.write.clone();
         let encoded = tokio::task::spawn_blocking(move || {
             let mut writer = TableWriter::new(spec, options)?;
-            writer.write(&rows)?;
+            for rows in &batches {
+                writer.write(rows)?;
+            }
             writer.finish()
         })
         .await
@@ -196,6 +223,25 @@ impl Ledger {
     }
 }
 
+/// Letters in pieces well below Arrow's 2 GiB a column.
+fn chunks(letters: &[DeadLetter]) -> impl Iterator<Item = &[DeadLetter]> {
+    let mut rest = letters;
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let count = rest
+            .iter()
+            .take_while(|letter| {
+                let first = bytes == 0;
+                bytes += letter.value.len().max(1);
+                first || bytes <= CHUNK_BYTES
+            })
+            .count();
+        let (chunk, left) = rest.split_at(count);
+        rest = left;
+        (!chunk.is_empty()).then_some(chunk)
+    })
+}
+
 /// Groups marks by app id for one commit.
 pub(crate) fn marks(of: impl IntoIterator<Item = (String, Offset)>) -> Vec<Mark> {
     let mut highest: HashMap<String, Offset> = HashMap::new();
@@ -209,4 +255,29 @@ pub(crate) fn marks(of: impl IntoIterator<Item = (String, Offset)>) -> Vec<Mark>
         .collect();
     marks.sort_by(|a, b| a.app_id.cmp(&b.app_id));
     marks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::RejectReason;
+
+    #[test]
+    fn letters_come_in_pieces_and_none_is_left_out() {
+        let letter = |bytes: usize| DeadLetter {
+            offset: 0,
+            index: 0,
+            table: "".into(),
+            reason: RejectReason {
+                code: "malformed",
+                detail: "".into(),
+            },
+            value: vec![0; bytes].into(),
+            event_time: 0,
+        };
+        let letters = [CHUNK_BYTES / 2, CHUNK_BYTES / 2, 1, CHUNK_BYTES * 2, 0].map(letter);
+        let pieces: Vec<usize> = chunks(&letters).map(<[_]>::len).collect();
+        assert_eq!(pieces, [2, 1, 1, 1]);
+        assert_eq!(chunks(&[]).count(), 0);
+    }
 }

@@ -8,6 +8,7 @@
 
 use super::{
     lane::{Lane, LetterRange, letter_stream},
+    ledger::Judged,
     resume::{self, Known},
     tracker::Tracker,
 };
@@ -164,16 +165,12 @@ impl World {
             .filter(|offset| (from..until).contains(offset))
             .map(|offset| (*offset, 0))
             .collect();
-        let verdicts = Verdicts { until, dead };
-        Lane::new(
-            partition(),
-            1,
-            TABLES[table],
-            resume,
-            position,
-            self.streams[table],
-            verdicts,
-        )
+        let judged = Judged {
+            position: self.streams[table],
+            verdicts: Verdicts { until, dead },
+            ..Judged::default()
+        };
+        Lane::new(partition(), 1, TABLES[table], resume, position, judged)
     }
 
     fn letters_claim(&self, table: usize, letters: &LetterRange) -> Claim {

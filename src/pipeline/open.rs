@@ -86,6 +86,8 @@ impl Pipeline {
                 if !missing.is_empty() && !settings.may_evolve() {
                     return Err(settings.refuse_missing(&missing));
                 }
+            } else {
+                settings.base_schema()?;
             }
         }
         Ok(())
@@ -142,10 +144,11 @@ async fn relieve(tables: Arc<Tables>) {
             _ = tick.tick() => {}
             () = shared.cancel.cancelled() => return,
         }
+        let open = tables.open_bytes();
         let (used, limit) = (shared.budget.used(), shared.budget.limit());
-        metrics::gauge!("alluvium_inflight_bytes", "stage" => "total").set(used as f64);
-        metrics::gauge!("alluvium_inflight_bytes", "stage" => "open")
-            .set(tables.open_bytes() as f64);
+        metrics::gauge!("alluvium_inflight_bytes", "stage" => "other")
+            .set(used.saturating_sub(open) as f64);
+        metrics::gauge!("alluvium_inflight_bytes", "stage" => "open").set(open as f64);
         shared.rates.set_inflight(used);
         if used as f64 > limit as f64 * PRESSURE {
             tables.relieve(used.saturating_sub((limit as f64 * RELIEVED) as u64));

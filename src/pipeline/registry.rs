@@ -7,7 +7,10 @@ use crate::event::{
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -18,6 +21,9 @@ pub(crate) struct Registry(Arc<Shared>);
 #[derive(Default)]
 struct Shared {
     entries: Mutex<HashMap<SourcePartition, Entry>>,
+    /// Epochs rise over all partitions and assignments, so that what is left of an old one is known
+    /// as old even where the partition went and came back.
+    epochs: AtomicU64,
     /// Signalled whenever a mark moves or a partition is released.
     moved: Notify,
 }
@@ -32,14 +38,16 @@ struct Entry {
     keeps_records: bool,
     /// The mark the ledger holds.
     written: Option<Offset>,
+    /// How far commits of this epoch have moved the table's own position, where there is one table.
+    committed: Option<Offset>,
     events: mpsc::UnboundedSender<SourceEvent>,
     waiters: Vec<Waiter>,
     versions: BTreeMap<Arc<str>, u64>,
 }
 
 struct Waiter {
-    /// `None`: all tables.
-    table: Option<Arc<str>>,
+    /// Empty: all tables.
+    tables: Vec<Arc<str>>,
     end: Offset,
     answer: oneshot::Sender<Option<u64>>,
 }
@@ -68,13 +76,15 @@ impl Registry {
                 ledgered: false,
                 keeps_records: false,
                 written: None,
+                committed: None,
                 events: events.clone(),
                 waiters: Vec::new(),
                 versions: BTreeMap::new(),
             });
         entry.partition = partition.clone();
-        entry.epoch += 1;
+        entry.epoch = self.0.epochs.fetch_add(1, Ordering::Relaxed) + 1;
         entry.tracker = None;
+        entry.committed = None;
         entry.events = events.clone();
         entry.epoch
     }
@@ -154,6 +164,7 @@ impl Registry {
         }
         if let Some(version) = version {
             entry.versions.insert(table.clone(), version);
+            entry.committed = entry.committed.max(Some(end));
         }
         let Some(tracker) = entry.tracker.as_mut() else {
             return;
@@ -214,7 +225,7 @@ impl Registry {
             return;
         }
         // The next number is given by `next_epoch`; until then nothing of the old one is taken.
-        entry.epoch += 1;
+        entry.epoch = self.0.epochs.fetch_add(1, Ordering::Relaxed) + 1;
         entry.tracker = None;
         let _ = entry.events.send(SourceEvent::Rewind {
             partition: entry.partition.clone(),
@@ -280,17 +291,34 @@ impl Registry {
             .is_none_or(Tracker::is_settled)
     }
 
+    /// Whether everything of the partition below `end` was read.
+    pub(crate) fn has_read(&self, partition: &SourcePartition, end: Offset) -> bool {
+        self.0
+            .entries
+            .lock()
+            .get(partition)
+            .and_then(|entry| entry.tracker.as_ref())
+            .is_some_and(|tracker| tracker.read_end() >= end)
+    }
+
     /// The mark of a partition's current epoch.
     pub(crate) fn low_water(&self, partition: &SourcePartition) -> Option<Offset> {
         let entries = self.0.entries.lock();
         Some(entries.get(partition)?.tracker.as_ref()?.low_water())
     }
 
-    /// Marks that the ledger does not hold yet.
+    /// Marks that the ledger does not hold yet. A partition of one table joins them when its mark has
+    /// passed the table's position: what was skipped or rejected since moves no position, and would be
+    /// looked for again when the source no longer has it.
     pub(crate) fn due_marks(&self) -> Vec<DueMark> {
-        self.0
-            .entries
-            .lock()
+        let mut entries = self.0.entries.lock();
+        for entry in entries.values_mut().filter(|entry| !entry.ledgered) {
+            entry.ledgered = entry.tracker.as_ref().is_some_and(|tracker| {
+                tracker.is_settled()
+                    && Some(tracker.low_water()) > entry.committed.max(Some(tracker.resume()))
+            });
+        }
+        entries
             .values()
             .filter(|entry| entry.ledgered)
             .filter_map(|entry| {
@@ -313,18 +341,22 @@ impl Registry {
         }
     }
 
-    /// Resolves when `table` (or, with `None`, every table) has settled the partition's records
-    /// below `end`, with the version that did it; `None` where an earlier run or dead letters did.
+    /// Resolves when `tables` (or, with none, every table) have settled the partition's records below
+    /// `end`, with the first one's version that did it; `None` where an earlier run or dead letters did.
     pub(crate) fn wait(
         &self,
         partition: &SourcePartition,
-        table: Option<Arc<str>>,
+        tables: Vec<Arc<str>>,
         end: Offset,
     ) -> Option<oneshot::Receiver<Option<u64>>> {
         let (answer, receiver) = oneshot::channel();
         let mut entries = self.0.entries.lock();
         let entry = entries.get_mut(partition)?;
-        entry.waiters.push(Waiter { table, end, answer });
+        entry.waiters.push(Waiter {
+            tables,
+            end,
+            answer,
+        });
         entry.answer_waiters();
         Some(receiver)
     }
@@ -355,14 +387,16 @@ impl Entry {
         // What lies below the ledger's mark is not read again, so no account of this epoch holds it.
         let mark = self.written;
         let ready = self.waiters.extract_if(.., |waiter| {
-            let settled = tracker.is_some_and(|tracker| match &waiter.table {
-                Some(table) => tracker.is_table_settled(table, waiter.end),
-                None => tracker.low_water() >= waiter.end,
+            let settled = tracker.is_some_and(|tracker| match waiter.tables.as_slice() {
+                [] => tracker.low_water() >= waiter.end,
+                tables => tables
+                    .iter()
+                    .all(|table| tracker.is_table_settled(table, waiter.end)),
             });
             settled || mark.is_some_and(|mark| mark >= waiter.end)
         });
         for waiter in ready {
-            let version = match &waiter.table {
+            let version = match waiter.tables.first() {
                 Some(table) => versions.get(table).copied(),
                 None => versions.values().copied().max(),
             };

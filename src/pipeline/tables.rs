@@ -9,14 +9,19 @@ use crate::{
     batch::FlushReason,
     commit::TableLog,
     config::Config,
-    error::{Error, Result},
+    error::{Error, Kind, Result},
     event::{Offset, SourcePartition},
     storage::{Lake, TableLocation},
 };
+use futures::FutureExt;
 use parking_lot::Mutex;
 use std::{
     collections::HashMap,
-    sync::{Arc, atomic::Ordering},
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
@@ -98,18 +103,22 @@ impl Tables {
         let (jobs, job_queue) = mpsc::channel(JOBS);
         let (done, dones) = mpsc::unbounded_channel();
         let gauges = Arc::new(WorkerGauges::default());
+        let generation = Arc::new(AtomicU64::new(0));
         let flusher = Flusher {
             table: table.clone(),
             location,
             log: log.clone(),
             shared: self.shared.clone(),
             cancel: self.shared.cancel.clone(),
+            generation: generation.clone(),
             jobs: job_queue,
             done,
         };
         let span = tracing::info_span!("table", %table);
-        self.tasks
-            .spawn_on(flusher.run().instrument(span.clone()), &self.runtime);
+        self.tasks.spawn_on(
+            self.guarded(flusher.run().instrument(span.clone())),
+            &self.runtime,
+        );
         let worker = Worker {
             table,
             settings,
@@ -120,16 +129,33 @@ impl Tables {
             jobs,
             done: dones,
             gauges: gauges.clone(),
+            generation,
             state: State::new(&self.shared.budget),
         };
         self.tasks
-            .spawn_on(worker.run().instrument(span), &self.runtime);
+            .spawn_on(self.guarded(worker.run().instrument(span)), &self.runtime);
         Ok(Handle {
             inbox,
             control,
             log,
             gauges,
         })
+    }
+
+    /// A panic must not pass for an idle table.
+    fn guarded<F: Future<Output = ()> + Send>(
+        &self,
+        task: F,
+    ) -> impl Future<Output = ()> + Send + use<F> {
+        let shared = self.shared.clone();
+        async move {
+            if AssertUnwindSafe(task).catch_unwind().await.is_err() {
+                shared.fail(Error::new(
+                    Kind::Bug,
+                    "a table's task panicked; positions tell the next run where to begin",
+                ));
+            }
+        }
     }
 
     fn location(&self, name: &str, settings: &TableSettings) -> Result<TableLocation> {

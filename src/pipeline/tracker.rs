@@ -39,7 +39,6 @@ impl Tracker {
         self.resume
     }
 
-    #[cfg(test)]
     pub(crate) fn read_end(&self) -> Offset {
         self.read_end
     }

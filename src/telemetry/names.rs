@@ -60,6 +60,7 @@ metrics! {
     Counter COMMIT_CONFLICTS = "alluvium_commit_conflicts_total": "Versions that another writer took first.";
     Counter COMMIT_CHECKPOINTS = "alluvium_commit_checkpoints_total": "Checkpoints written.";
     Histogram EVENT_TO_COMMIT = "alluvium_event_to_commit_seconds": "Age of the oldest event of a commit when it is committed.";
+    Histogram BATCH_AGE = "alluvium_batch_age_seconds": "Time from the first event of a batch in this process to its commit.";
     Gauge TABLE_VERSION = "alluvium_table_version": "The last version this process saw of a table.";
     Counter ERRORS = "alluvium_errors_total": "Errors, by stage and kind.";
 }

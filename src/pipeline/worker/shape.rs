@@ -1,0 +1,157 @@
+//! The table's schema as the worker knows it: loaded, adopted, evolved.
+
+use super::{super::retry::Backoff, Worker};
+use crate::{
+    commit::{Evolved, TableState, new_table_spec},
+    error::{Error, Result},
+    schema::{self, Seen, TableSchema},
+};
+use std::sync::Arc;
+
+impl Worker {
+    pub(super) async fn ensure_loaded(&mut self) -> Result<()> {
+        if self.state.loaded || self.serves_ledger() {
+            return Ok(());
+        }
+        let cancel = self.shared.cancel.clone();
+        let table = self.table.clone();
+        let mut backoff = Backoff::new("load", &table);
+        loop {
+            match self.load().await {
+                Ok(()) => {
+                    self.state.loaded = true;
+                    return Ok(());
+                }
+                // A person may mend the table meanwhile; its events wait in their source.
+                Err(error) => backoff.failed(&error, &cancel).await?,
+            }
+        }
+    }
+
+    async fn load(&mut self) -> Result<()> {
+        let Some(mut state) = self.log.load().await? else {
+            return Ok(());
+        };
+        // A table made by others gets our columns before its first row (rule 7).
+        loop {
+            let missing = self.settings.missing_columns(&state.schema)?;
+            if missing.is_empty() {
+                break;
+            }
+            if !self.settings.may_evolve() {
+                return Err(self.settings.refuse_missing(&missing));
+            }
+            state = match self.log.evolve(&state, &missing).await? {
+                Evolved::Applied(state) | Evolved::Moved(state) => state,
+            };
+        }
+        self.adopt(state);
+        Ok(())
+    }
+
+    /// Takes a newer state of the table as the one to decode and encode for. An older one, told by a
+    /// flush that landed before a schema change of ours, is passed over.
+    pub(super) fn adopt(&mut self, table: Arc<TableState>) {
+        let is_older = self.state.table.as_ref().is_some_and(|known| {
+            known.metadata_id == table.metadata_id && known.version > table.version
+        });
+        if is_older {
+            return;
+        }
+        let is_same = self
+            .state
+            .schema
+            .as_ref()
+            .is_some_and(|schema| schema.fingerprint == table.schema.fingerprint)
+            && self
+                .state
+                .spec
+                .as_ref()
+                .is_some_and(|spec| *spec == table.spec);
+        if !is_same {
+            self.close_writer();
+            self.state.schema = Some(table.schema.clone());
+            self.state.spec = Some(table.spec.clone());
+            self.state.engine.get_mut().decoder = None;
+        }
+        self.state.table = Some(table);
+    }
+
+    /// A file holds one schema; the next rows go to a new one.
+    fn close_writer(&mut self) {
+        let Some(writer) = self.state.engine.get_mut().writer.take() else {
+            return;
+        };
+        match writer.finish() {
+            Ok(files) => {
+                self.state.closed.extend(files);
+                self.state.earlier.extend(self.state.schema.clone());
+            }
+            Err(error) => {
+                tracing::error!("{}", Error::from(error));
+                self.reset("an open file could not be closed");
+            }
+        }
+    }
+
+    /// The schema of a table that does not exist yet.
+    pub(super) fn set_new_schema(&mut self, schema: TableSchema) {
+        self.close_writer();
+        let schema = Arc::new(schema);
+        self.state.spec = Some(Arc::new(new_table_spec(&schema)));
+        self.state.schema = Some(schema);
+        self.state.engine.get_mut().decoder = None;
+    }
+
+    /// Applies what the policy makes of `seen`. True: the schema changed, decode again.
+    pub(super) async fn evolve(&mut self, seen: &Seen) -> Result<bool> {
+        if self.state.table.is_none() {
+            // The table may be in the making, by a flush under way or by another daemon.
+            self.settle_in_flight().await?;
+        }
+        let Some(schema) = self.state.schema.clone() else {
+            return Ok(false);
+        };
+        let evolution = schema::evolve(&schema, seen, &self.settings.evolution);
+        self.settings.warn(&evolution.warnings);
+        if evolution.changes.is_empty() || !self.settings.may_evolve() {
+            return Ok(false);
+        }
+        let Some(table) = self.state.table.clone() else {
+            self.set_new_schema(schema.apply(&evolution.changes)?);
+            return Ok(true);
+        };
+        let cancel = self.shared.cancel.clone();
+        let name = self.table.clone();
+        let mut backoff = Backoff::new("evolve", &name);
+        let state = loop {
+            match self.log.evolve(&table, &evolution.changes).await {
+                Ok(Evolved::Applied(state)) => {
+                    let changes = evolution.changes.len();
+                    tracing::info!(version = state.version, changes, "schema evolved");
+                    metrics::counter!("alluvium_schema_changes_total").increment(changes as u64);
+                    break state;
+                }
+                Ok(Evolved::Moved(state)) => break state,
+                Err(error) if error.kind().is_retryable() => {
+                    backoff.failed(&error.into(), &cancel).await?
+                }
+                // The fields ride in `_rescued_data`; the data goes on.
+                Err(error) => {
+                    self.settings.evolution_failed(&error.into());
+                    return Ok(false);
+                }
+            }
+        };
+        self.adopt(state);
+        // Whoever changed the table meanwhile may have taken our columns away.
+        let has_all = match &self.state.table {
+            Some(table) => self.settings.missing_columns(&table.schema)?.is_empty(),
+            None => true,
+        };
+        if !has_all {
+            self.load().await?;
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,94 @@
+//! What a worker holds.
+
+use super::super::lane::Lane;
+use crate::{
+    batch::{FlushReason, OpenBatch},
+    commit::TableState,
+    decode::Decoder,
+    event::{ByteBudget, Epoch, Offset, RoutedBatch, SourcePartition, WriteSpec},
+    schema::TableSchema,
+    write::{EncodedFile, TableWriter},
+};
+use parking_lot::Mutex;
+use std::{collections::HashMap, sync::Arc};
+
+pub(crate) struct State {
+    pub(super) lanes: HashMap<SourcePartition, Lane>,
+    /// Epochs that were dropped: their batches are not taken any more.
+    pub(super) dropped: HashMap<SourcePartition, Epoch>,
+    /// The table as last seen; `None` until it exists.
+    pub(super) table: Option<Arc<TableState>>,
+    /// Whether the table was looked at, and has the columns that rows need.
+    pub(super) loaded: bool,
+    pub(super) schema: Option<Arc<TableSchema>>,
+    pub(super) spec: Option<Arc<WriteSpec>>,
+    /// Behind a lock only because the encoder is not `Sync`; nobody else holds it.
+    pub(super) engine: Mutex<Engine>,
+    /// Batches taken while the table does not exist: its schema is inferred from all of them.
+    pub(super) waiting: Vec<RoutedBatch>,
+    pub(super) waiting_bytes: u64,
+    pub(super) open: OpenBatch,
+    /// Microseconds since the epoch: the oldest event taken since the last flush.
+    pub(super) oldest_event: Option<i64>,
+    pub(super) closed: Vec<EncodedFile>,
+    /// Schemas that files of this flush were encoded for before columns were added.
+    pub(super) earlier: Vec<Arc<TableSchema>>,
+    /// Jobs handed to the flusher of which nothing was heard yet.
+    pub(super) in_flight: usize,
+    pub(super) asked: Option<FlushReason>,
+    pub(super) urges: Vec<(SourcePartition, Offset)>,
+}
+
+/// What moves to the blocking pool and back.
+#[derive(Default)]
+pub(super) struct Engine {
+    pub(super) decoder: Option<Decoder>,
+    pub(super) writer: Option<TableWriter>,
+}
+
+impl State {
+    pub(crate) fn new(budget: &ByteBudget) -> Self {
+        Self {
+            lanes: HashMap::new(),
+            dropped: HashMap::new(),
+            table: None,
+            loaded: false,
+            schema: None,
+            spec: None,
+            engine: Mutex::default(),
+            waiting: Vec::new(),
+            waiting_bytes: 0,
+            open: OpenBatch::new(budget),
+            oldest_event: None,
+            closed: Vec::new(),
+            earlier: Vec::new(),
+            in_flight: 0,
+            asked: None,
+            urges: Vec::new(),
+        }
+    }
+
+    /// Drops everything that is not handed to the flusher, and the lanes with something uncommitted,
+    /// which are returned. What is in flight stays counted.
+    pub(super) fn clear(&mut self, budget: &ByteBudget) -> Vec<(SourcePartition, Epoch)> {
+        self.asked = None;
+        self.waiting.clear();
+        self.waiting_bytes = 0;
+        self.closed.clear();
+        self.earlier.clear();
+        self.oldest_event = None;
+        self.engine.get_mut().writer = None;
+        drop(self.open.reset(budget));
+        let open: Vec<_> = self
+            .lanes
+            .iter()
+            .filter(|(_, lane)| lane.is_open())
+            .map(|(partition, lane)| (partition.clone(), lane.epoch))
+            .collect();
+        for (partition, epoch) in &open {
+            self.lanes.remove(partition);
+            self.dropped.insert(partition.clone(), *epoch);
+        }
+        open
+    }
+}

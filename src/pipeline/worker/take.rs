@@ -1,0 +1,179 @@
+//! Batches into lanes, and the beginning of an epoch.
+
+use super::{
+    super::{
+        lane::{Lane, letter_stream},
+        ledger::Judged,
+        retry::Backoff,
+    },
+    Delivery, Worker,
+};
+use crate::{
+    batch::FlushReason,
+    error::Result,
+    event::{Counts, DeadLetter, Offset, Partition, RawBatch, RejectReason, RoutedBatch},
+};
+use std::{collections::HashSet, sync::Arc, time::Instant};
+
+/// A table that does not exist yet is inferred from at most this many raw bytes.
+const INFERENCE_BYTES: u64 = 4 << 20;
+
+impl Worker {
+    pub(super) async fn take(&mut self, delivery: Delivery) -> Result<()> {
+        let raw = delivery.raw().clone();
+        let (partition, epoch) = (&raw.partition, raw.epoch);
+        let is_over = self
+            .state
+            .dropped
+            .get(&partition.id)
+            .is_some_and(|dropped| epoch <= *dropped)
+            || !self.shared.registry.is_current(&partition.id, epoch);
+        if is_over {
+            return Ok(());
+        }
+        self.ensure_loaded().await?;
+        let known = self.state.lanes.get(&partition.id).map(|lane| lane.epoch);
+        if known.is_none_or(|known| known < epoch) {
+            self.begin_epoch(&raw).await?;
+        }
+        self.state.open.touch(Instant::now());
+        let oldest = raw.records.iter().map(|record| record.event_time).min();
+        self.state.oldest_event = match (self.state.oldest_event, oldest) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        match delivery {
+            Delivery::Rows(batch) => self.take_rows(batch).await?,
+            Delivery::Unroutable { raw, letters } => self.take_unroutable(&raw, letters),
+        }
+        self.check_urges();
+        Ok(())
+    }
+
+    async fn take_rows(&mut self, batch: RoutedBatch) -> Result<()> {
+        let Some(batch) = self.accept(batch) else {
+            return Ok(());
+        };
+        if self.state.table.is_none() && self.state.schema.is_none() {
+            self.state.waiting_bytes += batch.raw.slab.len() as u64;
+            self.state.waiting.push(batch);
+            if self.state.waiting_bytes >= INFERENCE_BYTES {
+                self.absorb_waiting().await?;
+            }
+            return Ok(());
+        }
+        self.absorb(vec![batch]).await
+    }
+
+    fn take_unroutable(&mut self, raw: &Arc<RawBatch>, letters: Vec<(u32, RejectReason)>) {
+        let Some(batch) = self.accept(RoutedBatch {
+            raw: raw.clone(),
+            select: Some(letters.iter().map(|(i, _)| *i).collect()),
+        }) else {
+            return;
+        };
+        let fresh: HashSet<u32> = batch.select.into_iter().flatten().collect();
+        let letters: Vec<DeadLetter> = letters
+            .into_iter()
+            .filter(|(i, _)| fresh.contains(i))
+            .map(|(i, reason)| {
+                let record = &raw.records[i as usize];
+                DeadLetter {
+                    offset: record.offset,
+                    index: 0,
+                    table: "".into(),
+                    reason,
+                    value: bytes::Bytes::copy_from_slice(raw.value(record)),
+                    event_time: record.event_time,
+                }
+            })
+            .collect();
+        let counts = Counts {
+            dead_letters: letters.len() as u64,
+            ..Counts::default()
+        };
+        if let Some(lane) = self.state.lanes.get_mut(&raw.partition.id) {
+            let bytes = lane.add(&counts, letters);
+            self.state.open.add_letters(bytes);
+        }
+    }
+
+    /// The part of a batch that the table does not have yet, taken into its lane's account.
+    fn accept(&mut self, batch: RoutedBatch) -> Option<RoutedBatch> {
+        let (end, epoch) = (batch.raw.end, batch.raw.epoch);
+        let partition = batch.raw.partition.id.clone();
+        let lane = self.state.lanes.get_mut(&partition)?;
+        let accepted = lane.accept(batch);
+        if accepted.is_none() && !lane.is_open() {
+            // The table had all of it: nothing will be committed that could settle it later.
+            self.shared
+                .registry
+                .settled(&partition, epoch, &self.table, end, None);
+        }
+        accepted
+    }
+
+    /// A new epoch reads fresh positions. What is held of other partitions is committed first, and what
+    /// is in flight must be known: positions read before it landed would fence the next commit.
+    async fn begin_epoch(&mut self, raw: &Arc<RawBatch>) -> Result<()> {
+        let partition = raw.partition.clone();
+        if self.state.lanes.contains_key(&partition.id) {
+            self.settle_in_flight().await?;
+            if self.state.open.is_open() {
+                self.flush(FlushReason::Asked).await?;
+            }
+        }
+        self.settle_in_flight().await?;
+        if let Some(lane) = self.state.lanes.get(&partition.id)
+            && lane.is_open()
+        {
+            self.reset("a partition came back while rows of its last assignment were held");
+        }
+        self.state.lanes.remove(&partition.id);
+        let resume = self
+            .shared
+            .registry
+            .resume(&partition.id, raw.epoch)
+            .unwrap_or(raw.start);
+        let cancel = self.shared.cancel.clone();
+        let table = self.table.clone();
+        let mut backoff = Backoff::new("positions", &table);
+        let (position, judged) = loop {
+            match self.positions(&partition, resume).await {
+                Ok(found) => break found,
+                Err(error) => backoff.failed(&error, &cancel).await?,
+            }
+        };
+        let name = if self.serves_ledger() {
+            ""
+        } else {
+            &*self.table
+        };
+        let lane = Lane::new(partition.clone(), raw.epoch, name, resume, position, judged);
+        self.state.lanes.insert(partition.id.clone(), lane);
+        Ok(())
+    }
+
+    /// The table's position, and what the ledger has judged of its records above it.
+    async fn positions(
+        &self,
+        partition: &Partition,
+        resume: Offset,
+    ) -> Result<(Option<Offset>, Judged)> {
+        let ledger = &self.shared.ledger;
+        if self.serves_ledger() {
+            let stream = letter_stream(partition, "");
+            let judged = ledger.judged(&partition.id, &stream.id, "", resume).await?;
+            return Ok((None, judged));
+        }
+        let id = partition.id.app_id().to_owned();
+        let position = self.log.positions(&[id], true).await?;
+        let position = position.into_iter().next().flatten();
+        let stream = letter_stream(partition, &self.table);
+        let from = position.unwrap_or(resume);
+        let judged = ledger
+            .judged(&partition.id, &stream.id, &self.table, from)
+            .await?;
+        Ok((position, judged))
+    }
+}
