@@ -160,9 +160,16 @@ pub(super) async fn audit_source(config: &Config, source: &str) -> Result<Report
             Err(error) => unread.push(format!("table {name}: {error}")),
         }
     }
-    if let Some(ledger) = &ledger {
-        histories.extend(of_source(history(&ledger.log, true).await?, &prefix));
-    }
+    // Where there is none, letters that tables speak of are missing.
+    let letters = match &ledger {
+        Some(ledger) => of_source(history(&ledger.log, true).await?, &prefix),
+        None => None,
+    };
+    histories.push(letters.unwrap_or_else(|| TableHistory {
+        table: ledger_name.clone(),
+        is_ledger: true,
+        ..TableHistory::default()
+    }));
     let rules = rules(config, source, options, &histories)?;
     let mut report = audit::audit_source(&histories, &marks, &rules);
     let notes = match options {

@@ -19,14 +19,19 @@ use arrow::{
     datatypes::DataType,
 };
 use bytes::Bytes;
-use futures::StreamExt;
-use object_store::{ObjectStoreExt, path::Path};
-use parquet::arrow::{
-    ParquetRecordBatchStreamBuilder, ProjectionMask, async_reader::ParquetObjectReader,
+use futures::{FutureExt, StreamExt, future::BoxFuture};
+use object_store::{ObjectStore, ObjectStoreExt, path::Path};
+use parquet::{
+    arrow::{
+        ParquetRecordBatchStreamBuilder, ProjectionMask, arrow_reader::ArrowReaderOptions,
+        async_reader::AsyncFileReader,
+    },
+    errors::{ParquetError, Result as ParquetResult},
+    file::metadata::{ParquetMetaData, ParquetMetaDataReader},
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 /// The newest files looked into, the rows and bytes of `_rescued_data` taken of them.
 const MAX_FILES: usize = 8;
@@ -140,14 +145,16 @@ async fn added(log: &TableLog, version: u64) -> Result<Vec<Path>> {
 /// The values of the column that are not null; `None` where the file is gone.
 async fn values(log: &TableLog, path: Path, column: &str) -> Result<Option<Vec<String>>> {
     let store = log.location().store.clone();
-    let corrupt = |error: parquet::errors::ParquetError| {
+    let corrupt = |error: ParquetError| {
         Error::new(Kind::Corrupt, "a data file does not read").with_source(error)
     };
-    if let Err(object_store::Error::NotFound { .. }) = store.head(&path).await {
-        return Ok(None);
-    }
-    let reader = ParquetObjectReader::new(store, path);
-    let builder = ParquetRecordBatchStreamBuilder::new(reader)
+    let size = match store.head(&path).await {
+        Ok(object) => object.size,
+        Err(object_store::Error::NotFound { .. }) => return Ok(None),
+        Err(error) => return Err(store_error("look at a data file", error)),
+    };
+    let object = DataObject { store, path, size };
+    let builder = ParquetRecordBatchStreamBuilder::new(object)
         .await
         .map_err(corrupt)?;
     let Some(index) = builder.schema().index_of(column).ok() else {
@@ -176,6 +183,35 @@ async fn values(log: &TableLog, path: Path, column: &str) -> Result<Option<Vec<S
         }
     }
     Ok(Some(found))
+}
+
+/// A data file in its store, read by ranges.
+struct DataObject {
+    store: Arc<dyn ObjectStore>,
+    path: Path,
+    size: u64,
+}
+
+impl AsyncFileReader for DataObject {
+    fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, ParquetResult<Bytes>> {
+        let read = self.store.get_range(&self.path, range);
+        read.map(|bytes| bytes.map_err(|error| ParquetError::External(Box::new(error))))
+            .boxed()
+    }
+
+    fn get_metadata<'a>(
+        &'a mut self,
+        _: Option<&'a ArrowReaderOptions>,
+    ) -> BoxFuture<'a, ParquetResult<Arc<ParquetMetaData>>> {
+        async move {
+            let size = self.size;
+            let metadata = ParquetMetaDataReader::new()
+                .load_and_finish(self, size)
+                .await?;
+            Ok(Arc::new(metadata))
+        }
+        .boxed()
+    }
 }
 
 fn store_error(action: &str, error: object_store::Error) -> Error {

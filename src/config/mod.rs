@@ -31,7 +31,7 @@ pub use reference::markdown;
 pub use show::{schema, show};
 pub use source::SourceOptions;
 pub use table::{Compression, MetadataColumn, Table, TableOptions};
-pub use validate::{RESERVED_KAFKA_PROPERTIES, check_table_name};
+pub use validate::check_table_name;
 
 use std::path::{Path, PathBuf};
 

@@ -1,14 +1,13 @@
 //! `[sources.NAME]`: which kind of source, and the keys of that kind.
 
-use super::secrets::{REDACTED, is_secret_property};
 use crate::source::{http::HttpOptions, kafka::KafkaOptions};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::{borrow::Cow, fmt};
+use std::borrow::Cow;
 
 /// One source of events: `[sources.NAME]`; `type` says of which kind.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum SourceOptions {
     Http(HttpOptions),
@@ -21,24 +20,6 @@ impl SourceOptions {
         match self {
             Self::Http(_) => "http",
             Self::Kafka(_) => "kafka",
-        }
-    }
-}
-
-/// librdkafka properties are plain text and some of them are passwords, so they are masked here.
-impl fmt::Debug for SourceOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Http(options) => options.fmt(f),
-            Self::Kafka(options) => {
-                let mut shown = options.clone();
-                for (name, value) in &mut shown.properties {
-                    if is_secret_property(name) {
-                        *value = REDACTED.into();
-                    }
-                }
-                shown.fmt(f)
-            }
         }
     }
 }

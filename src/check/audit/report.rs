@@ -45,7 +45,11 @@ impl fmt::Display for TableReport {
                 f,
                 "  every offset above is accounted for exactly once, but for what the resets gave up or read again"
             ),
-            n => writeln!(f, "  {n} findings"),
+            n => writeln!(
+                f,
+                "  {}",
+                super::super::text::count(n as u64, "finding", "findings")
+            ),
         }
     }
 }
@@ -55,25 +59,18 @@ impl fmt::Display for SourceReport {
         for table in &self.tables {
             write!(f, "{table}")?;
         }
-        writeln!(f, "all {} tables together:", self.tables.len())?;
+        let tables = super::super::text::count(self.tables.len() as u64, "table", "tables");
+        writeln!(f, "all together, {tables}:")?;
         for partition in &self.partitions {
             write!(f, "{partition}")?;
         }
         findings(f, &self.findings)?;
-        let undecided = self.partitions.iter().any(|p| !p.undecided.is_empty());
-        match (self.is_clean(), undecided) {
-            (true, false) => writeln!(
+        match self.findings.len() {
+            0 => Ok(()),
+            n => writeln!(
                 f,
-                "  below the low-water marks the counts of all tables account for every offset once"
-            ),
-            (true, true) => writeln!(
-                f,
-                "  no contradiction; the undecided offsets need the source itself"
-            ),
-            (false, _) => writeln!(
-                f,
-                "  {} findings",
-                self.findings.len() + self.tables.iter().map(|t| t.findings.len()).sum::<usize>()
+                "  {}",
+                super::super::text::count(n as u64, "finding", "findings")
             ),
         }
     }
@@ -138,22 +135,29 @@ fn range(range: &OffsetRange) -> String {
 /// The partition in one line; counts that are 0 are left out.
 fn line(partition: &PartitionProof, state: &str) -> String {
     let counts = &partition.counts;
+    let count = super::super::text::count;
     let mut text = format!(
-        "{}: {} {} in {} ranges since version {}: {} records, {} rows",
+        "{}: {} {state} in {} since version {}: {}, {}",
         partition.app_id,
         range(&partition.window),
-        state,
-        partition.ranges,
+        count(partition.ranges as u64, "range", "ranges"),
         partition.from_version,
-        counts.records,
-        counts.rows
+        count(counts.records, "record", "records"),
+        count(counts.rows, "row", "rows")
     );
     for (n, name) in [
-        (counts.rescued, "rows with rescued values"),
-        (counts.dead_letters, "dead letters"),
+        (counts.rescued, "with rescued values"),
+        (counts.dead_letters, "in the dead letters"),
         (counts.skipped, "skipped"),
-        (counts.elsewhere, "in other tables"),
-        (counts.gaps, "offsets without a record"),
+        (
+            counts.elsewhere,
+            if partition.app_id.contains("!dead/") {
+                "no such letters"
+            } else {
+                "in other tables"
+            },
+        ),
+        (counts.gaps, "without a record"),
         (counts.unread, "committed before and not read again"),
     ] {
         if n > 0 {

@@ -199,7 +199,7 @@ fn tables_do_not_want_the_same_events() {
 
 #[test]
 fn reserved_properties_are_refused_with_the_reason() {
-    for (name, why) in crate::config::RESERVED_KAFKA_PROPERTIES {
+    for (name, why) in crate::source::kafka::RESERVED {
         one_problem(
             &format!("{KAFKA}properties = {{ '{name}' = 'x' }}"),
             &format!("sources.k.properties.\"{name}\""),
@@ -250,7 +250,7 @@ fn tables_and_their_columns() {
     one_problem(
         "[tables.t]\ncolumns=[{name='a',type='text'}]",
         "tables.t.columns[0].type",
-        "is not a type",
+        "no such type",
     );
     one_problem(
         "[tables.t]\ncolumns=[{name='a',type='long',timestamp_unit='seconds'}]",

@@ -9,6 +9,10 @@ use std::net::{IpAddr, SocketAddr};
 
 /// A slab of bytes is addressed by `u32` ([`crate::event::RecordSpan`]).
 const MAX_BODY_BYTES: u64 = 2 << 30;
+/// Events of a request are numbered by `u32`.
+const MAX_EVENTS: usize = 100_000_000;
+/// About 100 bytes of memory each.
+const MAX_KEYS: usize = 100_000_000;
 
 pub(super) fn check(path: &str, options: &HttpOptions, config: &Config, found: &mut Findings) {
     let at = |key: &str| join(path, key);
@@ -72,7 +76,7 @@ pub(super) fn check(path: &str, options: &HttpOptions, config: &Config, found: &
             }
         }
     }
-    if let Err(message) = names::check_template(&options.table, &config.dead_letters.table) {
+    if let Err(message) = names::check_template(path, &options.table, &config.dead_letters.table) {
         found.add(at("table"), message);
     }
     found.within(
@@ -92,6 +96,20 @@ pub(super) fn check(path: &str, options: &HttpOptions, config: &Config, found: &
         options.max_event_bytes,
         1,
         options.max_decompressed_bytes.max(1),
+    );
+    found.within(at("max_events"), options.max_events, 1, MAX_EVENTS);
+    // A body that never fits would be answered 429 for ever.
+    found.within(
+        at("max_inflight_bytes"),
+        options.max_inflight_bytes,
+        options.max_body_bytes.max(1),
+        1 << 46,
+    );
+    found.within(
+        at("max_idempotency_keys"),
+        options.max_idempotency_keys,
+        1,
+        MAX_KEYS,
     );
     found.within(at("max_requests"), options.max_requests, 1, 1 << 20);
     found.within(at("max_connections"), options.max_connections, 1, 1 << 20);

@@ -3,36 +3,8 @@
 use super::{Findings, names};
 use crate::{
     config::{options::Config, tree::join},
-    source::kafka::KafkaOptions,
+    source::kafka::{self, KafkaOptions, KafkaSourceError},
 };
-
-const OFFSETS: &str = "positions are kept in the tables, and group offsets only follow them";
-
-/// librdkafka properties that the user may not set, with the reason (exactly-once.md, rules 10, 13 and 14).
-pub const RESERVED_KAFKA_PROPERTIES: &[(&str, &str)] = &[
-    (
-        "auto.offset.reset",
-        "an offset out of range must be refused, never jumped over; where reading begins is said by `start`",
-    ),
-    ("enable.auto.commit", OFFSETS),
-    ("auto.commit.enable", OFFSETS),
-    ("auto.commit.interval.ms", OFFSETS),
-    ("enable.auto.offset.store", OFFSETS),
-    ("offset.store.method", OFFSETS),
-    ("offset.store.path", OFFSETS),
-    ("offset.store.sync.interval.ms", OFFSETS),
-    ("bootstrap.servers", "brokers are named by `brokers`"),
-    ("metadata.broker.list", "brokers are named by `brokers`"),
-    ("group.id", "the group is named by `group`"),
-    (
-        "group.protocol",
-        "partitions are assigned by the classic protocol, with a callback that reads the tables' positions",
-    ),
-    (
-        "enable.partition.eof",
-        "where a bounded read ends is decided by its captured end",
-    ),
-];
 
 pub(super) fn check(path: &str, options: &KafkaOptions, config: &Config, found: &mut Findings) {
     let at = |key: &str| join(path, key);
@@ -83,21 +55,21 @@ pub(super) fn check(path: &str, options: &KafkaOptions, config: &Config, found: 
     if options.group.trim().is_empty() {
         found.add(at("group"), "is empty; name the consumer group");
     }
-    if let Err(message) = names::check_template(&options.table, &config.dead_letters.table) {
+    if let Err(message) = names::check_template(path, &options.table, &config.dead_letters.table) {
         found.add(at("table"), message);
     }
-    found.within(
-        at("drain_timeout_seconds"),
-        options.drain_timeout_seconds,
-        0.0,
-        3_600.0,
-    );
-    for name in options.properties.keys() {
-        if let Some((_, why)) = RESERVED_KAFKA_PROPERTIES
-            .iter()
-            .find(|(reserved, _)| reserved.eq_ignore_ascii_case(name.trim()))
-        {
-            found.add(join(&at("properties"), name), format!("is reserved: {why}"));
+    // What else the source itself refuses; the keys above are judged here in more detail.
+    for error in kafka::validate(path, options) {
+        match error {
+            KafkaSourceError::Option { key, what, .. } => {
+                if !["brokers", "topics", "group"].contains(&key.as_str()) {
+                    found.add(at(&key), what);
+                }
+            }
+            KafkaSourceError::Reserved { key, why, .. } => {
+                found.add(join(&at("properties"), &key), format!("is reserved: {why}"));
+            }
+            other => found.add(at("properties"), other.to_string()),
         }
     }
 }

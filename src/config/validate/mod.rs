@@ -1,12 +1,10 @@
 //! What types cannot say: ranges of numbers, names, addresses, and what keys say of each other.
 
-mod column_type;
 mod http;
 mod kafka;
 mod names;
 mod tables;
 
-pub use kafka::RESERVED_KAFKA_PROPERTIES;
 pub use names::check_table_name;
 
 use super::{options::Config, source::SourceOptions, tree::join};

@@ -1,8 +1,6 @@
 //! `[tables.NAME]` and `[table_defaults]`.
 
-use super::{
-    Findings, MIN_MEMORY_BUDGET_BYTES, check_local_url, check_table_name, column_type, kafka,
-};
+use super::{Findings, MIN_MEMORY_BUDGET_BYTES, check_local_url, check_table_name, kafka};
 use crate::{
     config::{
         conform::near,
@@ -13,6 +11,9 @@ use crate::{
     },
     schema::{Authority, ColumnOptions, Evolution, OnConflict},
 };
+
+/// Said with every type that does not read.
+const TYPES: &str = "there are boolean, byte, short, integer, long, float, double, decimal(p,s), string, binary, date, timestamp, timestamp_ntz, struct<…>, array<…>, map<…> and json";
 
 const RESCUED: &str = "_rescued_data";
 const TIMESTAMP_UNITS: [&str; 4] = ["rfc3339", "seconds", "milliseconds", "microseconds"];
@@ -196,8 +197,8 @@ fn declared(path: &str, columns: &[ColumnOptions], found: &mut Findings) {
                 ),
             );
         }
-        if let Err(message) = column_type::check(&column.data_type.0) {
-            found.add(at("type"), message);
+        if let Err(error) = column.data_type.to_arrow() {
+            found.add(at("type"), format!("{error}; {TYPES}"));
         }
         if let Some(field) = &column.field
             && field.split('.').any(str::is_empty)

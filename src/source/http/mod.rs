@@ -22,6 +22,7 @@ mod body;
 mod error;
 mod handler;
 mod options;
+mod probe;
 mod pump;
 mod server;
 mod split;
@@ -30,6 +31,7 @@ mod tests;
 
 pub use error::HttpError;
 pub use options::{HttpAck, HttpKey, HttpOptions, TlsOptions};
+pub use probe::{check_listen, check_tls};
 
 use crate::{
     error::{Error, Kind, Result},

@@ -136,7 +136,7 @@ fn ends(
 }
 
 /// The topics of a source, patterns resolved, with their partitions.
-fn topics(
+pub(super) fn topics(
     consumer: &GroupConsumer,
     wanted: &[String],
 ) -> Result<Vec<(String, Vec<i32>)>, KafkaSourceError> {

@@ -74,6 +74,11 @@ impl KafkaContext {
             .map(|(_, text)| text.clone())
     }
 
+    /// The last error and the text that came with it, secrets taken out.
+    pub(crate) fn last_error(&self) -> Option<(RDKafkaErrorCode, String)> {
+        self.last_error.lock().clone()
+    }
+
     fn redact(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for secret in &self.secrets {
@@ -129,7 +134,20 @@ impl ClientContext for KafkaContext {
             if code == RDKafkaErrorCode::PartitionEOF {
                 return;
             }
-            *self.last_error.lock() = Some((code, reason.clone()));
+            let told = (code, reason.clone());
+            let mut last = self.last_error.lock();
+            if last.as_ref() == Some(&told) {
+                // librdkafka repeats it as fast as it is asked.
+                tracing::debug!(source = &*self.source, error = %error, "{reason}");
+                return;
+            }
+            // That brokers are down says less than why.
+            if code != RDKafkaErrorCode::AllBrokersDown || last.is_none() {
+                *last = Some(told);
+            } else {
+                tracing::debug!(source = &*self.source, error = %error, "{reason}");
+                return;
+            }
         }
         tracing::warn!(source = &*self.source, error = %error, "{reason}");
     }

@@ -34,7 +34,7 @@ pub enum KafkaSourceError {
     #[error(
         "the topic's offsets went backwards: position {position} lies past its end {high}, so the topic was \
          recreated or its log truncated; if that is meant, begin anew with \
-         `alluvium table positions reset TABLE --source {source_name} --partition {topic}/{partition}`, \
+         `alluvium table positions reset TABLE --source {source_name} --topic {topic} --partition {partition} --to earliest`, \
          topic=`{topic}` partition=`{partition}`"
     )]
     WentBackwards {
@@ -47,7 +47,7 @@ pub enum KafkaSourceError {
     #[error(
         "{lost} offsets were deleted by the topic's retention before they were read: position {position}, oldest \
          kept {low}; to go on without them, \
-         `alluvium table positions reset TABLE --source {source_name} --partition {topic}/{partition}`, \
+         `alluvium table positions reset TABLE --source {source_name} --topic {topic} --partition {partition} --to earliest`, \
          topic=`{topic}` partition=`{partition}`"
     )]
     RetentionOverrun {
@@ -61,7 +61,7 @@ pub enum KafkaSourceError {
     #[error(
         "the topic was recreated while it was read: its id was {was} and is {is}, so its offsets mean other records \
          now; to read the new topic, \
-         `alluvium table positions reset TABLE --source {source_name}`, topic=`{topic}`"
+         `alluvium table positions reset TABLE --source {source_name} --topic {topic} --to earliest`, topic=`{topic}`"
     )]
     Recreated {
         source_name: String,
@@ -116,21 +116,36 @@ impl KafkaSourceError {
             };
         }
         let code = error.rdkafka_error_code();
-        let hint = match code.map(kind_of) {
-            Some(Kind::Unauthorized) => {
-                "; grant the principal READ and DESCRIBE on the topics and READ on the group, or mend its credentials"
-            }
-            Some(Kind::Config) if code == Some(RDKafkaErrorCode::FencedInstanceId) => {
-                "; another member of the group has the same instance_id, give each its own"
-            }
-            _ => "",
-        };
+        let text = code.map_or_else(|| error.to_string(), |code| code.to_string());
         Self::Broker {
             doing,
-            error: code.map_or_else(|| error.to_string(), |code| code.to_string()),
+            error: text,
             code,
-            hint,
+            hint: hint(code),
         }
+    }
+
+    /// As [`Self::broker`], of an error that librdkafka told by a callback.
+    pub(crate) fn told(doing: &'static str, code: RDKafkaErrorCode, text: String) -> Self {
+        Self::Broker {
+            doing,
+            error: text,
+            code: Some(code),
+            hint: hint(Some(code)),
+        }
+    }
+}
+
+/// What to do about an answer, appended to the message.
+fn hint(code: Option<RDKafkaErrorCode>) -> &'static str {
+    match code.map(kind_of) {
+        Some(Kind::Unauthorized) => {
+            "; grant the principal READ and DESCRIBE on the topics and READ on the group, or mend its credentials"
+        }
+        Some(Kind::Config) if code == Some(RDKafkaErrorCode::FencedInstanceId) => {
+            "; another member of the group has the same instance_id, give each its own"
+        }
+        _ => "",
     }
 }
 
