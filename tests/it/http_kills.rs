@@ -73,7 +73,8 @@ impl World {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_answered_event_lands_once_over_twenty_kills() {
-    let home = Home::http("[spool]\nsegment_bytes = 1048576\n");
+    let home =
+        Home::http("[spool]\nsegment_bytes = 65536\n[tables.t]\nflush_interval_seconds = 0.05\n");
     let mut daemon = home.serve().await;
     let world = Arc::new(World::default());
     *world.address.lock() = daemon.http.clone();

@@ -58,13 +58,13 @@ async fn a_field_decides_the_table_and_a_restart_goes_on_at_the_low_water_mark()
     let life = |n: usize| format!("group = \"life-{n}\"\ntable = \"events_{{kind}}\"");
     let home = home(&cluster.brokers, &life(0), "");
     let mut produced = 0;
-    for (n, kind) in KINDS.into_iter().take(2).enumerate() {
+    for (n, name) in KINDS.iter().enumerate().take(2) {
         configure(&home, &cluster.brokers, &life(n), "");
-        let before = count(&home, kind);
+        let before = count(&home, name);
         produce(&cluster, produced..produced + 2_000);
         produced += 2_000;
         let daemon = home.serve().await;
-        until_rows(&home, kind, before as usize + 1).await;
+        until_rows(&home, name, before as usize + 1).await;
         // Some tables have committed, others not yet.
         tokio::time::sleep(Duration::from_millis(fastrand::u64(0..100))).await;
         daemon.kill();
