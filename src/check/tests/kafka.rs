@@ -195,7 +195,14 @@ async fn a_topic_made_again_is_told_by_its_id() {
     let dir = tempfile::tempdir().unwrap();
     let config = kafka_config(dir.path(), &mock.bootstrap_servers(), "t");
     let old = "default/k/t#old/0";
-    land(&config, "t", vec![range(old, None, 5, records(5, 0))], &[], &[]).await;
+    land(
+        &config,
+        "t",
+        vec![range(old, None, 5, records(5, 0))],
+        &[],
+        &[],
+    )
+    .await;
     let report = preflight(&config).await.unwrap();
     assert_eq!(
         (report.faults, report.kind),
@@ -209,7 +216,14 @@ async fn a_topic_made_again_is_told_by_its_id() {
         report.text
     );
     // What it held cannot be read again.
-    land(&config, "t", vec![range(old, Some(5), 7, records(1, 1))], &[], &[]).await;
+    land(
+        &config,
+        "t",
+        vec![range(old, Some(5), 7, records(1, 1))],
+        &[],
+        &[],
+    )
+    .await;
     let report = audit_source(&config, "k").await.unwrap();
     assert_eq!(report.faults, 0, "{}", report.text);
     assert!(
