@@ -227,8 +227,7 @@ pub(super) async fn spool(config: &Config, source: &str, report: &SourceReport) 
         for one in &proof.undecided {
             if one.range.end > first && one.why != Why::Reset {
                 notes.push(format!(
-                    "{}: [{}, {}) is still in the spool, so nothing of it is lost: a restarted daemon reads it again \
-                     where a table lacks it",
+                    "{}: the events of [{}, {}) are still in the spool's files",
                     proof.app_id,
                     one.range.start.max(first),
                     one.range.end

@@ -461,12 +461,21 @@ impl FanOutProof {
     }
 
     fn undecide(&mut self, start: Offset, end: Offset, why: Why, landed: Option<u64>) {
-        if start < end {
-            self.undecided.push(Undecided {
+        if start >= end {
+            return;
+        }
+        // Reading again decides stretch by stretch; what it cannot decide is told in one.
+        let is_final = matches!(why, Why::Cleaned | Why::Partial | Why::Reset);
+        match self.undecided.last_mut() {
+            Some(last) if is_final && last.why == why && last.range.end == start => {
+                last.range.end = end;
+                last.landed = last.landed.zip(landed).map(|(a, b)| a.saturating_add(b));
+            }
+            _ => self.undecided.push(Undecided {
                 range: OffsetRange { start, end },
                 why,
                 landed,
-            });
+            }),
         }
     }
 }
