@@ -413,9 +413,15 @@ impl Intake for SourceIntake {
             }
         };
         self.tables.urge(table.as_deref(), &partition.id, end);
-        tokio::select! {
-            version = waiting => version.map_err(|_| stopping()),
-            () = shared.cancel.cancelled() => Err(stopping()),
-        }
+        let version = tokio::select! {
+            version = waiting => version.map_err(|_| stopping())?,
+            () = shared.cancel.cancelled() => return Err(stopping()),
+        };
+        let Some(table) = table.filter(|_| version.is_none()) else {
+            return Ok(version.unwrap_or(0));
+        };
+        // An earlier run committed it, in this version of the table or one before.
+        let state = self.tables.log(&table)?.load().await?;
+        Ok(state.map_or(0, |state| state.version))
     }
 }

@@ -41,7 +41,7 @@ struct Waiter {
     /// `None`: all tables.
     table: Option<Arc<str>>,
     end: Offset,
-    answer: oneshot::Sender<u64>,
+    answer: oneshot::Sender<Option<u64>>,
 }
 
 /// A mark to be written to the ledger.
@@ -91,6 +91,7 @@ impl Registry {
             entry.ledgered = ledgered;
             entry.keeps_records = keeps_records;
             entry.written = written;
+            entry.answer_waiters();
         }
     }
 
@@ -313,13 +314,13 @@ impl Registry {
     }
 
     /// Resolves when `table` (or, with `None`, every table) has settled the partition's records
-    /// below `end`, with the version that did it.
+    /// below `end`, with the version that did it; `None` where an earlier run or dead letters did.
     pub(crate) fn wait(
         &self,
         partition: &SourcePartition,
         table: Option<Arc<str>>,
         end: Offset,
-    ) -> Option<oneshot::Receiver<u64>> {
+    ) -> Option<oneshot::Receiver<Option<u64>>> {
         let (answer, receiver) = oneshot::channel();
         let mut entries = self.0.entries.lock();
         let entry = entries.get_mut(partition)?;
@@ -350,20 +351,21 @@ impl Entry {
     }
 
     fn answer_waiters(&mut self) {
-        let Some(tracker) = &self.tracker else {
-            return;
-        };
-        let versions = &self.versions;
-        let ready = self.waiters.extract_if(.., |waiter| match &waiter.table {
-            Some(table) => tracker.is_table_settled(table, waiter.end),
-            None => tracker.low_water() >= waiter.end,
+        let (tracker, versions) = (self.tracker.as_ref(), &self.versions);
+        // What lies below the ledger's mark is not read again, so no account of this epoch holds it.
+        let mark = self.written;
+        let ready = self.waiters.extract_if(.., |waiter| {
+            let settled = tracker.is_some_and(|tracker| match &waiter.table {
+                Some(table) => tracker.is_table_settled(table, waiter.end),
+                None => tracker.low_water() >= waiter.end,
+            });
+            settled || mark.is_some_and(|mark| mark >= waiter.end)
         });
         for waiter in ready {
             let version = match &waiter.table {
                 Some(table) => versions.get(table).copied(),
                 None => versions.values().copied().max(),
             };
-            let version = version.unwrap_or(0);
             let _ = waiter.answer.send(version);
         }
     }

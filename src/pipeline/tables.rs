@@ -68,7 +68,10 @@ impl Tables {
         if let Some(handle) = open.get(name) {
             return Ok(Some(handle.clone()));
         }
-        if open.len() >= self.config.lake.max_tables {
+        // Whatever is refused for want of a table must find the ledger open.
+        let ledger = &self.shared.ledger.name;
+        let tables = open.len() - usize::from(open.contains_key(ledger));
+        if tables >= self.config.lake.max_tables && *name != **ledger {
             return Ok(None);
         }
         let handle = self.start(name)?;

@@ -180,3 +180,48 @@ fn help_mentions_every_command_and_exit_code() {
     let schema: serde_json::Value = serde_json::from_slice(&schema.stdout).unwrap();
     assert!(schema["properties"]["sources"].is_object());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_and_table_show_say_what_is_there() {
+    let home = Home::http("[tables.t]\non_conflict = [\"rescue\"]\n");
+    let check = home.run(&["check"]);
+    assert!(check.status.success(), "{}", text(&check));
+    assert!(home.table("t").versions.is_empty());
+    let daemon = home.serve().await;
+    let client = Client::of(&daemon.http);
+    client.commit("t", "{\"id\":1,\"price\":10}").await;
+    client
+        .commit("t", "{\"id\":2,\"price\":9.99}\n{\"id\":3,\"price\":1.5}")
+        .await;
+    daemon.stop().await;
+    let shown = home.run(&["table", "show", "t"]);
+    assert!(shown.status.success(), "{}", text(&shown));
+    let said = text(&shown);
+    let rescued = said
+        .lines()
+        .find(|line| line.contains("price") && line.contains('2'));
+    assert!(rescued.is_some(), "{said}");
+    let positions = text(&home.run(&["table", "positions", "t"]));
+    assert!(
+        positions.contains("default/web/spool-") && positions.contains('3'),
+        "{positions}"
+    );
+    let audit = home.run(&["table", "audit", "t"]);
+    assert!(audit.status.success(), "{}", text(&audit));
+    let reset = home.run(&[
+        "table",
+        "positions",
+        "reset",
+        "t",
+        "--source",
+        "web",
+        "--to",
+        "earliest",
+    ]);
+    assert_eq!(
+        reset.status.code(),
+        Some(2),
+        "nobody was asked: {}",
+        text(&reset)
+    );
+}

@@ -76,6 +76,7 @@ async fn all_rows_land_beside_another_writer() {
         .commit("t", "{\"id\":120,\"theirs_0\":\"v\",\"ours\":1}")
         .await;
     daemon.stop().await;
+    home.assert_audited("web");
     let table = home.table("t");
     assert_eq!(table.numbers("id"), (0..=120).collect::<Vec<_>>());
     assert_eq!(

@@ -104,6 +104,7 @@ async fn every_answered_event_lands_once_over_twenty_kills() {
     let ids = table.numbers("id");
     let distinct: HashSet<i64> = ids.iter().copied().collect();
     assert_eq!(distinct.len(), ids.len(), "ids stand twice");
+    home.assert_audited("web");
     let answered = world.answered.lock();
     let lost: Vec<&u64> = answered
         .iter()
@@ -164,4 +165,40 @@ async fn a_resend_of_an_answered_request_is_answered_the_same() {
     daemon.stop().await;
     assert_eq!(home.table("t").numbers("id"), [1]);
     assert_eq!(home.table("_dead_letters").rows().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_daemons_with_a_spool_each_share_a_table() {
+    let homes = [Home::http(""), Home::http("")];
+    let lake = homes[0].lake().display().to_string();
+    let mut tasks = Vec::new();
+    for (n, home) in homes.iter().enumerate() {
+        let spool = home.path("spool").display().to_string();
+        let mut command = home.command(&["serve", "--lake", &lake]);
+        command.env("ALLUVIUM_SPOOL_PATH", spool);
+        let daemon = crate::support::daemon::Daemon::start(command).await;
+        tasks.push(tokio::spawn(async move {
+            let client = Client::of(&daemon.http);
+            for i in 0..30 {
+                // Each brings columns that the other does not know yet.
+                let id = 2 * i + n;
+                let body = format!("{{\"id\":{id},\"c{n}_{}\":1}}", i / 10);
+                client.commit("t", body).await;
+            }
+            daemon.stop().await;
+        }));
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let table = homes[0].table("t");
+    assert_eq!(table.numbers("id"), (0..60).collect::<Vec<_>>());
+    for column in ["c0_0", "c0_1", "c0_2", "c1_0", "c1_1", "c1_2"] {
+        let rows = table.rows();
+        assert_eq!(
+            rows.iter().filter(|row| row.contains_key(column)).count(),
+            10,
+            "{column}"
+        );
+    }
 }

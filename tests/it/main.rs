@@ -4,11 +4,15 @@
 mod backfill;
 mod checks;
 mod cli;
+mod columns;
 mod faults;
 mod foreign_writers;
+mod http_answers;
 mod http_kills;
 mod http_to_table;
+mod kafka_range;
 mod kafka_to_table;
+mod limits;
 mod rooms;
 mod secrets;
 mod support;

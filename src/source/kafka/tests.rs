@@ -393,7 +393,9 @@ async fn a_position_past_the_topics_end_is_refused() {
     assert_eq!(error.kind(), Kind::InvalidData);
     let text = error.to_string();
     assert!(
-        text.contains("alluvium table positions reset TABLE --source s --topic t --partition 0 --to earliest"),
+        text.contains(
+            "alluvium table positions reset TABLE --source s --topic t --partition 0 --to earliest"
+        ),
         "{text}"
     );
     running.finished().await.unwrap();

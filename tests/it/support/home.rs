@@ -78,6 +78,12 @@ impl Home {
         self.command(words).output().expect("the binary runs")
     }
 
+    /// `alluvium audit` over all tables of a source must find no fault.
+    pub(crate) fn assert_audited(&self, source: &str) {
+        let audit = self.run(&["audit", "--source", source]);
+        assert!(audit.status.success(), "{}", text(&audit));
+    }
+
     pub(crate) async fn serve(&self) -> Daemon {
         Daemon::start(self.command(&["serve"])).await
     }
