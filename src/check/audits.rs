@@ -5,7 +5,7 @@ use super::{
     app_id::AppId,
     audit::{
         self, FanOutProof, Finding, Problem, RangeRecord, ResetRecord, Rules, TableHistory,
-        VersionRecord,
+        TableReport, VersionRecord,
     },
     open, reread,
 };
@@ -170,11 +170,18 @@ pub(super) async fn audit_source(config: &Config, source: &str) -> Result<Report
         is_ledger: true,
         ..TableHistory::default()
     }));
-    let rules = rules(config, source, options, &histories)?;
+    let partial = !unread.is_empty();
+    let rules = Rules {
+        partial,
+        ..rules(config, source, options, &histories)?
+    };
     let mut report = audit::audit_source(&histories, &marks, &rules);
     let notes = match options {
+        SourceOptions::Kafka(_) if partial => {
+            vec!["not read again: what the unreadable table holds is not known".to_owned()]
+        }
         SourceOptions::Kafka(options) => reread::kafka(config, source, options, &mut report).await,
-        SourceOptions::Http(_) => reread::spool(config, source, &mut report).await,
+        SourceOptions::Http(_) => reread::spool(config, source, &report).await,
     };
     let faults = report.findings.len()
         + report
@@ -249,7 +256,11 @@ fn rules(
         .filter(|app_id| router.bound_to(topic(app_id)).len() > 1)
         .map(str::to_owned)
         .collect();
-    Ok(Rules { copied, unplaced })
+    Ok(Rules {
+        copied,
+        unplaced,
+        partial: false,
+    })
 }
 
 /// The topic of a Kafka partition's app id; empty for a spool.
@@ -271,12 +282,16 @@ fn verdict(source: &str, partitions: &[FanOutProof], faults: usize) -> String {
         out.push_str("  no table in the lake holds anything of it: there is nothing to prove\n");
         return out;
     }
-    let _ = writeln!(
-        out,
-        "  PROVED: {proved} offsets of {} source {} are accounted for exactly once, over all tables",
-        partitions.len(),
-        plural(partitions.len(), "partition", "partitions")
-    );
+    if proved == 0 {
+        out.push_str("  nothing is proved over all tables\n");
+    } else {
+        let _ = writeln!(
+            out,
+            "  PROVED: {proved} offsets of {} source {} are accounted for exactly once, over all tables",
+            partitions.len(),
+            plural(partitions.len(), "partition", "partitions")
+        );
+    }
     for partition in partitions {
         let mut by_reason: BTreeMap<String, u64> = BTreeMap::new();
         for one in &partition.undecided {
@@ -337,14 +352,11 @@ pub(super) fn prove(proof: &mut FanOutProof, range: OffsetRange) {
     proof.proved = joined;
 }
 
-/// The offset after the last of a partition's proved, undecided and pending ranges.
-pub(super) fn highest(proof: &FanOutProof) -> Offset {
-    proof
-        .proved
-        .iter()
-        .chain(proof.undecided.iter().map(|one| &one.range))
-        .chain(&proof.pending)
-        .map(|range| range.end)
+/// The highest position that a table holds of a partition.
+pub(super) fn highest(tables: &[TableReport], app_id: &str) -> Offset {
+    let all = tables.iter().flat_map(|table| &table.partitions);
+    all.filter(|partition| partition.app_id == app_id)
+        .map(|partition| partition.window.end)
         .max()
         .unwrap_or(0)
 }

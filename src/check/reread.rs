@@ -184,7 +184,7 @@ async fn records(
 }
 
 /// Reads off the spool's folder what it still holds, without taking its lock.
-pub(super) async fn spool(config: &Config, source: &str, report: &mut SourceReport) -> Vec<String> {
+pub(super) async fn spool(config: &Config, source: &str, report: &SourceReport) -> Vec<String> {
     let folder = config.spool_path().join(source);
     let looked = {
         let folder = folder.clone();
@@ -212,12 +212,12 @@ pub(super) async fn spool(config: &Config, source: &str, report: &mut SourceRepo
             state.low_water.max(state.sequence_floor)
         ),
     }];
-    for proof in &mut report.partitions {
+    for proof in &report.partitions {
         let Some(identity) = state.identities.iter().find(|i| i.app_id == proof.app_id) else {
             continue;
         };
         let first = state.oldest.unwrap_or(state.low_water).max(identity.first);
-        let top = highest(proof);
+        let top = highest(&report.tables, &proof.app_id);
         if top < first {
             notes.push(format!(
                 "{}: tables stand at {top}, and the spool has let go of [{top}, {first})",
@@ -227,8 +227,7 @@ pub(super) async fn spool(config: &Config, source: &str, report: &mut SourceRepo
         for one in &proof.undecided {
             if one.range.end > first && one.why != Why::Reset {
                 notes.push(format!(
-                    "{}: [{}, {}) is still in the spool, so nothing of it is lost: a restarted daemon reads it again \
-                     where a table lacks it",
+                    "{}: the events of [{}, {}) are still in the spool's files",
                     proof.app_id,
                     one.range.start.max(first),
                     one.range.end

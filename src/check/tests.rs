@@ -262,6 +262,38 @@ async fn letters_of_a_ledger_that_is_gone_are_missed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_cannot_be_read_is_a_fault_and_makes_no_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(dir.path(), WEB);
+    fan_out(&config).await;
+    let log = dir.path().join("lake/clicks/_delta_log");
+    std::fs::write(
+        log.join("00000000000000000002.json"),
+        "{\"protocol\":{\"minReaderVersion\":1,\"minWriterVersion\":7,\"writerFeatures\":[\"checkConstraints\"]}}\n",
+    )
+    .unwrap();
+    let report = audit_source(&config, "web").await.unwrap();
+    assert_eq!(report.faults, 1, "{}", report.text);
+    assert!(
+        report.text.contains("DROP FEATURE checkConstraints"),
+        "{}",
+        report.text
+    );
+    assert!(
+        !report.text.contains("are in no table\n"),
+        "{}",
+        report.text
+    );
+    let checked = preflight(&config).await.unwrap();
+    assert_eq!(
+        (checked.faults, checked.kind),
+        (1, Kind::Unsupported),
+        "{}",
+        checked.text
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_reset_is_told_and_is_no_fault() {
     let dir = tempfile::tempdir().unwrap();
     let config = config(dir.path(), WEB);

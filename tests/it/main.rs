@@ -2,6 +2,7 @@
 #![allow(clippy::print_stderr)]
 
 mod backfill;
+mod checks;
 mod cli;
 mod columns;
 mod faults;

@@ -29,6 +29,8 @@ pub struct Rules {
     pub copied: BTreeSet<String>,
     /// Whether a record may be in no count at all: a tombstone that no table can be named for.
     pub unplaced: bool,
+    /// Whether a table could not be read: records that are in none of the others may be in it.
+    pub partial: bool,
 }
 
 /// What holds of one source partition over all tables.
@@ -62,6 +64,7 @@ pub enum Why {
     NotCovered,
     Unread,
     Unplaced,
+    Partial,
     Reset,
 }
 
@@ -77,6 +80,7 @@ impl fmt::Display for Why {
             Self::Unplaced => {
                 "tables hold fewer records than were read: tombstones that belong to no table, or a loss"
             }
+            Self::Partial => "records may be in the table that cannot be read",
             Self::Reset => "a reset gave some of it up or read it again",
         })
     }
@@ -122,7 +126,7 @@ pub fn audit_source(
                 app_id,
                 histories: members.iter().filter_map(|i| histories.get(*i)).collect(),
                 tables: members.iter().filter_map(|i| tables.get(*i)).collect(),
-                unplaced: rules.unplaced,
+                rules,
             };
             let (mut proof, findings) = view.judge_all(low_water.get(app_id).copied());
             if alone {
@@ -163,7 +167,7 @@ struct View<'a> {
     app_id: &'a str,
     histories: Vec<&'a TableHistory>,
     tables: Vec<&'a TableReport>,
-    unplaced: bool,
+    rules: &'a Rules,
 }
 
 /// One range of one table, or of the ledger's stream of records without a table.
@@ -368,7 +372,7 @@ impl<'a> View<'a> {
             });
         }
         let short = reader.map_or(0, |r| span.saturating_sub(landed + r.gaps + r.unread));
-        if short > 0 && !self.unplaced {
+        if short > 0 && !self.rules.unplaced && !self.rules.partial {
             problems.push(Problem::Lost {
                 from,
                 to,
@@ -380,6 +384,7 @@ impl<'a> View<'a> {
             _ if landed == span => Verdict::Proved,
             None => Verdict::Undecided(Why::NotCovered),
             Some(reader) if landed + reader.gaps == span => Verdict::Proved,
+            Some(_) if short > 0 && self.rules.partial => Verdict::Undecided(Why::Partial),
             Some(_) if short > 0 => Verdict::Undecided(Why::Unplaced),
             Some(_) => Verdict::Undecided(Why::Unread),
         };
@@ -456,12 +461,21 @@ impl FanOutProof {
     }
 
     fn undecide(&mut self, start: Offset, end: Offset, why: Why, landed: Option<u64>) {
-        if start < end {
-            self.undecided.push(Undecided {
+        if start >= end {
+            return;
+        }
+        // Reading again decides stretch by stretch; what it cannot decide is told in one.
+        let is_final = matches!(why, Why::Cleaned | Why::Partial | Why::Reset);
+        match self.undecided.last_mut() {
+            Some(last) if is_final && last.why == why && last.range.end == start => {
+                last.range.end = end;
+                last.landed = last.landed.zip(landed).map(|(a, b)| a.saturating_add(b));
+            }
+            _ => self.undecided.push(Undecided {
                 range: OffsetRange { start, end },
                 why,
                 landed,
-            });
+            }),
         }
     }
 }

@@ -168,8 +168,8 @@ impl Finding {
                 "the commit contradicts itself: keep the log file of this version and report it as a bug"
             }
             Problem::Lost { .. } => {
-                "run `audit --source` while the source still has these offsets, and load what is missing by \
-                 `backfill --source` into another table"
+                "while the topic still has these offsets, load them by `backfill --source` into another table and compare; \
+                 what a spool has let go of can only be sent again"
             }
             Problem::Doubled { .. } => {
                 "expected where the topic was compacted between two readings, or tables were bound to the source \

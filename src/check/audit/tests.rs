@@ -368,6 +368,7 @@ fn tables_that_each_take_every_record_are_judged_apart() {
     let rules = Rules {
         copied: [APP.to_owned()].into(),
         unplaced: true,
+        partial: false,
     };
     let report = audit_source(&both, &BTreeMap::new(), &rules);
     assert!(report.is_clean(), "{report}");
