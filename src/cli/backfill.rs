@@ -5,6 +5,7 @@ use crate::{
     config::{Config, SourceOptions, check_table_name},
     error::{Error, Kind, Result},
     pipeline::{self, BackfillFiles, BackfillRange, Bound},
+    source::files::RunId,
     telemetry::Telemetry,
 };
 
@@ -70,16 +71,11 @@ pub(super) struct Args {
     lanes: Option<u16>,
 }
 
-/// Part of a position: what a source's name may hold.
+/// Refused here as the run itself would refuse it.
 fn run_id(text: &str) -> Result<String, String> {
-    let legal = text
-        .chars()
-        .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
-    if legal && (1..=64).contains(&text.len()) {
-        Ok(text.to_owned())
-    } else {
-        Err("letters, digits, `_`, `-` and `.`, at most 64".into())
-    }
+    RunId::new(text)
+        .map(String::from)
+        .map_err(|error| error.to_string())
 }
 
 enum Request {
@@ -132,11 +128,17 @@ fn request(args: Args, config: &Config) -> Result<Request> {
 
 pub(super) async fn run(args: Args, telemetry: Telemetry) -> Result<()> {
     let config = args.config.load(None)?;
+    let letters = output::DeadLetters::of(&config);
+    let dry_run = args.dry_run;
     let found = match request(args, &config)? {
         Request::Files(files) => pipeline::backfill_files(config, telemetry, files).await?,
         Request::Range(range) => pipeline::backfill_range(config, telemetry, range).await?,
     };
-    output::report(found)
+    match dry_run {
+        // It wrote none.
+        true => output::report(found),
+        false => output::backfill(found, &letters),
+    }
 }
 
 #[cfg(test)]
@@ -194,6 +196,7 @@ mod tests {
             "--table a/b a.json",
             "--table t a.json --lanes 0",
             "--table t a.json --run-id a/b",
+            "--table t a.json --run-id a.b",
         ] {
             assert!(asked(words).is_err(), "{words}");
         }

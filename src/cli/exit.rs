@@ -20,6 +20,7 @@ Exit codes:
   4  unavailable: a store, a broker or a disk does not answer; trying again may succeed
   5  data rejected: a backfill with dead letters, an audit or a check with faults in the data
   6  fenced: another writer owns these offsets now
+  130  a second SIGTERM or SIGINT ended the process at once; what was not committed is read again
 
 Configuration: docs/configuration.md, `alluvium config schema`.";
 

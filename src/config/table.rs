@@ -17,9 +17,10 @@ pub struct TableOptions {
     pub url: Option<String>,
     /// The longest an event waits for its commit.
     pub flush_interval_seconds: Option<f64>,
-    /// What happens when events bring fields that the table lacks: `auto`, `plan` or `none`.
+    /// What happens when events bring fields that the table lacks: `auto`, `plan` or `none`. With `plan` or `none` a new
+    /// table without declared columns has metadata columns alone, and everything stands in `_rescued_data`.
     pub evolution: Option<Evolution>,
-    /// Who changes the schema: `log` or `warehouse`.
+    /// Who changes the schema: `log` or `warehouse`. This version has `log` alone and refuses `warehouse`.
     pub authority: Option<Authority>,
     /// What to do with a value that does not fit its column, tried in order: `widen`, `sibling`, `rescue`, `reject`.
     /// The last one is `rescue` or `reject`, which always can.
@@ -28,7 +29,8 @@ pub struct TableOptions {
     pub target_file_size_bytes: Option<u64>,
     /// The most rows of one commit.
     pub max_commit_rows: Option<u64>,
-    /// Columns whose values make folders.
+    /// Columns whose values make folders, each declared in `columns` (not of type `binary` or `json`, not nested) or a
+    /// metadata column. Of a new table: one that exists keeps its own partitioning.
     pub partition_by: Option<Vec<String>>,
     /// Declared columns; others are inferred, or read from the existing table.
     pub columns: Option<Vec<ColumnOptions>>,

@@ -12,7 +12,11 @@ use crate::{
     write::{Compression, WriteOptions},
 };
 use parking_lot::Mutex;
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::HashSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// Built once when a table is opened.
 pub(crate) struct TableSettings {
@@ -27,12 +31,74 @@ pub(crate) struct TableSettings {
     declared: Vec<schema::ColumnOptions>,
     metadata: Vec<MetadataColumn>,
     partition_by: Vec<String>,
-    /// Warnings given already: one a table, field and kind.
-    warned: Mutex<HashSet<String>>,
+    warnings: Mutex<Warnings>,
 }
 
 /// The most distinct warnings remembered (and so given) of one table.
 const MAX_WARNINGS: usize = 1_000;
+/// The most of them logged in a minute; the rest are counted in one line.
+const MAX_WARNINGS_A_MINUTE: usize = 10;
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// What was warned of, each once, and how much of it this minute.
+#[derive(Default)]
+struct Warnings {
+    known: HashSet<String>,
+    minute: Option<Instant>,
+    logged: usize,
+    /// Not logged and not told yet.
+    rest: usize,
+    /// This minute has had its line about the rest.
+    told: bool,
+}
+
+impl Warnings {
+    /// The lines to log of these warnings at `now`.
+    fn lines(&mut self, warnings: &[String], now: Instant) -> Vec<String> {
+        if self
+            .minute
+            .is_none_or(|begun| now.saturating_duration_since(begun) >= MINUTE)
+        {
+            self.minute = Some(now);
+            self.logged = 0;
+            self.told = false;
+        }
+        let mut lines = Vec::new();
+        for warning in warnings {
+            if self.known.len() >= MAX_WARNINGS || !self.known.insert(warning.clone()) {
+                continue;
+            }
+            if self.logged < MAX_WARNINGS_A_MINUTE {
+                self.logged += 1;
+                lines.push(warning.clone());
+            } else {
+                self.rest += 1;
+            }
+        }
+        if self.rest > 0 && !self.told {
+            self.told = true;
+            lines.extend(self.take_rest());
+        }
+        lines
+    }
+
+    fn take_rest(&mut self) -> Option<String> {
+        match std::mem::take(&mut self.rest) {
+            0 => None,
+            rest => Some(format!(
+                "more warnings like these were not logged one by one; `alluvium table show` counts what was rescued, by field, warnings=`{rest}`"
+            )),
+        }
+    }
+}
+
+impl Drop for Warnings {
+    fn drop(&mut self) {
+        if let Some(line) = self.take_rest() {
+            tracing::warn!("{line}");
+        }
+    }
+}
 
 impl TableSettings {
     pub(crate) fn new(config: &Config, name: &str) -> Result<Self> {
@@ -95,7 +161,7 @@ impl TableSettings {
             partition_by: table.partition_by,
             name: table.name,
             url,
-            warned: Mutex::new(HashSet::new()),
+            warnings: Mutex::default(),
         })
     }
 
@@ -139,13 +205,11 @@ impl TableSettings {
         )
     }
 
-    /// Logs each warning once.
+    /// Logs each warning once, some of them a minute. The worker's span names the table.
     pub(crate) fn warn(&self, warnings: &[String]) {
-        let mut warned = self.warned.lock();
-        for warning in warnings {
-            if warned.len() < MAX_WARNINGS && warned.insert(warning.clone()) {
-                tracing::warn!(table = self.name, "{warning}");
-            }
+        let lines = self.warnings.lock().lines(warnings, Instant::now());
+        for line in lines {
+            tracing::warn!("{line}");
         }
     }
 
@@ -173,4 +237,32 @@ fn metadata_columns(configured: &[config::MetadataColumn]) -> Vec<MetadataColumn
             config::MetadataColumn::Headers => MetadataColumn::Headers,
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_warnings_is_ten_lines_a_minute_and_a_count() {
+        let named = |from: usize, to: usize| -> Vec<String> {
+            (from..to).map(|n| format!("field {n}")).collect()
+        };
+        let mut warnings = Warnings::default();
+        let start = Instant::now();
+        let lines = warnings.lines(&named(0, 107), start);
+        assert_eq!(lines[..10], named(0, 10)[..]);
+        assert!(lines[10].ends_with("warnings=`97`"), "{}", lines[10]);
+        assert_eq!(lines.len(), 11);
+        // Known ones are not given again; new ones of the same minute wait for the next.
+        assert!(warnings.lines(&named(0, 107), start).is_empty());
+        assert!(warnings.lines(&named(107, 110), start).is_empty());
+        let lines = warnings.lines(&named(110, 111), start + MINUTE);
+        assert_eq!(lines[0], "field 110");
+        assert!(lines[1].ends_with("warnings=`3`"), "{}", lines[1]);
+        // Past what is remembered, nothing could be told from what was given before.
+        warnings.lines(&named(0, 5_000), start + MINUTE * 2);
+        assert_eq!(warnings.known.len(), MAX_WARNINGS);
+        assert!(warnings.lines(&named(4_000, 5_000), start + MINUTE * 3).len() <= 1);
+    }
 }

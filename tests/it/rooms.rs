@@ -19,7 +19,10 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("write", &["storage"]),
         ("commit", &["storage", "schema"]),
         ("source", &["storage"]),
-        ("config", &["schema", "source", "write", "storage", "route"]),
+        (
+            "config",
+            &["decode", "schema", "source", "write", "storage", "route"],
+        ),
         (
             "check",
             &[

@@ -232,10 +232,45 @@ fn tables_and_their_columns() {
         "never reached",
     );
     one_problem(
-        "[tables.t]\npartition_by=['a','A']",
+        "[tables.t]\npartition_by=['a','A']\ncolumns=[{name='a',type='long'}]",
         "tables.t.partition_by[1]",
         "twice",
     );
+    for (text, path) in [
+        ("[tables.t]\npartition_by=['day']", "tables.t.partition_by"),
+        (
+            "[tables.t]\npartition_by=['day']\ncolumns=[{name='a',type='long'}]",
+            "tables.t.partition_by",
+        ),
+        (
+            "[table_defaults]\npartition_by=['day']\n[tables.t]\nmax_depth=3",
+            "table_defaults.partition_by",
+        ),
+    ] {
+        one_problem(text, path, "must be declared");
+    }
+    one_problem(
+        "[tables.t]\npartition_by=['a']\ncolumns=[{name='a',type='Binary'}]",
+        "tables.t.partition_by",
+        "type=`binary`",
+    );
+    one_problem(
+        "memory_budget_bytes=1073741824\n[tables.t]\nmax_event_bytes=134217729",
+        "tables.t.max_event_bytes",
+        "134217728",
+    );
+    one_problem(
+        "[sources.s]\ntype='http'\nmax_decompressed_bytes=1073741824\nmax_event_bytes=134217729",
+        "sources.s.max_event_bytes",
+        "134217728",
+    );
+    for bytes in [134_217_729u64, 1 << 40] {
+        one_problem(
+            &format!("[sources.s]\ntype='kafka'\nbrokers='b'\ntopics=['t']\nmax_event_bytes={bytes}"),
+            "sources.s.max_event_bytes",
+            "134217728",
+        );
+    }
     one_problem("[tables.t]\nurl='gs://x/y'", "tables.t.url", "scheme=`gs`");
     one_problem(
         "[tables.t]\nurl='./lake/u/'\n[tables.u]\n",

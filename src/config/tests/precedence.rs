@@ -57,6 +57,10 @@ fn variables_have_the_type_of_their_key() {
         ("ALLUVIUM_SHUTDOWN_TIMEOUT_SECONDS", "1.5"),
         ("ALLUVIUM_TABLE_DEFAULTS_INFER_TIMESTAMPS", "true"),
         ("ALLUVIUM_TABLES__CLICKS__PARTITION_BY", "[\"day\"]"),
+        (
+            "ALLUVIUM_TABLES__CLICKS__COLUMNS",
+            "[{name = \"day\", type = \"date\"}]",
+        ),
         ("ALLUVIUM_SOURCES__K__BROKERS", "b:9092"),
         ("ALLUVIUM_SOURCES__K__TOPICS", "[\"t\"]"),
         ("ALLUVIUM_SOURCES__K__TYPE", "kafka"),

@@ -6,10 +6,11 @@ use crate::{
         conform::near,
         options::Config,
         source::SourceOptions,
-        table::{MetadataColumn, TableOptions},
+        table::{MetadataColumn, Table, TableOptions, resolve},
         tree::join,
     },
-    schema::{Authority, ColumnOptions, Evolution, OnConflict},
+    decode::MAX_BATCH_BYTES,
+    schema::{Authority, ColumnOptions, OnConflict},
 };
 
 /// Said with every type that does not read.
@@ -35,6 +36,9 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
         }
     }
     values("table_defaults", defaults, found);
+    // What holds for tables that are not listed.
+    let unlisted = resolve("", &config.lake.url, None, defaults);
+    partition_columns("table_defaults", &unlisted, found);
     for (name, table) in &config.tables {
         let path = join("tables", name);
         if let Err(message) = check_table_name(name) {
@@ -72,7 +76,7 @@ fn values(path: &str, table: &TableOptions, found: &mut Findings) {
         found.within(at("max_depth"), depth, 1, 100);
     }
     if let Some(bytes) = table.max_event_bytes {
-        found.within(at("max_event_bytes"), bytes, 1, 1 << 30);
+        found.within(at("max_event_bytes"), bytes, 1, MAX_BATCH_BYTES);
     }
     if let Some(commits) = table.checkpoint_interval_commits {
         found.within(at("checkpoint_interval_commits"), commits, 1, 1 << 20);
@@ -286,34 +290,14 @@ fn binding(path: &str, table: &TableOptions, config: &Config, found: &mut Findin
 /// What can be judged only of the resolved table.
 fn merged(name: &str, path: &str, config: &Config, found: &mut Findings) {
     let table = config.table(name);
-    let declared = |column: &str| table.columns.iter().find(|c| same_name(&c.name, column));
-    for column in &table.partition_by {
-        let metadata = MetadataColumn::ALL.iter().find(|c| c.as_str() == column);
-        match (declared(column), metadata) {
-            (Some(declared), _) => {
-                let data_type = declared.data_type.0.trim().to_ascii_lowercase();
-                if ["struct", "array", "map", "json", "binary"]
-                    .iter()
-                    .any(|nested| data_type.starts_with(nested))
-                {
-                    found.add(
-                        join(path, "partition_by"),
-                        format!("a column of this type cannot make folders; column=`{column}` type=`{data_type}`"),
-                    );
-                }
-            }
-            (None, Some(metadata)) if !table.metadata_columns.contains(metadata) => found.add(
-                join(path, "partition_by"),
-                format!("is not among the table's `metadata_columns`; column=`{column}`"),
-            ),
-            (None, None) if table.evolution == Evolution::None && !table.columns.is_empty() => {
-                found.add(
-                    join(path, "partition_by"),
-                    format!("is not among the declared `columns`, and `evolution = \"none\"` adds none; column=`{column}`"),
-                );
-            }
-            _ => {}
-        }
+    // The defaults are judged once, where they are.
+    let defaults = &config.table_defaults;
+    let own = config.tables.get(name);
+    if own.is_some_and(|own| {
+        own.partition_by.is_some() || own.columns.is_some() || own.metadata_columns.is_some()
+    }) || defaults.partition_by.is_none()
+    {
+        partition_columns(path, &table, found);
     }
     let kept = [MetadataColumn::Headers, MetadataColumn::Key];
     if let Some(column) = kept
@@ -336,6 +320,37 @@ fn merged(name: &str, path: &str, config: &Config, found: &mut Findings) {
                 config.memory_budget_bytes
             ),
         );
+    }
+}
+
+/// Folders are named by columns that are there before the first event, of types with a short plain text.
+fn partition_columns(path: &str, table: &Table, found: &mut Findings) {
+    for column in &table.partition_by {
+        let mut wrong = |message: String| found.add(join(path, "partition_by"), message);
+        let declared = table.columns.iter().find(|c| same_name(&c.name, column));
+        let metadata = MetadataColumn::ALL.iter().find(|c| c.as_str() == column);
+        match (declared, metadata) {
+            (Some(declared), _) => {
+                let data_type = declared.data_type.0.trim().to_ascii_lowercase();
+                if ["struct", "array", "map", "json", "binary"]
+                    .iter()
+                    .any(|unfit| data_type.starts_with(unfit))
+                {
+                    wrong(format!(
+                        "a column of this type cannot make folders; column=`{column}` type=`{data_type}`"
+                    ));
+                }
+            }
+            (None, Some(metadata)) if !table.metadata_columns.contains(metadata) => wrong(format!(
+                "is not among the table's `metadata_columns`; column=`{column}`"
+            )),
+            // Said already, where its name is judged.
+            (None, None) if column.is_empty() || column == RESCUED => {}
+            (None, None) => wrong(format!(
+                "a partition column must be declared: add `[[{path}.columns]]` with its name and type (a table that exists keeps its own partitioning and needs no `partition_by`); column=`{column}`"
+            )),
+            (None, Some(_)) => {}
+        }
     }
 }
 

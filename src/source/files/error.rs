@@ -28,7 +28,7 @@ pub enum FilesError {
     UnknownFormat(String),
     #[error("the file is UTF-16; convert it to UTF-8 (iconv -f UTF-16 -t UTF-8) path=`{0}`")]
     Utf16(String),
-    #[error("cannot read the file: {source} path=`{path}` after_records=`{records}`")]
+    #[error("cannot read the file; check that it is there and may be read, then run the same command again: {source} path=`{path}` after_records=`{records}`")]
     Read {
         path: String,
         records: u64,
@@ -50,9 +50,9 @@ pub enum FilesError {
         records: u64,
         limit: usize,
     },
-    #[error("a column cannot be read as JSON: {problem} path=`{path}`")]
+    #[error("a column cannot be read as JSON: {problem}; write the file without that column, or with another type path=`{path}`")]
     Column { path: String, problem: String },
-    #[error("the CSV header cannot be used: {problem} path=`{path}`")]
+    #[error("the CSV header cannot be used: {problem}; mend the first line of the file path=`{path}`")]
     Header { path: String, problem: String },
     /// The inputs are no longer those of the manifest; the text says what each way on would do.
     #[error("{0}")]
@@ -76,7 +76,7 @@ pub enum FilesError {
     #[error("a run id is 1 to 64 letters, digits, `-` or `_` run_id=`{0}`")]
     BadRunId(String),
     #[error(
-        "the file changed while it was read; what is committed stays, the rest was not taken path=`{0}`"
+        "the file changed while it was read; what is committed stays, the rest was not taken; put its first state back and run the same command, or take another run id (--run-id), which reads it from its start path=`{0}`"
     )]
     ChangedWhileRead(String),
     #[error(
@@ -95,7 +95,7 @@ pub enum FilesError {
         "the pipeline stopped before the backfill was done; run the same command again to go on"
     )]
     PipelineStopped,
-    #[error("the manifest cannot be read or written: {source} path=`{path}`")]
+    #[error("the manifest cannot be read or written; check that the table's folder is there and may be written to, then run the same command again: {source} path=`{path}`")]
     Store {
         path: String,
         source: object_store::Error,
@@ -103,7 +103,7 @@ pub enum FilesError {
     #[error("{0}")]
     Overlap(String),
     #[error(
-        "a range is from below to: topic=`{topic}` partition=`{partition}` from=`{from}` to=`{to}`"
+        "a range begins below its end; swap or change --from and --to: topic=`{topic}` partition=`{partition}` from=`{from}` to=`{to}`"
     )]
     EmptyRange {
         topic: String,
@@ -111,9 +111,9 @@ pub enum FilesError {
         from: u64,
         to: u64,
     },
-    #[error("a run was started from the plan of a dry run, whose manifest is not recorded")]
+    #[error("a run was started from the plan of a dry run, whose manifest is not recorded; plan it again with `record`")]
     NotRecorded,
-    #[error("a reading task ended early: {0}")]
+    #[error("a reading task ended early; run the same command again, which goes on from what is committed, and report this: {0}")]
     Task(String),
 }
 
