@@ -11,7 +11,7 @@ from harness import events, readers
 from harness.daemon import environment
 from harness.procs import Process, require
 
-KILLS_PER_TABLE, FILES, ROWS_PER_FILE = 4, 8, 12_000
+KILLS_PER_TABLE, FILES, ROWS_PER_FILE = 4, 8, 30_000
 
 
 def ids(table_number, file_number):
@@ -57,7 +57,7 @@ def backfill_until_done(world, table, config, pattern, lake):
         while run.alive():
             if kills < KILLS_PER_TABLE:
                 if moment is None and commits(lake / table) > before:
-                    moment = time.monotonic() + world.random.uniform(0.0, 0.1)
+                    moment = time.monotonic() + world.random.uniform(0.0, 0.05)
                 if moment is not None and time.monotonic() >= moment:
                     run.kill9()
                     kills += 1
