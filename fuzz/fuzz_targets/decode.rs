@@ -60,7 +60,7 @@ fuzz_target!(|event: &[u8]| {
         Ok(_) => assert_eq!(letter, Some("not_an_object")),
         // A number beyond a double is kept as text.
         Err(error) if error.to_string().starts_with("number out of range") => {}
-        Err(_) => assert_eq!(letter, Some("malformed")),
+        Err(_) => assert!(matches!(letter, Some("malformed" | "too_deep")), "{letter:?}"),
     }
     let changes = evolve(&schema, &first.seen, &options.policy).changes;
     let grown = schema.apply(&changes).expect("changes of ours fit");
