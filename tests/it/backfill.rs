@@ -98,7 +98,7 @@ fn malformed_records_are_dead_letters_and_exit_code_5() {
 }
 
 #[test]
-fn changed_inputs_are_refused() {
+fn rule_20_changed_inputs_are_refused() {
     let home = home();
     home.write("in/a.ndjson", lines(0..10));
     home.write("in/b.ndjson", format!("{}{{\"id\":", lines(10..20)));

@@ -72,7 +72,7 @@ impl World {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_answered_event_lands_once_over_twenty_kills() {
+async fn rule_18_every_answered_event_lands_once_over_twenty_kills() {
     let home =
         Home::http("[spool]\nsegment_bytes = 65536\n[tables.t]\nflush_interval_seconds = 0.05\n");
     let mut daemon = home.serve().await;
@@ -141,7 +141,7 @@ async fn every_answered_event_lands_once_over_twenty_kills() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_resend_of_an_answered_request_is_answered_the_same() {
+async fn rule_19_a_resend_of_an_answered_request_is_answered_the_same() {
     let home = Home::http("");
     let daemon = home.serve().await;
     let key = [("idempotency-key", "one")];

@@ -128,7 +128,7 @@ async fn malformed_events_are_dead_letters_with_their_bytes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fifty_tables_from_one_spool() {
+async fn rule_1_fifty_tables_from_one_spool() {
     let home = Home::http("");
     let daemon = home.serve().await;
     let client = Client::of(&daemon.http);

@@ -9,7 +9,7 @@ use crate::support::{
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_range_is_landed_once_and_refused_where_a_daemon_has_been() {
+async fn rule_16_a_range_is_landed_once_and_refused_where_a_daemon_has_been() {
     let cluster = Cluster::start("events", PARTITIONS);
     produce(&cluster, 0..200);
     let home = home(

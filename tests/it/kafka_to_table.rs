@@ -13,7 +13,7 @@ use std::time::Duration;
 const EACH: usize = 5_000;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_daemons_in_a_group_one_of_them_killed() {
+async fn rule_14_two_daemons_in_a_group_one_of_them_killed() {
     let cluster = Cluster::start("events", PARTITIONS);
     produce(&cluster, 0..EACH / 2);
     let home = home(&cluster.brokers, "", "[tables.clicks]\nsource = \"k\"\n");
@@ -51,7 +51,7 @@ async fn all_by_kind(home: &Home, offsets: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_field_decides_the_table_and_a_restart_goes_on_at_the_low_water_mark() {
+async fn rule_9_a_field_decides_the_table_and_a_restart_goes_on_at_the_low_water_mark() {
     let cluster = Cluster::start("events", PARTITIONS);
     // A group of its own for each life: nobody waits for the session of the one killed, and what
     // another group acknowledged does not matter, for positions are in the tables.
@@ -96,7 +96,7 @@ async fn a_field_decides_the_table_and_a_restart_goes_on_at_the_low_water_mark()
 
 /// The crash between the letters' commit and the rows': the table's log cannot be written, the ledger's can.
 #[tokio::test(flavor = "multi_thread")]
-async fn verdicts_are_final_though_the_limits_changed() {
+async fn rule_11_verdicts_are_final_though_the_limits_changed() {
     let cluster = Cluster::start("events", 1);
     let long = format!("{{\"n\":1,\"pad\":\"{}\"}}", "x".repeat(500));
     let produce =

@@ -14,5 +14,6 @@ mod kafka_range;
 mod kafka_to_table;
 mod limits;
 mod rooms;
+mod rules;
 mod secrets;
 mod support;

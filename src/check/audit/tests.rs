@@ -154,7 +154,7 @@ fn problems(history: &TableHistory) -> Vec<Problem> {
 }
 
 #[test]
-fn a_whole_log_is_proved_to_its_end() {
+fn rule_21_a_whole_log_is_proved_to_its_end() {
     let history = one_table(&[10, 25, 30]);
     let report = audit_table(&history);
     assert!(
@@ -423,7 +423,7 @@ proptest! {
     }
 
     #[test]
-    fn one_change_of_a_table_is_found(mut all in valid(), table in 0usize..4, which in any::<prop::sample::Index>(), change in 0usize..9) {
+    fn rule_21_one_change_of_a_table_is_found(mut all in valid(), table in 0usize..4, which in any::<prop::sample::Index>(), change in 0usize..9) {
         let history = &mut all[table];
         let count = ranges(history).len();
         prop_assume!(count > 0);

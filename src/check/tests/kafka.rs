@@ -45,7 +45,7 @@ async fn identity(config: &Config) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_counts_leave_open_is_read_again() {
+async fn rule_21_what_counts_leave_open_is_read_again() {
     let mock = MockCluster::new(1).unwrap();
     mock.create_topic("t", 1, 1).unwrap();
     let brokers = mock.bootstrap_servers();

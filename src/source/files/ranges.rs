@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn below_a_daemons_start_is_free_and_nothing_else() {
+    fn rule_16_below_a_daemons_start_is_free_and_nothing_else() {
         let d = [daemon(Some(100), 150)];
         assert!(ranges(0, 100).check_overlap("t", &d).is_ok());
         for (from, to) in [(0, 101), (100, 120), (140, 160), (150, 160), (1000, 1001)] {
@@ -323,7 +323,7 @@ mod tests {
     proptest! {
         /// Refused exactly when some offset is in both.
         #[test]
-        fn overlap_is_an_offset_in_common(from in 0u64..40, len in 1u64..20, start in 0u64..40, done in 0u64..20, more in 0u64..20) {
+        fn rule_16_overlap_is_an_offset_in_common(from in 0u64..40, len in 1u64..20, start in 0u64..40, done in 0u64..20, more in 0u64..20) {
             let reader = Reader { until: Some(start + done + more), ..daemon(Some(start), start + done) };
             let common = (from..from + len).any(|o| (start..start + done + more).contains(&o));
             prop_assert_eq!(ranges(from, from + len).check_overlap("t", &[reader]).is_err(), common);

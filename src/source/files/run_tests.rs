@@ -127,7 +127,7 @@ async fn rewinds_read_again_from_what_is_committed() {
 }
 
 #[tokio::test]
-async fn killed_anywhere_and_resumed() {
+async fn rule_20_killed_anywhere_and_resumed() {
     let dir = tempfile::tempdir().unwrap();
     let want = fill(dir.path());
     for kill in 1..12 {
@@ -218,7 +218,7 @@ async fn a_broken_file_fails_after_everything_else_is_committed() {
 }
 
 #[tokio::test]
-async fn changed_inputs_are_refused_with_the_way_on() {
+async fn rule_20_changed_inputs_are_refused_with_the_way_on() {
     let dir = tempfile::tempdir().unwrap();
     fill(dir.path());
     let first = plan(args(dir.path(), &["in/*"])).await.unwrap();
@@ -284,7 +284,7 @@ async fn positions_without_a_manifest_are_refused() {
 }
 
 #[tokio::test]
-async fn the_first_manifest_wins() {
+async fn rule_20_the_first_manifest_wins() {
     let dir = tempfile::tempdir().unwrap();
     fill(dir.path());
     let three = plan(args(dir.path(), &["in"])).await.unwrap();

@@ -269,7 +269,7 @@ async fn bad_events_are_dead_letters_and_are_listed() {
 }
 
 #[tokio::test]
-async fn an_idempotency_key_makes_a_resend_a_no_op() {
+async fn rule_19_an_idempotency_key_makes_a_resend_a_no_op() {
     let it = Fixture::new();
     let running = it.start(options()).await;
     let send = |running: &Running, body: &'static str| {
@@ -329,7 +329,7 @@ async fn an_idempotency_key_makes_a_resend_a_no_op() {
 }
 
 #[tokio::test]
-async fn ack_commit_waits_for_the_version() {
+async fn rule_18_ack_commit_waits_for_the_version() {
     let it = Fixture::new();
     let running = it
         .start(HttpOptions {

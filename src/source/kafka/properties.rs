@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn every_reserved_property_is_refused_at_once() {
+    fn rule_13_every_reserved_property_is_refused_at_once() {
         let mut options = options();
         for (key, _) in RESERVED {
             options.properties.insert((*key).into(), "x".into());

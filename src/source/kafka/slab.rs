@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn passed_offsets_alone_make_an_empty_batch_and_batches_join() {
+    fn rule_15_passed_offsets_alone_make_an_empty_batch_and_batches_join() {
         let budget = ByteBudget::new(1 << 20);
         let partition = Arc::new(Partition {
             id: crate::event::SourcePartition::new("p/s/t#-/0"),

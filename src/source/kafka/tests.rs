@@ -346,7 +346,7 @@ async fn a_rewind_reads_again_from_the_tables_position() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_start_policy_holds_where_no_position_is() {
+async fn rule_10_the_start_policy_holds_where_no_position_is() {
     let cluster = cluster("t", 1);
     produce(&cluster.brokers, "t", 1, 0, 100);
     let mut options = options(&cluster.brokers, "t");
@@ -376,7 +376,7 @@ async fn the_start_policy_holds_where_no_position_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_position_past_the_topics_end_is_refused() {
+async fn rule_13_a_position_past_the_topics_end_is_refused() {
     let cluster = cluster("t", 1);
     produce(&cluster.brokers, "t", 1, 0, 10);
     let table: Arc<Mutex<Table>> = Arc::default();
@@ -461,13 +461,13 @@ async fn members_join_and_leave(brokers: &str, topic: &str, strategy: &str, per_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn partitions_move_between_members_cooperatively() {
+async fn rule_14_partitions_move_between_members_cooperatively() {
     let cluster = cluster("t", 4);
     members_join_and_leave(&cluster.brokers, "t", "cooperative-sticky", 1_000).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn partitions_move_between_members_eagerly() {
+async fn rule_14_partitions_move_between_members_eagerly() {
     let cluster = cluster("t", 4);
     members_join_and_leave(&cluster.brokers, "t", "range", 1_000).await;
 }
@@ -538,7 +538,7 @@ async fn read_ranges(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bounded_read_ends_at_its_bounds() {
+async fn rule_15_a_bounded_read_ends_at_its_bounds() {
     let cluster = cluster("t", 3);
     produce(&cluster.brokers, "t", 2, 0, 1_000);
     let mut options = options(&cluster.brokers, "t");

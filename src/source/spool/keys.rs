@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_second_request_waits_for_the_first() {
+    async fn rule_19_a_second_request_waits_for_the_first() {
         let keys = Keys::new(10, Duration::from_secs(1));
         let (k, b) = key(1);
         let Begin::New(claim) = keys.begin(k, b, 0).await else {

@@ -272,7 +272,7 @@ async fn segments_go_only_when_all_of_them_is_committed() {
 }
 
 #[tokio::test]
-async fn keys_are_durable_with_their_request_and_outlive_its_segment() {
+async fn rule_19_keys_are_durable_with_their_request_and_outlive_its_segment() {
     let folder = TempDir::new().unwrap();
     let now = chrono::Utc::now().timestamp_micros();
     let hash = |n: u8| (KeyHash::new(b"me", "a", &[n]), BodyHash::new(&[n]));
@@ -318,7 +318,7 @@ async fn keys_are_durable_with_their_request_and_outlive_its_segment() {
 }
 
 #[tokio::test]
-async fn a_new_identity_begins_where_the_disk_was_found() {
+async fn rule_17_a_new_identity_begins_where_the_disk_was_found() {
     let folder = TempDir::new().unwrap();
     let spool = open(folder.path()).unwrap();
     spool.confirm_identity().await.unwrap();

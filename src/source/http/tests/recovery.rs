@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test]
-async fn what_was_answered_survives_kills_and_lands_once() {
+async fn rule_18_what_was_answered_survives_kills_and_lands_once() {
     let it = Fixture::new();
     let mut sent = Vec::new();
     for round in 0..5 {
@@ -105,7 +105,7 @@ async fn a_rewind_reads_again_from_the_tables_position() {
 }
 
 #[tokio::test]
-async fn a_restored_disk_goes_on_under_a_new_identity_and_loses_nothing() {
+async fn rule_17_a_restored_disk_goes_on_under_a_new_identity_and_loses_nothing() {
     let it = Fixture::new();
     it.pipeline.hold.send_replace(true);
     let running = it.start(options()).await;

@@ -181,7 +181,7 @@ async fn one_process_one_source() {
 }
 
 #[tokio::test]
-async fn what_a_killed_writer_left_is_fsynced_before_it_is_read() {
+async fn rule_17_what_a_killed_writer_left_is_fsynced_before_it_is_read() {
     let folder = TempDir::new().unwrap();
     let spool = open(folder.path()).unwrap();
     put(&spool, "a", &["one"]).await.unwrap();

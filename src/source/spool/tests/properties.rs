@@ -92,7 +92,7 @@ proptest! {
     }
 
     #[test]
-    fn bytes_that_never_were_acknowledged_are_cut_and_their_numbers_skipped(
+    fn rule_17_bytes_that_never_were_acknowledged_are_cut_and_their_numbers_skipped(
         requests in any_requests(), tail in proptest::collection::vec(any::<u8>(), 1..200)) {
         let stopped = stopped(requests);
         let path = stopped.segment();
