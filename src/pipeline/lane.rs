@@ -208,42 +208,14 @@ fn select(raw: &RawBatch, select: Option<Vec<u32>>, is_new: impl Fn(Offset) -> b
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{ByteBudget, RecordKind, RecordSpan, RejectReason};
-
-    fn partition() -> Arc<Partition> {
-        Arc::new(Partition {
-            id: SourcePartition::new("p/s/t#1/0"),
-            source: "s".into(),
-            label: "s/t".into(),
-            topic: "t".into(),
-            number: 0,
-        })
-    }
+    use crate::{
+        event::RejectReason,
+        pipeline::testing::{partition, raw_batch},
+    };
 
     fn batch(offsets: &[Offset], start: Offset, end: Offset) -> RoutedBatch {
-        let records = offsets
-            .iter()
-            .map(|&offset| RecordSpan {
-                offset,
-                value: 0..0,
-                key: None,
-                headers: None,
-                event_time: 0,
-                table: u32::MAX,
-                kind: RecordKind::Event,
-            })
-            .collect();
         RoutedBatch {
-            raw: Arc::new(RawBatch {
-                partition: partition(),
-                epoch: 1,
-                start,
-                end,
-                slab: bytes::Bytes::new(),
-                records,
-                tables: Vec::new(),
-                permit: ByteBudget::new(1).charge(0),
-            }),
+            raw: Arc::new(raw_batch(1, offsets.iter().copied(), start, end)),
             select: None,
         }
     }

@@ -30,6 +30,8 @@ mod settings;
 mod sources;
 mod tables;
 mod tally;
+#[cfg(test)]
+mod testing;
 mod tracker;
 mod worker;
 

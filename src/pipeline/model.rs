@@ -10,15 +10,13 @@ use super::{
     lane::{Lane, LetterRange, letter_stream},
     ledger::Judged,
     resume::{self, Known},
+    testing::{partition, raw_batch},
     tracker::Tracker,
 };
 use crate::{
     commit::decide::{Claim, Decision, Evidence, decide},
     decode::Verdicts,
-    event::{
-        ByteBudget, CommitRange, Counts, DeadLetter, Offset, Partition, RawBatch, RecordKind,
-        RecordSpan, RejectReason, RoutedBatch, SourcePartition,
-    },
+    event::{CommitRange, Counts, DeadLetter, Offset, RejectReason, RoutedBatch},
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -34,36 +32,9 @@ enum Record {
 
 const TABLES: [&str; 2] = ["a", "b"];
 
-fn partition() -> Arc<Partition> {
-    Arc::new(Partition {
-        id: SourcePartition::new("p/s/t#1/0"),
-        source: "s".into(),
-        label: "s/t".into(),
-        topic: "t".into(),
-        number: 0,
-    })
-}
-
 fn batch(offset: Offset) -> RoutedBatch {
     RoutedBatch {
-        raw: Arc::new(RawBatch {
-            partition: partition(),
-            epoch: 1,
-            start: offset,
-            end: offset + 1,
-            slab: bytes::Bytes::new(),
-            records: vec![RecordSpan {
-                offset,
-                value: 0..0,
-                key: None,
-                headers: None,
-                event_time: 0,
-                table: u32::MAX,
-                kind: RecordKind::Event,
-            }],
-            tables: Vec::new(),
-            permit: ByteBudget::new(0).charge(0),
-        }),
+        raw: Arc::new(raw_batch(1, [offset], offset, offset + 1)),
         select: None,
     }
 }

@@ -1,36 +1,8 @@
 use super::*;
-use crate::event::{ByteBudget, RecordKind, RecordSpan};
-
-fn partition() -> Arc<Partition> {
-    Arc::new(Partition {
-        id: SourcePartition::new("p/s/t#1/0"),
-        source: "s".into(),
-        label: "s/t".into(),
-        topic: "t".into(),
-        number: 0,
-    })
-}
+use crate::pipeline::testing::{partition, raw_batch};
 
 fn batch(epoch: Epoch, start: Offset, end: Offset) -> RawBatch {
-    let span = |offset| RecordSpan {
-        offset,
-        value: 0..0,
-        key: None,
-        headers: None,
-        event_time: 0,
-        table: u32::MAX,
-        kind: RecordKind::Event,
-    };
-    RawBatch {
-        partition: partition(),
-        epoch,
-        start,
-        end,
-        slab: bytes::Bytes::new(),
-        records: (start..end).map(span).collect(),
-        tables: Vec::new(),
-        permit: ByteBudget::new(1).charge(0),
-    }
+    raw_batch(epoch, start..end, start, end)
 }
 
 fn acked(events: &mut mpsc::UnboundedReceiver<SourceEvent>) -> Vec<Offset> {
