@@ -287,7 +287,10 @@ impl RangeReader {
         lanes: &BTreeMap<i32, Lane>,
         error: &KafkaError,
     ) -> Ended {
-        if let Some(code) = error.rdkafka_error_code().filter(|code| is_unreadable(*code)) {
+        if let Some(code) = error
+            .rdkafka_error_code()
+            .filter(|code| is_unreadable(*code))
+        {
             let read = lanes
                 .values()
                 .map(|lane| (&*lane.range.topic, lane.range.number, lane.slab.next()));

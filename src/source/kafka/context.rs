@@ -1,11 +1,6 @@
 //! What librdkafka calls back: logs, errors, statistics, tokens, and rebalances, which are only recorded.
 
-use super::{
-    OauthOptions,
-    error::kind_of,
-    metrics, oauth,
-    quiet::Quiet,
-};
+use super::{OauthOptions, error::kind_of, metrics, oauth, quiet::Quiet};
 use crate::secret::Secret;
 use parking_lot::Mutex;
 use rdkafka::{

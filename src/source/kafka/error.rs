@@ -270,11 +270,18 @@ mod tests {
         let read = [("a", 0, 700), ("a", 1, 42), ("b", 0, 42), ("b", 1, 9)];
         let text = "MessageSet at offset 9 (700 bytes) failed CRC32C check";
         let meant = suspects(read, text);
-        assert_eq!(meant, [("a", 0, 700), ("b", 1, 9)], "no length is told from an offset");
+        assert_eq!(
+            meant,
+            [("a", 0, 700), ("b", 1, 9)],
+            "no length is told from an offset"
+        );
         let error = unreadable("s", read, "Decompression of message at 42 failed".into());
         assert_eq!(error.kind(), Kind::InvalidData);
         let text = error.to_string();
-        assert!(text.ends_with("source=`s` partition=`a/1 at 42, b/0 at 42`"), "{text}");
+        assert!(
+            text.ends_with("source=`s` partition=`a/1 at 42, b/0 at 42`"),
+            "{text}"
+        );
         let many = (0..20).map(|n| ("a", n, 1_000));
         let text = unreadable("s", many, "no number".into()).to_string();
         assert!(text.ends_with("a/7 at 1000, 12 more`"), "{text}");
@@ -286,7 +293,12 @@ mod tests {
         for code in [C::BadMessage, C::BadCompression, C::NotImplemented] {
             assert!(is_unreadable(code));
         }
-        for code in [C::BrokerTransportFailure, C::AllBrokersDown, C::InvalidMessage, C::PartitionEOF] {
+        for code in [
+            C::BrokerTransportFailure,
+            C::AllBrokersDown,
+            C::InvalidMessage,
+            C::PartitionEOF,
+        ] {
             assert!(!is_unreadable(code));
         }
     }
