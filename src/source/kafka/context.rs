@@ -134,19 +134,21 @@ impl ClientContext for KafkaContext {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        let reason = self.redact(reason);
+        let mut reason = self.redact(reason);
         if let Some(code) = error.rdkafka_error_code() {
             if code == RDKafkaErrorCode::PartitionEOF {
                 return;
             }
             metrics::error(kind_of(code));
             let mut last = self.last_error.lock();
-            // That brokers are down says less than why.
-            if code != RDKafkaErrorCode::AllBrokersDown || last.is_none() {
-                *last = Some((code, reason.clone()));
-            } else {
-                tracing::debug!(source = &*self.source, error = %error, "{reason}");
-                return;
+            match &*last {
+                // That brokers are down says less than why.
+                Some((known, why))
+                    if code == RDKafkaErrorCode::AllBrokersDown && *known != code =>
+                {
+                    reason = format!("{reason}: {why}");
+                }
+                _ => *last = Some((code, reason.clone())),
             }
         }
         match self.quiet.lock().hear(&reason, Instant::now()) {

@@ -40,9 +40,9 @@ fn a_dead_port_is_told_seldom_and_counted_always() {
     };
     let mut options = options(&format!("127.0.0.1:{port}"), "t");
     // As fast as it goes.
-    options
-        .properties
-        .insert("reconnect.backoff.max.ms".into(), "50".into());
+    for key in ["reconnect.backoff.ms", "reconnect.backoff.max.ms"] {
+        options.properties.insert(key.into(), "20".into());
+    }
     let lines = Lines::default();
     let log = tracing_subscriber::registry().with(lines.clone());
     let recorder = PrometheusBuilder::new().build_recorder();
