@@ -121,6 +121,10 @@ async fn part_filled_batches_of_many_ranges_do_not_wait_for_each_other() {
     produce_long(&cluster.brokers, "t", 32, 256, 4 << 10);
     let mut options = options(&cluster.brokers, "t");
     options.batch_bytes = 4 << 20;
+    // Small fetches, so that all partitions advance together.
+    options
+        .properties
+        .insert("max.partition.fetch.bytes".into(), "65536".into());
     let ranges = resolve(&options, "b", Bound::Earliest, Bound::Latest)
         .await
         .unwrap();

@@ -78,7 +78,10 @@ async fn records_that_cannot_be_decoded_stop_the_source_and_the_range() {
     until("arrived", || fake.count() == 10).await;
     let broken = [RDKafkaRespErr::RD_KAFKA_RESP_ERR__BAD_MSG; 2];
     cluster._mock.request_errors(RDKafkaApiKey::Fetch, &broken);
-    let error = running.finished().await.unwrap_err();
+    let error = tokio::time::timeout(PATIENCE, running.finished())
+        .await
+        .unwrap()
+        .unwrap_err();
     assert_eq!(error.kind(), Kind::InvalidData);
     let text = error.to_string();
     assert!(text.contains("source=`s` partition=`t/0 at 10`"), "{text}");
