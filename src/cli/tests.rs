@@ -40,6 +40,53 @@ fn every_command_line() {
     }
 }
 
+/// What a message tells to do is done by copying it.
+#[test]
+fn the_reset_commands_in_errors_parse() {
+    use crate::source::kafka::KafkaSourceError as E;
+    let (source_name, topic) = (|| "clicks".to_owned(), || "web.clicks".to_owned());
+    for error in [
+        E::WentBackwards {
+            source_name: source_name(),
+            topic: topic(),
+            partition: 3,
+            position: 9,
+            high: 7,
+        },
+        E::RetentionOverrun {
+            source_name: source_name(),
+            topic: topic(),
+            partition: 3,
+            position: 9,
+            low: 12,
+            lost: 3,
+        },
+        E::Recreated {
+            source_name: source_name(),
+            topic: topic(),
+            was: "a".into(),
+            is: "b".into(),
+        },
+    ] {
+        let text = error.to_string();
+        let command = text
+            .split('`')
+            .find_map(|part| part.strip_prefix("alluvium "))
+            .unwrap_or_else(|| panic!("no command: {text}"));
+        for word in [
+            "--config ",
+            "--source clicks",
+            "--topic web.clicks",
+            "--to ",
+        ] {
+            assert!(command.contains(word), "{command}");
+        }
+        if let Err(error) = parses(command) {
+            panic!("{command}: {error}");
+        }
+    }
+}
+
 #[test]
 fn usage_errors() {
     for words in [

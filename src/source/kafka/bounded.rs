@@ -6,7 +6,7 @@
 
 use super::{
     KafkaOptions,
-    error::KafkaSourceError,
+    error::{KafkaSourceError, is_unreadable, unreadable},
     positions::{GroupConsumer, consumer, watermarks},
     properties::Use,
     slab::{Limits, Slab},
@@ -186,7 +186,11 @@ impl RangeReader {
                         self.end(&consumer, &mut lanes, message.partition())?;
                     } else if lane.slab.is_full(&self.limits) {
                         self.hand_on(lane)?;
-                        // Waiting for room is no silence of the broker's.
+                        // Waiting for the receiver is no silence of the broker's.
+                        heard = Instant::now();
+                    }
+                    if self.budget.is_spent() {
+                        self.wait_for_room(&mut lanes)?;
                         heard = Instant::now();
                     }
                 }
@@ -195,7 +199,7 @@ impl RangeReader {
                     self.end(&consumer, &mut lanes, number)?;
                     heard = Instant::now();
                 }
-                Some(Err(error)) => self.failed(&error)?,
+                Some(Err(error)) => self.failed(&consumer, &lanes, &error)?,
                 None => {}
             }
             if looked.elapsed() >= SILENCE {
@@ -257,14 +261,19 @@ impl RangeReader {
         self.hand_on(&mut lane)
     }
 
-    fn hand_on(&self, lane: &mut Lane) -> Ended {
-        // A receiver that holds the budget and never asks for more would wait for ever: so would we.
-        while self.budget.is_spent()
-            && !self.send.is_closed()
-            && self.budget.used() > lane.slab.charged()
-        {
+    /// Waits until the budget has room. First hands on what every lane holds: the part-filled slabs of many lanes
+    /// may be all that spends it, and only this thread can give their bytes away. The rest is the receiver's.
+    fn wait_for_room(&self, lanes: &mut BTreeMap<i32, Lane>) -> Ended {
+        for lane in lanes.values_mut() {
+            self.hand_on(lane)?;
+        }
+        while self.budget.is_spent() && !self.send.is_closed() {
             std::thread::sleep(Duration::from_millis(2));
         }
+        Ok(())
+    }
+
+    fn hand_on(&self, lane: &mut Lane) -> Ended {
         let Lane { range, slab } = lane;
         let Some(batch) = slab.cut(&range.partition, range.epoch, &self.budget) else {
             return Ok(());
@@ -272,7 +281,23 @@ impl RangeReader {
         self.send.blocking_send(Ok(batch)).map_err(|_| None)
     }
 
-    fn failed(&self, error: &KafkaError) -> Ended {
+    fn failed(
+        &self,
+        consumer: &GroupConsumer,
+        lanes: &BTreeMap<i32, Lane>,
+        error: &KafkaError,
+    ) -> Ended {
+        if let Some(code) = error
+            .rdkafka_error_code()
+            .filter(|code| is_unreadable(*code))
+        {
+            let read = lanes
+                .values()
+                .map(|lane| (&*lane.range.topic, lane.range.number, lane.slab.next()));
+            let reason = consumer.context().reason(code);
+            let reason = reason.unwrap_or_else(|| code.to_string());
+            return Err(Some(unreadable(&self.source, read, reason)));
+        }
         let error = KafkaSourceError::broker("reading a range", error);
         if error.kind().is_retryable() {
             // librdkafka tries again by itself; PATIENCE ends it.

@@ -1,6 +1,6 @@
 //! What librdkafka calls back: logs, errors, statistics, tokens, and rebalances, which are only recorded.
 
-use super::{OauthOptions, metrics, oauth};
+use super::{OauthOptions, error::kind_of, metrics, oauth, quiet::Quiet};
 use crate::secret::Secret;
 use parking_lot::Mutex;
 use rdkafka::{
@@ -19,7 +19,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// A rebalance that waits for its answer: librdkafka sends no other before the assign or unassign
@@ -44,6 +44,7 @@ pub(crate) struct KafkaContext {
     closing: AtomicBool,
     /// What librdkafka said last of an error; it names topic and offset where the code does not.
     last_error: Mutex<Option<(RDKafkaErrorCode, String)>>,
+    quiet: Mutex<Quiet>,
 }
 
 impl KafkaContext {
@@ -55,6 +56,7 @@ impl KafkaContext {
             rebalances: Mutex::default(),
             closing: AtomicBool::new(false),
             last_error: Mutex::default(),
+            quiet: Mutex::default(),
         }
     }
 
@@ -94,23 +96,26 @@ impl ClientContext for KafkaContext {
     const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
 
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        let source = &*self.source;
+        let (source, message) = (&*self.source, self.redact(message));
+        if matches!(level, RDKafkaLogLevel::Debug) {
+            tracing::debug!(target: "librdkafka", source, facility, "{message}");
+            return;
+        }
+        let Some(held_back) = self.quiet.lock().hear(&message, Instant::now()) else {
+            tracing::debug!(target: "librdkafka", source, facility, "{message}");
+            return;
+        };
         match level {
             RDKafkaLogLevel::Emerg
             | RDKafkaLogLevel::Alert
             | RDKafkaLogLevel::Critical
             | RDKafkaLogLevel::Error => {
-                tracing::error!(target: "librdkafka", source, facility, "{}", self.redact(message));
+                tracing::error!(target: "librdkafka", source, facility, held_back, "{message}");
             }
             RDKafkaLogLevel::Warning => {
-                tracing::warn!(target: "librdkafka", source, facility, "{}", self.redact(message));
+                tracing::warn!(target: "librdkafka", source, facility, held_back, "{message}");
             }
-            RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => {
-                tracing::info!(target: "librdkafka", source, facility, "{}", self.redact(message));
-            }
-            RDKafkaLogLevel::Debug => {
-                tracing::debug!(target: "librdkafka", source, facility, "{}", self.redact(message));
-            }
+            _ => tracing::info!(target: "librdkafka", source, facility, held_back, "{message}"),
         }
     }
 
@@ -129,27 +134,29 @@ impl ClientContext for KafkaContext {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        let reason = self.redact(reason);
+        let mut reason = self.redact(reason);
         if let Some(code) = error.rdkafka_error_code() {
             if code == RDKafkaErrorCode::PartitionEOF {
                 return;
             }
-            let told = (code, reason.clone());
+            metrics::error(kind_of(code));
             let mut last = self.last_error.lock();
-            if last.as_ref() == Some(&told) {
-                // librdkafka repeats it as fast as it is asked.
-                tracing::debug!(source = &*self.source, error = %error, "{reason}");
-                return;
-            }
-            // That brokers are down says less than why.
-            if code != RDKafkaErrorCode::AllBrokersDown || last.is_none() {
-                *last = Some(told);
-            } else {
-                tracing::debug!(source = &*self.source, error = %error, "{reason}");
-                return;
+            match &*last {
+                // That brokers are down says less than why.
+                Some((known, why))
+                    if code == RDKafkaErrorCode::AllBrokersDown && *known != code =>
+                {
+                    reason = format!("{reason}: {why}");
+                }
+                _ => *last = Some((code, reason.clone())),
             }
         }
-        tracing::warn!(source = &*self.source, error = %error, "{reason}");
+        match self.quiet.lock().hear(&reason, Instant::now()) {
+            Some(held_back) => {
+                tracing::warn!(source = &*self.source, error = %error, held_back, "{reason}");
+            }
+            None => tracing::debug!(source = &*self.source, error = %error, "{reason}"),
+        }
     }
 
     fn generate_oauth_token(

@@ -1,7 +1,11 @@
 //! What can go wrong between a broker and the pipeline.
 
-use crate::error::{Error, Kind};
+use crate::{
+    error::{Error, Kind},
+    event::Offset,
+};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use std::borrow::Cow;
 
 /// An error of a Kafka source. Every one but `Broker` of kind `Unavailable` stops the source.
 #[derive(Debug, thiserror::Error)]
@@ -29,13 +33,13 @@ pub enum KafkaSourceError {
         doing: &'static str,
         error: String,
         code: Option<RDKafkaErrorCode>,
-        hint: &'static str,
+        hint: Cow<'static, str>,
     },
     #[error(
         "the topic's offsets went backwards: position {position} lies past its end {high}, so the topic was \
          recreated or its log truncated; if that is meant, begin anew with \
-         `alluvium table positions reset TABLE --source {source_name} --topic {topic} --partition {partition} --to earliest`, \
-         topic=`{topic}` partition=`{partition}`"
+         `{}`, topic=`{topic}` partition=`{partition}`",
+        reset_command(source_name, topic, Some(*partition), "earliest")
     )]
     WentBackwards {
         source_name: String,
@@ -47,8 +51,8 @@ pub enum KafkaSourceError {
     #[error(
         "{lost} offsets were deleted by the topic's retention before they were read: position {position}, oldest \
          kept {low}; to go on without them, \
-         `alluvium table positions reset TABLE --source {source_name} --topic {topic} --partition {partition} --to earliest`, \
-         topic=`{topic}` partition=`{partition}`"
+         `{}`, topic=`{topic}` partition=`{partition}`",
+        reset_command(source_name, topic, Some(*partition), &low.to_string())
     )]
     RetentionOverrun {
         source_name: String,
@@ -61,7 +65,8 @@ pub enum KafkaSourceError {
     #[error(
         "the topic was recreated while it was read: its id was {was} and is {is}, so its offsets mean other records \
          now; to read the new topic, \
-         `alluvium table positions reset TABLE --source {source_name} --topic {topic} --to earliest`, topic=`{topic}`"
+         `{}`, topic=`{topic}`",
+        reset_command(source_name, topic, None, "earliest")
     )]
     Recreated {
         source_name: String,
@@ -81,6 +86,18 @@ pub enum KafkaSourceError {
         offset: u64,
         schema_id: u32,
     },
+    #[error(
+        "records cannot be read, and reading on would pass over them: {reason}; upgrade this program or the brokers if \
+         they disagree on the format, else mend the partition from a replica, or reset its position to the offset behind \
+         what is broken (`kafka-dump-log` shows it) with `alluvium table positions reset`, source=`{source_name}` \
+         partition=`{place}`"
+    )]
+    Unreadable {
+        source_name: String,
+        /// `topic/number` and the next offset of each partition that may be meant; librdkafka tells the offset alone.
+        place: String,
+        reason: String,
+    },
     #[error("range of offsets is wrong: {0}")]
     Bounds(String),
     #[error("{0}")]
@@ -98,9 +115,10 @@ impl KafkaSourceError {
             | Self::Bounds(_) => Kind::Config,
             Self::Token(_) => Kind::Unauthorized,
             Self::Broker { code, .. } => code.map_or(Kind::Unavailable, kind_of),
-            Self::WentBackwards { .. } | Self::RetentionOverrun { .. } | Self::Recreated { .. } => {
-                Kind::InvalidData
-            }
+            Self::WentBackwards { .. }
+            | Self::RetentionOverrun { .. }
+            | Self::Recreated { .. }
+            | Self::Unreadable { .. } => Kind::InvalidData,
             Self::MagicByte { .. } => Kind::Unsupported,
             Self::Pipeline(error) => error.kind(),
             Self::Ended(_) => Kind::Bug,
@@ -121,7 +139,7 @@ impl KafkaSourceError {
             doing,
             error: text,
             code,
-            hint: hint(code),
+            hint: hint(code).into(),
         }
     }
 
@@ -131,7 +149,7 @@ impl KafkaSourceError {
             doing,
             error: text,
             code: Some(code),
-            hint: hint(Some(code)),
+            hint: hint(Some(code)).into(),
         }
     }
 }
@@ -149,7 +167,75 @@ fn hint(code: Option<RDKafkaErrorCode>) -> &'static str {
     }
 }
 
-fn kind_of(code: RDKafkaErrorCode) -> Kind {
+/// The command that sets the stored positions of a topic, of one partition or of all: what the command line takes
+/// once `TABLE` and `FILE` are filled in. `to` is `earliest`, `latest` or an offset.
+pub fn reset_command(source: &str, topic: &str, partition: Option<i32>, to: &str) -> String {
+    let partition = partition.map_or_else(String::new, |number| format!(" --partition {number}"));
+    format!(
+        "alluvium table positions reset TABLE --config FILE --source {source} --topic {topic}{partition} --to {to}"
+    )
+}
+
+/// Whether an error of consuming means records that librdkafka could not decode. It passes over them
+/// (`rd_kafka_msgset_reader.c`, librdkafka 2.12), so the next record would make them look like a gap; or, of one too
+/// large to fetch, asks for it for ever.
+pub(crate) fn is_unreadable(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as C;
+    matches!(
+        code,
+        C::BadMessage
+            | C::BadCompression
+            | C::NotImplemented
+            | C::CriticalSystemResource
+            | C::InvalidMessageSize
+            | C::InvalidTimestamp
+            | C::MessageSizeTooLarge
+    )
+}
+
+/// The partitions that an error without a name may mean: those whose next offset the text names, else all.
+/// `read` holds each partition's topic, number and next offset.
+pub(crate) fn suspects<'a>(
+    read: impl IntoIterator<Item = (&'a str, i32, Offset)>,
+    text: &str,
+) -> Vec<(&'a str, i32, Offset)> {
+    let named: Vec<Offset> = text
+        .split(|c: char| !c.is_ascii_digit())
+        .filter_map(|digits| digits.parse().ok())
+        .collect();
+    let all: Vec<_> = read.into_iter().collect();
+    let meant: Vec<_> = all
+        .iter()
+        .copied()
+        .filter(|(_, _, next)| named.contains(next))
+        .collect();
+    if meant.is_empty() { all } else { meant }
+}
+
+/// [`KafkaSourceError::Unreadable`], of what is read.
+pub(crate) fn unreadable<'a>(
+    source: &str,
+    read: impl IntoIterator<Item = (&'a str, i32, Offset)>,
+    reason: String,
+) -> KafkaSourceError {
+    const SHOWN: usize = 8;
+    let meant = suspects(read, &reason);
+    let mut place: Vec<String> = meant
+        .iter()
+        .take(SHOWN)
+        .map(|(topic, number, next)| format!("{topic}/{number} at {next}"))
+        .collect();
+    if meant.len() > SHOWN {
+        place.push(format!("{} more", meant.len() - SHOWN));
+    }
+    KafkaSourceError::Unreadable {
+        source_name: source.into(),
+        place: place.join(", "),
+        reason,
+    }
+}
+
+pub(crate) fn kind_of(code: RDKafkaErrorCode) -> Kind {
     use RDKafkaErrorCode as C;
     match code {
         C::Authentication
@@ -171,6 +257,49 @@ impl From<KafkaSourceError> for Error {
         match error {
             KafkaSourceError::Pipeline(error) => error,
             error => Error::new(error.kind(), error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_partition_of_an_unreadable_record_is_found_by_its_offset() {
+        let read = [("a", 0, 700), ("a", 1, 42), ("b", 0, 42), ("b", 1, 9)];
+        let text = "MessageSet at offset 9 (700 bytes) failed CRC32C check";
+        let meant = suspects(read, text);
+        assert_eq!(
+            meant,
+            [("a", 0, 700), ("b", 1, 9)],
+            "no length is told from an offset"
+        );
+        let error = unreadable("s", read, "Decompression of message at 42 failed".into());
+        assert_eq!(error.kind(), Kind::InvalidData);
+        let text = error.to_string();
+        assert!(
+            text.ends_with("source=`s` partition=`a/1 at 42, b/0 at 42`"),
+            "{text}"
+        );
+        let many = (0..20).map(|n| ("a", n, 1_000));
+        let text = unreadable("s", many, "no number".into()).to_string();
+        assert!(text.ends_with("a/7 at 1000, 12 more`"), "{text}");
+    }
+
+    #[test]
+    fn only_errors_that_no_waiting_mends_are_unreadable() {
+        use RDKafkaErrorCode as C;
+        for code in [C::BadMessage, C::BadCompression, C::NotImplemented] {
+            assert!(is_unreadable(code));
+        }
+        for code in [
+            C::BrokerTransportFailure,
+            C::AllBrokersDown,
+            C::InvalidMessage,
+            C::PartitionEOF,
+        ] {
+            assert!(!is_unreadable(code));
         }
     }
 }

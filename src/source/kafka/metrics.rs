@@ -1,5 +1,6 @@
 //! What the Kafka sources count. Labels are the source and its topics, never partitions.
 
+use crate::error::Kind;
 use rdkafka::Statistics;
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ const REBALANCES: &str = "alluvium_source_rebalances_total";
 const PAUSES: &str = "alluvium_source_pauses_total";
 const REWINDS: &str = "alluvium_source_rewinds_total";
 const PARTITIONS: &str = "alluvium_source_assigned_partitions";
+const ERRORS: &str = "alluvium_errors_total";
 const POLLS: &str = "alluvium_source_polls_total";
 
 /// The counters of one topic, resolved once so that a batch costs no lookup.
@@ -62,6 +64,11 @@ impl SourceCounters {
     pub(crate) fn rewind(&self) {
         metrics::counter!(REWINDS, "source" => self.source.clone()).increment(1);
     }
+}
+
+/// Counts an error, each repetition that the log holds back included.
+pub(crate) fn error(kind: Kind) {
+    metrics::counter!(ERRORS, "stage" => "source", "kind" => kind.as_str()).increment(1);
 }
 
 /// Sets the lag of each topic: the records between what was read and the end, over the partitions

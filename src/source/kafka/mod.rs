@@ -21,6 +21,7 @@ mod options;
 mod positions;
 mod probe;
 mod properties;
+mod quiet;
 mod reader;
 mod slab;
 mod source;
@@ -31,7 +32,7 @@ mod tests;
 
 pub use bounded::{BoundedKafka, BoundedPartition};
 pub use bounds::{Bound, TopicRange, resolve};
-pub use error::KafkaSourceError;
+pub use error::{KafkaSourceError, reset_command};
 pub use options::{KafkaOptions, MagicByte, OauthOptions, Property, StartPolicy};
 pub use positions::partition;
 pub use probe::{Facts, PartitionFacts, probe};

@@ -1,6 +1,11 @@
 //! Where to read: the pipeline's position of each partition, held against what the topic still has.
 
-use super::{KafkaOptions, StartPolicy, context::KafkaContext, error::KafkaSourceError, topic_id};
+use super::{
+    KafkaOptions, StartPolicy,
+    context::KafkaContext,
+    error::{KafkaSourceError, reset_command, suspects},
+    topic_id,
+};
 use crate::event::{Assignment, Epoch, Intake, Offset, Partition, SourcePartition};
 use parking_lot::Mutex;
 use rdkafka::{
@@ -202,6 +207,14 @@ impl Positioner {
         if let Err(error) = Arc::clone(&self).check_ids(topics).await {
             return error;
         }
+        let meant = suspects(
+            read.iter().map(|(p, next)| (&*p.topic, p.number, *next)),
+            &reason,
+        );
+        let command = match meant[..] {
+            [(topic, number, _)] => reset_command(&self.source, topic, Some(number), "earliest"),
+            _ => "alluvium table positions reset".to_owned(),
+        };
         let this = Arc::clone(&self);
         let found = blocking(move || {
             for (partition, next) in &read {
@@ -216,7 +229,10 @@ impl Positioner {
                 doing: "fetching",
                 error: reason,
                 code: Some(RDKafkaErrorCode::AutoOffsetReset),
-                hint: "; start again, and if it persists reset the partition with `alluvium table positions reset`",
+                hint: format!(
+                    "; start again, and if it persists reset the partition with `{command}`"
+                )
+                .into(),
             },
         }
     }

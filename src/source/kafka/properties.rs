@@ -272,6 +272,20 @@ mod tests {
     }
 
     #[test]
+    fn a_member_is_static_by_its_instance_id_and_a_range_joins_no_group() {
+        let mut options = options();
+        let built = |options: &KafkaOptions, purpose| {
+            let config = client_config("clicks", options, purpose, 256 << 20).unwrap();
+            config.create_native_config().unwrap();
+            config.get("group.instance.id").map(str::to_owned)
+        };
+        assert_eq!(built(&options, Use::Group), None);
+        options.instance_id = Some("alluvium-0".into());
+        assert_eq!(built(&options, Use::Group).as_deref(), Some("alluvium-0"));
+        assert_eq!(built(&options, Use::Range), None);
+    }
+
+    #[test]
     fn oauth_needs_one_source_of_tokens_and_its_mechanism() {
         let mut options = options();
         options.oauth = Some(Default::default());

@@ -101,6 +101,15 @@ struct Owned {
     counters: TopicCounters,
 }
 
+impl Owned {
+    /// Nothing more of it is offered; what it holds is read again by whoever comes next, and gives its bytes back.
+    fn leave(&mut self) {
+        self.phase = Phase::Leaving;
+        self.held = None;
+        self.slab = Slab::new(self.slab.next());
+    }
+}
+
 enum Answering {
     Assign {
         ticket: u64,
@@ -205,6 +214,7 @@ impl Reader {
     pub(crate) fn run(mut self) -> Result<(), KafkaSourceError> {
         let result = self.read();
         if let Err(error) = &result {
+            super::metrics::error(error.kind());
             tracing::error!(source = &*self.source, %error, "source stops");
         }
         self.close(result.is_err());
@@ -352,11 +362,14 @@ impl Reader {
 
     fn look_at_budget(&mut self) {
         if !self.state.budget_spent && self.budget.is_spent() {
+            // What the slabs hold may be all that the budget waits for, and only this thread can hand it on: of many
+            // partitions each may hold a part of a batch that is neither full nor old for long.
+            for i in 0..self.state.owned.len() {
+                self.hand_on(i);
+            }
             let begun = Instant::now();
             while self.budget.is_spent() && begun.elapsed() < PAUSE_GRACE {
                 std::thread::sleep(Duration::from_millis(2));
-                // What the slabs hold may be what the budget waits for.
-                self.hand_on_due(Instant::now());
             }
             if self.budget.is_spent() {
                 self.state.budget_spent = true;
@@ -399,9 +412,7 @@ impl Reader {
         for i in 0..self.state.owned.len() {
             self.hand_on(i);
             // What found no room is read again by whoever comes next, and so must be all behind it.
-            let owned = &mut self.state.owned[i];
-            owned.held = None;
-            owned.phase = Phase::Leaving;
+            self.state.owned[i].leave();
         }
         if let Some(Answering::Assign { cancel, .. }) = &self.state.answering {
             cancel.cancel();

@@ -76,11 +76,6 @@ impl Slab {
         self.next > self.start
     }
 
-    /// What the budget holds for this slab.
-    pub(crate) fn charged(&self) -> u64 {
-        self.permit.as_ref().map_or(0, BytePermit::bytes)
-    }
-
     /// When the records held must be handed on.
     pub(crate) fn due(&self, limits: &Limits) -> Option<Instant> {
         self.opened.map(|at| at + limits.batch_age)

@@ -2,21 +2,25 @@
 
 From Kafka, the store is stalled by a limit of zero on the size of files. Over HTTP, the lake is a small file system
 that fills up (where mounting is allowed): the spool goes on taking events until it is full, then requests are refused.
+A backfill reads a file of twice the budget.
 """
 
 import os
+import re
 import resource
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 from harness import events, readers
-from harness.daemon import Client, free_port
+from harness.daemon import Client, environment, free_port
 from harness.kafka import produce
-from harness.procs import require, wait_until
+from harness.procs import Process, require, wait_until
 
 BUDGET, CONSTANT = 64 << 20, 256 << 20  # the constant is stated in docs/operations.md
 RECORDS, PARTITIONS, STALL_SECONDS = 1_000_000, 2, 20
+BACKFILL_BYTES, BACKFILL_SECONDS = 130_000_000, 300
 
 
 def watch(daemon, seconds, step=lambda: time.sleep(0.05)):
@@ -72,7 +76,7 @@ def over_http(world):
     lake.mkdir()
     mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "alluvium-acceptance", str(lake)], capture_output=True, check=False)
     if mount.returncode != 0:
-        world.note(f"no right to mount a small file system, so the HTTP flood was not run: {mount.stderr.decode().strip()}")
+        world.skip("limits over HTTP", f"no right to mount a small file system: {mount.stderr.decode().strip()}")
         return
     try:
         flood_http(world, lake, port)
@@ -122,6 +126,42 @@ flush_interval_seconds = 0.5
     world.note(f"HTTP: {accepted[0]} events accepted, refused by status {refused}; at most {largest >> 20} MiB resident")
 
 
+def high_water(process):
+    """The largest resident size of a process so far; 0 once it has ended."""
+    try:
+        text = Path(f"/proc/{process.pid}/status").read_text()
+    except OSError:
+        return 0
+    found = re.search(r"VmHWM:\s+(\d+) kB", text)
+    return int(found[1]) * 1024 if found else 0
+
+
+def of_a_backfill(world):
+    lake, source, config = world.folder / "backfilled", world.folder / "events.ndjson", world.folder / "backfill.toml"
+    rows = 0
+    with open(source, "w") as out:
+        while out.tell() < BACKFILL_BYTES:
+            out.write("".join(events.event(n, False) + "\n" for n in range(rows, rows + 10_000)))
+            rows += 10_000
+    config.write_text(f'memory_budget_bytes = {BUDGET}\n[lake]\nurl = "{lake}"\n')
+    command = [world.binary, "backfill", "--config", config, "--table", "flood", source]
+    process, largest, start = Process(command, world.folder / "backfill.log", cwd=world.folder, env=environment()), 0, time.monotonic()
+    try:
+        while process.alive():
+            largest = max(largest, high_water(process))
+            require(time.monotonic() - start < BACKFILL_SECONDS, f"the backfill does not end:\n{process.tail()}")
+            time.sleep(0.02)
+    finally:
+        if process.alive():
+            process.kill9()
+    require(process.popen.returncode == 0, f"the backfill ended with exit code {process.popen.returncode}:\n{process.tail()}")
+    require(0 < largest <= BUDGET + CONSTANT, f"a backfill took {largest >> 20} MiB, the budget is {BUDGET >> 20} + {CONSTANT >> 20} MiB")
+    landed = readers.count(readers.duck(), lake / "flood", "count(distinct id)")
+    require(landed == rows, f"{landed} of {rows} rows were landed")
+    world.note(f"backfill: {source.stat().st_size >> 20} MiB of {rows} rows; at most {largest >> 20} MiB resident, budget {BUDGET >> 20} MiB")
+
+
 def run(world):
+    of_a_backfill(world)
     from_kafka(world)
     over_http(world)

@@ -57,7 +57,11 @@ def second_signal(world):
         daemon.process.signal(signal.SIGTERM)
         start = time.monotonic()
         wait_until(lambda: not daemon.alive(), 3, "the end after a second SIGTERM", 0.02)
+        code = daemon.process.popen.returncode
+        require(code == 130, f"a second SIGTERM ended it with exit code {code}, not 130:\n{daemon.process.tail()}")
         world.note(f"ended {time.monotonic() - start:.2f} s after the second SIGTERM")
+    else:
+        world.skip("shutdown by a second SIGTERM", f"the daemon gave its drain up before, exit code {daemon.process.popen.returncode}")
     lake.unlink()
     (world.folder / "away").rename(lake)
     daemon.start().ready()

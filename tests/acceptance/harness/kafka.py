@@ -13,14 +13,14 @@ PASSWORD = "planted-sasl-password-5c1d"
 
 
 class Broker:
-    """One broker on 127.0.0.1; `secure` is its SASL_SSL listener, where `bob` has `PASSWORD`."""
+    """One broker on 127.0.0.1, with the listeners that components/kafka tells of; everybody's password is `PASSWORD`."""
 
     def __init__(self, components, folder, environment):
-        plain, secure, controller = free_port(), free_port(), free_port()
+        ports = [free_port() for _ in range(5)]
         self.folder = Path(folder)
-        self.address, self.secure = f"127.0.0.1:{plain}", f"127.0.0.1:{secure}"
+        self.address, self.secure, self.sasl, self.oauth = (f"127.0.0.1:{port}" for port in ports[:4])
         self.process = Process(
-            [components / "kafka", self.folder, plain, secure, controller],
+            [components / "kafka", self.folder, *ports],
             f"{folder}.log", env={**environment, "KAFKA_PASSWORD": PASSWORD},
         )
         self.admin = AdminClient({"bootstrap.servers": self.address, "log_level": 0})

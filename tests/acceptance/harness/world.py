@@ -19,14 +19,14 @@ class World:
         self.components = Path(os.environ.get("ALLUVIUM_COMPONENTS", f"{temporary}/alluvium-components"))
         self._broker = self._spark = None
         self.daemons = []
-        self.notes = []
+        self.notes, self.skipped = [], []
 
     def begin(self, check):
         """A folder and a random generator of the check's own: a seed repeats its choices whichever checks run beside it."""
         self.folder = self.root / check
         self.folder.mkdir()
         self.random = random.Random(f"{self.seed}/{check}")
-        self.notes = []
+        self.notes, self.skipped = [], []
 
     def end(self):
         """Ends the check's daemons, however it went."""
@@ -38,6 +38,10 @@ class World:
     def note(self, text):
         """A figure worth a line in the report."""
         self.notes.append(text)
+
+    def skip(self, part, reason):
+        """A part of the check that this machine does not allow; it gets a line of its own in the report."""
+        self.skipped.append((part, reason))
 
     def daemon(self, config, name="alluvium", env=None):
         daemon = Daemon(self.binary, self.folder, config, free_port(), env, name)

@@ -153,8 +153,7 @@ impl Reader {
                             if self.state.owned[i].phase == Phase::Reading && !lost {
                                 self.hand_on(i);
                             }
-                            self.state.owned[i].phase = Phase::Leaving;
-                            self.state.owned[i].held = None;
+                            self.state.owned[i].leave();
                         }
                     }
                     for (topic, number, cancel) in self.state.rewinds.values() {

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     event::{Acked, Offset, SourceEvent},
-    source::kafka::error::KafkaSourceError,
+    source::kafka::error::{KafkaSourceError, is_unreadable, unreadable},
 };
 use rdkafka::{
     TopicPartitionList,
@@ -199,7 +199,16 @@ impl Reader {
                     return Err(KafkaSourceError::broker("authenticating", error));
                 }
             }
-            // librdkafka tries again by itself and has told the log.
+            code if is_unreadable(code) => {
+                let reason = self.consumer.context().reason(code);
+                let owned = self.state.owned.iter();
+                return Err(unreadable(
+                    &self.source,
+                    owned.map(|o| (&*o.partition.topic, o.partition.number, o.slab.next())),
+                    reason.unwrap_or_else(|| code.to_string()),
+                ));
+            }
+            // Of brokers and connections: librdkafka tries again by itself and has told the log.
             _ => {}
         }
         Ok(())

@@ -1,14 +1,24 @@
-//! `ALLUVIUM_TEST_KAFKA=127.0.0.1:19092 cargo test --lib source::kafka -- --ignored`: what the mock
-//! cluster cannot show (transactions, topic ids, deleted records, a real group coordinator).
+//! `cargo test --lib source::kafka -- --ignored`: what the mock cluster cannot show (transactions, topic ids, deleted and
+//! broken records, a real group coordinator, logins). `tests/acceptance/checks/kafka_source.py` starts the broker and
+//! sets what [`variable`] asks for:
+//!
+//! - `ALLUVIUM_TEST_KAFKA`, `ALLUVIUM_TEST_KAFKA_SASL`, `ALLUVIUM_TEST_KAFKA_OAUTH`: addresses of a listener without a
+//!   login, of one with SASL (bob by SCRAM, alice by PLAIN), and of one that takes unsecured tokens (Kafka's default)
+//! - `ALLUVIUM_TEST_KAFKA_PASSWORD`: bob's and alice's
+//! - `ALLUVIUM_TEST_KAFKA_LOG`: the broker's data folder, in which a record is broken
 
-use super::*;
+use super::{bounded::read_ranges, group::members_join_and_leave, *};
 use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
     client::DefaultClientContext,
 };
 
+fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("set {name}, as told at the top of this file"))
+}
+
 fn brokers() -> String {
-    std::env::var("ALLUVIUM_TEST_KAFKA").unwrap_or_else(|_| "127.0.0.1:19092".into())
+    variable("ALLUVIUM_TEST_KAFKA")
 }
 
 fn admin() -> AdminClient<DefaultClientContext> {
@@ -232,23 +242,22 @@ async fn a_running_partition_overrun_by_retention_is_told() {
     assert_eq!(read, ascending(read.len()), "no jump");
 }
 
-/// Runs until killed; a process of its own for the next test.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs a broker"]
-async fn member_to_be_killed() {
-    let Ok(topic) = std::env::var("ALLUVIUM_TEST_TOPIC") else {
-        return;
-    };
+/// Reads until killed.
+async fn be_the_member(topic: &str) {
     let fake = Fake::new(&Arc::default());
-    let _running = start(&group_options(&topic), &fake, &budget());
+    let _running = start(&group_options(topic), &fake, &budget());
     until("it reads", || fake.count() > 0).await;
-    std::fs::write(std::env::var("ALLUVIUM_TEST_READY").unwrap(), "").unwrap();
+    std::fs::write(variable("ALLUVIUM_TEST_READY"), "").unwrap();
     std::future::pending::<()>().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a broker"]
 async fn a_killed_member_is_replaced_within_fifteen_seconds() {
+    // This test runs itself once more as the process that is killed.
+    if let Ok(topic) = std::env::var("ALLUVIUM_TEST_TOPIC") {
+        return be_the_member(&topic).await;
+    }
     let topic = fresh("kill");
     create(&topic, 4).await;
     produce(&brokers(), &topic, 4, 0, 10);
@@ -258,7 +267,7 @@ async fn a_killed_member_is_replaced_within_fifteen_seconds() {
         .args([
             "--ignored",
             "--exact",
-            "source::kafka::tests::real::member_to_be_killed",
+            "source::kafka::tests::real::a_killed_member_is_replaced_within_fifteen_seconds",
         ])
         .env("ALLUVIUM_TEST_TOPIC", &topic)
         .env("ALLUVIUM_TEST_READY", &ready)
@@ -277,13 +286,11 @@ async fn a_killed_member_is_replaced_within_fifteen_seconds() {
     running.stop().await.unwrap();
 }
 
-/// `ALLUVIUM_TEST_KAFKA_SASL` is a SASL_PLAINTEXT listener with SCRAM user bob, PLAIN user alice.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a broker"]
 async fn credentials_are_used_and_bad_ones_stop_the_source() {
-    let Ok(sasl) = std::env::var("ALLUVIUM_TEST_KAFKA_SASL") else {
-        return;
-    };
+    let sasl = variable("ALLUVIUM_TEST_KAFKA_SASL");
+    let right = variable("ALLUVIUM_TEST_KAFKA_PASSWORD");
     let topic = fresh("sasl");
     create(&topic, 1).await;
     produce(&brokers(), &topic, 1, 0, 10);
@@ -302,9 +309,9 @@ async fn credentials_are_used_and_bad_ones_stop_the_source() {
         options
     };
     for options in [
-        login("SCRAM-SHA-512", "bob", "bob-secret"),
-        login("SCRAM-SHA-256", "bob", "bob-secret"),
-        login("PLAIN", "alice", "alice-secret"),
+        login("SCRAM-SHA-512", "bob", &right),
+        login("SCRAM-SHA-256", "bob", &right),
+        login("PLAIN", "alice", &right),
     ] {
         let fake = Fake::new(&Arc::default());
         let running = start(&options, &fake, &budget());
@@ -326,14 +333,11 @@ async fn credentials_are_used_and_bad_ones_stop_the_source() {
     assert!(!format!("{error:?}").contains("wrong-secret"));
 }
 
-/// Needs a listener that takes unsecured tokens (Kafka's default validator).
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a broker"]
 async fn a_bearer_token_from_a_command_is_used() {
     use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-    let Ok(sasl) = std::env::var("ALLUVIUM_TEST_KAFKA_OAUTH") else {
-        return;
-    };
+    let sasl = variable("ALLUVIUM_TEST_KAFKA_OAUTH");
     let topic = fresh("oauth");
     create(&topic, 1).await;
     produce(&brokers(), &topic, 1, 0, 10);
@@ -370,4 +374,92 @@ async fn a_bearer_token_from_a_command_is_used() {
         read_ranges(&options, &ranges).await[&0],
         (ascending(10), 10)
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a broker"]
+async fn a_static_member_that_is_back_in_time_causes_no_rebalance() {
+    let topic = fresh("static");
+    create(&topic, 4).await;
+    produce(&brokers(), &topic, 4, 0, 10);
+    let member = |name: &str| {
+        let mut options = group_options(&topic);
+        options.instance_id = Some(name.into());
+        options
+            .properties
+            .insert("session.timeout.ms".into(), "30000".into());
+        options
+    };
+    let table: Arc<Mutex<Table>> = Arc::default();
+    let (stays, leaves) = (Fake::new(&table), Fake::new(&table));
+    let a = start(&member("a"), &stays, &budget());
+    until("the first reads", || stays.count() == 40).await;
+    let b = start(&member("b"), &leaves, &budget());
+    let owned = |fake: &Fake| {
+        fake.state
+            .lock()
+            .epochs
+            .keys()
+            .cloned()
+            .collect::<BTreeSet<_>>()
+    };
+    until("both have partitions", || {
+        owned(&stays).len() == 2 && owned(&leaves).len() == 2
+    })
+    .await;
+    let had = owned(&leaves);
+    let seen = |fake: &Fake| {
+        let state = fake.state.lock();
+        (state.last_epoch, state.drained, state.released)
+    };
+    let before = seen(&stays);
+    b.stop_intake();
+    b.intake_stopped().await;
+    b.stop().await.unwrap();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let back = Fake::new(&table);
+    let b = start(&member("b"), &back, &budget());
+    produce(&brokers(), &topic, 4, 10, 10);
+    until("all arrived", || back.count() == 80).await;
+    assert_eq!(owned(&back), had, "the same partitions");
+    // A heartbeat or two, by which a rebalance would be known.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert_eq!(seen(&stays), before, "the other member was left alone");
+    b.stop().await.unwrap();
+    a.stop().await.unwrap();
+}
+
+/// The broker sends what is on its disk without looking at it; librdkafka would go on behind the broken batch.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a broker"]
+async fn a_batch_broken_on_the_brokers_disk_stops_the_source() {
+    let topic = fresh("broken");
+    create(&topic, 1).await;
+    for batch in 0..3 {
+        produce(&brokers(), &topic, 1, 10 * batch, 10);
+    }
+    let log = std::path::Path::new(&variable("ALLUVIUM_TEST_KAFKA_LOG"))
+        .join(format!("{topic}-0"))
+        .join("00000000000000000000.log");
+    let mut bytes = std::fs::read(&log).unwrap();
+    let at = bytes.windows(4).position(|w| w == b":15}").unwrap();
+    bytes[at + 1] = b'7';
+    std::fs::write(&log, bytes).unwrap();
+    let options = group_options(&topic);
+    let fake = Fake::new(&Arc::default());
+    let mut running = start(&options, &fake, &budget());
+    let error = tokio::time::timeout(PATIENCE, running.finished())
+        .await
+        .unwrap()
+        .unwrap_err();
+    assert_eq!(error.kind(), Kind::InvalidData);
+    let text = error.to_string();
+    assert!(text.contains("CRC32C"), "{text}");
+    assert!(
+        text.contains(&format!("partition=`{topic}/0 at ")),
+        "{text}"
+    );
+    let read = fake.offsets(0);
+    assert_eq!(read, ascending(read.len()), "nothing from behind it");
+    assert!(read.len() <= 15);
 }
