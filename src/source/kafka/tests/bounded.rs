@@ -53,7 +53,7 @@ async fn read_ranges_within(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bounded_read_ends_at_its_bounds() {
+async fn rule_15_a_bounded_read_ends_at_its_bounds() {
     let cluster = cluster("t", 3);
     produce(&cluster.brokers, "t", 2, 0, 1_000);
     let mut options = options(&cluster.brokers, "t");

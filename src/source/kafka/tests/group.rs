@@ -57,13 +57,13 @@ pub(super) async fn members_join_and_leave(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn partitions_move_between_members_cooperatively() {
+async fn rule_14_partitions_move_between_members_cooperatively() {
     let cluster = cluster("t", 4);
     members_join_and_leave(&cluster.brokers, "t", "cooperative-sticky", 1_000).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn partitions_move_between_members_eagerly() {
+async fn rule_14_partitions_move_between_members_eagerly() {
     let cluster = cluster("t", 4);
     members_join_and_leave(&cluster.brokers, "t", "range", 1_000).await;
 }

@@ -52,7 +52,7 @@ async fn a_rewind_reads_again_from_the_tables_position() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_start_policy_holds_where_no_position_is() {
+async fn rule_10_the_start_policy_holds_where_no_position_is() {
     let cluster = cluster("t", 1);
     produce(&cluster.brokers, "t", 1, 0, 100);
     let mut options = options(&cluster.brokers, "t");
@@ -82,7 +82,7 @@ async fn the_start_policy_holds_where_no_position_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_position_past_the_topics_end_is_refused() {
+async fn rule_13_a_position_past_the_topics_end_is_refused() {
     let cluster = cluster("t", 1);
     produce(&cluster.brokers, "t", 1, 0, 10);
     let table: Arc<Mutex<Table>> = Arc::default();
