@@ -1,5 +1,5 @@
 //! Appends to the Delta log: what one commit of ours costs on an in-memory store, by the number of
-//! files the table has. The aim is a cost that does not grow with it (design.md, Choices).
+//! files the table has. The aim is a cost that does not grow with it.
 
 use alluvium::{
     commit::{CommitOptions, CommitOutcome, TableLog, Upload},

@@ -1,6 +1,6 @@
 //! Encoding rows: how many a second, by compression and by number of partitions.
 //!
-//! The rows are a flat click stream of 15 columns, as facts/performance.md calls data **a**.
+//! The rows are a flat click stream of 15 columns.
 
 use alluvium::{
     event::{PartitionColumn, SchemaFingerprint, WriteSpec},

@@ -28,6 +28,10 @@ use std::{collections::HashSet, ops::Range, sync::Arc};
 /// The most bytes of events in one batch: what can be kept of them stays below Arrow's 2 GiB a column.
 pub const MAX_BATCH_BYTES: u64 = 128 << 20;
 
+/// The most bytes of one event: half a batch, so that a source's batch and the one event that
+/// overflows it are decoded together.
+pub const MAX_EVENT_BYTES: u64 = MAX_BATCH_BYTES / 2;
+
 /// Past so many bytes of `_rescued_data` in one batch, an event is kept there as its text alone.
 const MAX_RESCUED_BYTES: usize = 1 << 30;
 

@@ -32,7 +32,7 @@ mod row;
 mod time;
 
 pub use dead_letters::dead_letter_batch;
-pub use decoder::{DecodeOptions, Decoded, Decoder, MAX_BATCH_BYTES, Verdicts};
+pub use decoder::{DecodeOptions, Decoded, Decoder, MAX_BATCH_BYTES, MAX_EVENT_BYTES, Verdicts};
 pub use error::DecodeError;
 pub use reproject::reproject;
 

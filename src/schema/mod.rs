@@ -2,7 +2,7 @@
 //!
 //! In: the fields that decoding has seen ([`Seen`]). Out: a [`TableSchema`] and the
 //! [`SchemaChange`]s that would make room for them. The decision ([`evolve`]) is a pure function;
-//! who applies it is the table's authority (design.md, "Schema evolution"). Limits: columns and
+//! who applies it is the table's authority (ARCHITECTURE.md). Limits: columns and
 //! depth of an [`EvolutionPolicy`], distinct fields of a [`Seen`].
 
 mod apply;

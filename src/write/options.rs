@@ -92,7 +92,7 @@ impl Default for WriteOptions {
 
 impl WriteOptions {
     /// Version 1 pages with plain and dictionary encodings, which every reader knows; statistics by column
-    /// chunk, as page statistics cost a third of the encoder's time (facts/performance.md); names within lists
+    /// chunk, as page statistics cost a third of the encoder's time; names within lists
     /// and maps as the Parquet specification wants them.
     pub(super) fn properties(&self) -> WriterProperties {
         WriterProperties::builder()

@@ -1,6 +1,6 @@
 //! Statistics of a file, gathered batch by batch while it is written.
 //!
-//! Protocol section "Per-file Statistics" and trap 9 of facts/delta-log.md: `nullCount` for the leaf columns the
+//! Protocol section "Per-file Statistics": `nullCount` for the leaf columns the
 //! table wants, `minValues` and `maxValues` where they help skipping and can be stated without lying. A bound
 //! that cannot be stated is left out, which readers take as unknown.
 

@@ -3,7 +3,7 @@
 use super::{Findings, names};
 use crate::{
     config::{options::Config, source::SourceOptions, tree::join},
-    decode::MAX_BATCH_BYTES,
+    decode::MAX_EVENT_BYTES,
     source::http::HttpOptions,
 };
 use std::net::{IpAddr, SocketAddr};
@@ -96,7 +96,7 @@ pub(super) fn check(path: &str, options: &HttpOptions, config: &Config, found: &
         at("max_event_bytes"),
         options.max_event_bytes,
         1,
-        options.max_decompressed_bytes.clamp(1, MAX_BATCH_BYTES),
+        options.max_decompressed_bytes.clamp(1, MAX_EVENT_BYTES),
     );
     found.within(at("max_events"), options.max_events, 1, MAX_EVENTS);
     // A body that never fits would be answered 429 for ever.

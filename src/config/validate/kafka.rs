@@ -3,7 +3,6 @@
 use super::{Findings, names};
 use crate::{
     config::{options::Config, tree::join},
-    decode::MAX_BATCH_BYTES,
     source::kafka::{self, KafkaOptions, KafkaSourceError},
 };
 
@@ -59,21 +58,11 @@ pub(super) fn check(path: &str, options: &KafkaOptions, config: &Config, found: 
     if let Err(message) = names::check_template(path, &options.table, &config.dead_letters.table) {
         found.add(at("table"), message);
     }
-    // What the source takes and no table could decode.
-    if options.max_event_bytes > MAX_BATCH_BYTES {
-        found.within(
-            at("max_event_bytes"),
-            options.max_event_bytes,
-            1,
-            MAX_BATCH_BYTES,
-        );
-    }
     // What else the source itself refuses; the keys above are judged here in more detail.
     for error in kafka::validate(path, options) {
         match error {
             KafkaSourceError::Option { key, what, .. } => {
-                let judged = ["brokers", "topics", "group"].contains(&key.as_str())
-                    || key == "max_event_bytes" && options.max_event_bytes > MAX_BATCH_BYTES;
+                let judged = ["brokers", "topics", "group"].contains(&key.as_str());
                 if !judged {
                     found.add(at(&key), what);
                 }

@@ -9,7 +9,7 @@ use crate::{
         table::{MetadataColumn, Table, TableOptions, resolve},
         tree::join,
     },
-    decode::MAX_BATCH_BYTES,
+    decode::MAX_EVENT_BYTES,
     schema::{Authority, ColumnOptions, OnConflict},
 };
 
@@ -76,7 +76,7 @@ fn values(path: &str, table: &TableOptions, found: &mut Findings) {
         found.within(at("max_depth"), depth, 1, 100);
     }
     if let Some(bytes) = table.max_event_bytes {
-        found.within(at("max_event_bytes"), bytes, 1, MAX_BATCH_BYTES);
+        found.within(at("max_event_bytes"), bytes, 1, MAX_EVENT_BYTES);
     }
     if let Some(commits) = table.checkpoint_interval_commits {
         found.within(at("checkpoint_interval_commits"), commits, 1, 1 << 20);

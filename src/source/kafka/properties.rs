@@ -114,10 +114,10 @@ pub fn validate(source: &str, options: &KafkaOptions) -> Vec<KafkaSourceError> {
         wrong("drain_timeout_seconds", "between 0 and 3600");
     }
     if options.batch_bytes == 0 || options.batch_bytes > MAX_BATCH_BYTES {
-        wrong("batch_bytes", "between 1 and 268435456");
+        wrong("batch_bytes", "between 1 and 67108864");
     }
     if options.max_event_bytes == 0 || options.max_event_bytes > MAX_BATCH_BYTES {
-        wrong("max_event_bytes", "between 1 and 268435456");
+        wrong("max_event_bytes", "between 1 and 67108864");
     }
     if options.batch_milliseconds > 60_000 {
         wrong("batch_milliseconds", "at most 60000");
@@ -167,8 +167,8 @@ pub fn validate(source: &str, options: &KafkaOptions) -> Vec<KafkaSourceError> {
     errors
 }
 
-/// Slabs are addressed by `u32`, so a batch and the one event that overflows it must fit.
-const MAX_BATCH_BYTES: u64 = 256 << 20;
+/// A batch and the one event that overflows it are decoded together, at most 128 MiB of them.
+const MAX_BATCH_BYTES: u64 = 64 << 20;
 
 /// The configuration of a client. `budget_bytes` sizes the queue of fetched records, an eighth of it.
 pub(crate) fn client_config(
