@@ -103,9 +103,14 @@ fn produce(brokers: &str, topic: &str, partitions: i32, from: usize, count: usiz
     producer.flush(PATIENCE).unwrap();
 }
 
-/// `count` records of `bytes` each on each partition.
+/// `count` records of `bytes` each on each partition, in batches so small that a fetch, to which the mock cluster answers
+/// with one batch a partition, lets all partitions advance together.
 fn produce_long(brokers: &str, topic: &str, partitions: i32, count: usize, bytes: usize) {
-    let producer = producer(brokers);
+    let producer: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
+        .set("bootstrap.servers", brokers)
+        .set("batch.size", "65536")
+        .create()
+        .unwrap();
     let value = format!("{{\"x\":\"{}\"}}", "y".repeat(bytes));
     for _ in 0..count {
         for partition in 0..partitions {
