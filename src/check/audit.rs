@@ -12,12 +12,15 @@
 
 mod fan_out;
 mod finding;
+mod letters;
+mod proof;
 mod report;
 #[cfg(test)]
 mod tests;
 
-pub use fan_out::{FanOutProof, Rules, SourceReport, Undecided, Why, audit_source};
+pub use fan_out::audit_source;
 pub use finding::{Finding, Problem};
+pub use proof::{FanOutProof, Rules, SourceReport, Undecided, Why};
 
 use crate::event::{Counts, Offset, OffsetRange};
 use std::collections::{BTreeMap, btree_map::Entry};

@@ -126,9 +126,14 @@ pub(super) async fn history(log: &TableLog, is_ledger: bool) -> Result<TableHist
 /// in the report.
 pub(super) async fn audit_source(config: &Config, source: &str) -> Result<Report> {
     let Some(options) = config.sources.get(source) else {
+        let sources: Vec<&str> = config.sources.keys().map(String::as_str).collect();
+        let known = match sources.is_empty() {
+            true => "it has none".to_owned(),
+            false => format!("sources=`{}`", sources.join(", ")),
+        };
         return Err(Error::new(
             Kind::Config,
-            format!("the configuration has no such source, source=`{source}`"),
+            format!("the configuration has no such source, {known} source=`{source}`"),
         ));
     };
     let lake = Lake::open(&config.lake.url)?;

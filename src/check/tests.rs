@@ -184,7 +184,8 @@ async fn a_whole_fan_out_is_proved_and_its_positions_are_named() {
     let error = show_table(&config, "nope").await.unwrap_err();
     assert_eq!(error.kind(), Kind::Config);
     assert!(error.to_string().contains("clicks, plan"), "{error}");
-    assert!(audit_source(&config, "other").await.is_err());
+    let error = audit_source(&config, "other").await.unwrap_err();
+    assert!(error.to_string().contains("sources=`web`"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -263,6 +263,11 @@ mod tests {
         // Past what is remembered, nothing could be told from what was given before.
         warnings.lines(&named(0, 5_000), start + MINUTE * 2);
         assert_eq!(warnings.known.len(), MAX_WARNINGS);
-        assert!(warnings.lines(&named(4_000, 5_000), start + MINUTE * 3).len() <= 1);
+        assert!(
+            warnings
+                .lines(&named(4_000, 5_000), start + MINUTE * 3)
+                .len()
+                <= 1
+        );
     }
 }

@@ -9,20 +9,28 @@ use crate::{error::Kind, storage};
 pub enum Error {
     #[error("unknown compression, use zstd, snappy, lz4 or none, compression=`{0}`")]
     Compression(String),
-    #[error("rows do not have the table's columns, which is a mistake in alluvium; restart, nothing is lost, and report it with the table's schema: {reason}, column=`{column}`")]
+    #[error(
+        "rows do not have the table's columns, which is a mistake in alluvium; restart, nothing is lost, and report it with the table's schema: {reason}, column=`{column}`"
+    )]
     Schema { column: String, reason: String },
-    #[error("a column that must have a value has none; alter the table so that it may be null (alter table … alter column … drop not null), column=`{column}`")]
+    #[error(
+        "a column that must have a value has none; alter the table so that it may be null (alter table … alter column … drop not null), column=`{column}`"
+    )]
     Null { column: String },
     #[error(
         "a value cannot be a partition value, partition by another column, {reason}, column=`{column}`"
     )]
     PartitionValue { column: String, reason: String },
-    #[error("encoding a Parquet file failed, which is a mistake in alluvium; the rows are read again from their source, try another `compression`, and report it with the table's schema, path=`{path}`: {source}")]
+    #[error(
+        "encoding a Parquet file failed, which is a mistake in alluvium; the rows are read again from their source, try another `compression`, and report it with the table's schema, path=`{path}`: {source}"
+    )]
     Encode {
         path: String,
         source: parquet::errors::ParquetError,
     },
-    #[error("arranging rows failed, which is a mistake in alluvium; the rows are read again from their source, report it with the table's schema: {0}")]
+    #[error(
+        "arranging rows failed, which is a mistake in alluvium; the rows are read again from their source, report it with the table's schema: {0}"
+    )]
     Arrange(#[from] arrow::error::ArrowError),
     #[error(
         "uploading a file failed, check that the place exists and that the credential may write there, path=`{path}`: {source}"
@@ -31,7 +39,9 @@ pub enum Error {
         path: String,
         source: object_store::Error,
     },
-    #[error("an upload was given up at shutdown; its rows are read again at the next start, path=`{path}`")]
+    #[error(
+        "an upload was given up at shutdown; its rows are read again at the next start, path=`{path}`"
+    )]
     Cancelled { path: String },
     #[error(transparent)]
     Storage(#[from] storage::Error),

@@ -7,98 +7,20 @@
 //! offsets that no range enters or leaves midway.
 //!
 //! The ledger keeps dead letters as streams of their own, `<partition>!dead/<table>`, with ranges of
-//! their own. A table counts its dead letters itself, so its stream is only held against that count;
-//! records that no table could be named for are in the stream `<partition>!dead/` alone, and that one
-//! fills offsets as a table does.
+//! their own. A table counts its dead letters itself, so its stream is held against that count, and
+//! only what it holds beyond it fills offsets (`letters`); records that no table could be named for are
+//! in the stream `<partition>!dead/` alone, and that one fills offsets as a table does.
 //!
 //! Said plainly: a record in two tables and another in none cancel out in one segment; and offsets in
 //! no table's range at all (tombstones that no table counts, or a loss) are left undecided. Only
 //! reading the source again tells those apart.
 
-use super::{Finding, Problem, RangeRecord, TableHistory, TableReport, audit_table};
-use crate::event::{Offset, OffsetRange};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
+use super::{
+    FanOutProof, Finding, Problem, RangeRecord, Rules, SourceReport, TableHistory, TableReport,
+    Why, audit_table,
 };
-
-/// What the configuration says of a source, as far as counts depend on it.
-#[derive(Clone, Debug, Default)]
-pub struct Rules {
-    /// Source partitions each of whose records goes to every table that reads them.
-    pub copied: BTreeSet<String>,
-    /// Whether a record may be in no count at all: a tombstone that no table can be named for.
-    pub unplaced: bool,
-    /// Whether a table could not be read: records that are in none of the others may be in it.
-    pub partial: bool,
-}
-
-/// What holds of one source partition over all tables.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FanOutProof {
-    pub app_id: String,
-    /// The table, where each takes every record; else it is of all of them together.
-    pub table: Option<String>,
-    /// Where the counts of all tables fill the offsets, ascending, joined where they touch.
-    pub proved: Vec<OffsetRange>,
-    /// Where counts alone decide nothing; reading the source again may.
-    pub undecided: Vec<Undecided>,
-    /// Not judged yet: committed by some tables, above the low-water mark.
-    pub pending: Option<OffsetRange>,
-}
-
-/// Offsets that counts alone do not decide.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Undecided {
-    pub range: OffsetRange,
-    pub why: Why,
-    /// Records (not tombstones) that tables and ledger account for; `None`: not all of it is known.
-    pub landed: Option<u64>,
-}
-
-/// Why counts alone do not decide.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
-    Unclaimed,
-    Cleaned,
-    NotCovered,
-    Unread,
-    Unplaced,
-    Partial,
-    Reset,
-}
-
-impl fmt::Display for Why {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Unclaimed => "below the low-water mark and in no table's range",
-            Self::Cleaned => "a table's log does not tell of it any more",
-            Self::NotCovered => {
-                "no one table read all of it, so the offsets without a record are not known"
-            }
-            Self::Unread => "a table that read it began above it",
-            Self::Unplaced => {
-                "tables hold fewer records than were read: tombstones that belong to no table, or a loss"
-            }
-            Self::Partial => "records may be in the table that cannot be read",
-            Self::Reset => "a reset gave some of it up or read it again",
-        })
-    }
-}
-
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct SourceReport {
-    pub tables: Vec<TableReport>,
-    pub partitions: Vec<FanOutProof>,
-    /// Over several tables; each table's own are in its report.
-    pub findings: Vec<Finding>,
-}
-
-impl SourceReport {
-    pub fn is_clean(&self) -> bool {
-        self.findings.is_empty() && self.tables.iter().all(TableReport::is_clean)
-    }
-}
+use crate::event::{Offset, OffsetRange};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Audits all tables of a source, the dead-letter table among them. `low_water`: the ledger's marks by
 /// app id; a partition without one is judged up to the lowest end of its tables.
@@ -127,6 +49,7 @@ pub fn audit_source(
                 histories: members.iter().filter_map(|i| histories.get(*i)).collect(),
                 tables: members.iter().filter_map(|i| tables.get(*i)).collect(),
                 rules,
+                alone,
             };
             let (mut proof, findings) = view.judge_all(low_water.get(app_id).copied());
             if alone {
@@ -154,7 +77,10 @@ fn each_with_ledger(app_id: &str, histories: &[TableHistory]) -> Vec<Vec<usize>>
         .collect()
 }
 
-fn ranges<'a>(history: &'a TableHistory, app_id: &str) -> impl Iterator<Item = &'a RangeRecord> {
+pub(super) fn ranges<'a>(
+    history: &'a TableHistory,
+    app_id: &str,
+) -> impl Iterator<Item = &'a RangeRecord> {
     history
         .versions
         .iter()
@@ -163,23 +89,32 @@ fn ranges<'a>(history: &'a TableHistory, app_id: &str) -> impl Iterator<Item = &
 }
 
 /// One partition over the tables that are judged together.
-struct View<'a> {
-    app_id: &'a str,
-    histories: Vec<&'a TableHistory>,
-    tables: Vec<&'a TableReport>,
+pub(super) struct View<'a> {
+    pub(super) app_id: &'a str,
+    pub(super) histories: Vec<&'a TableHistory>,
+    pub(super) tables: Vec<&'a TableReport>,
     rules: &'a Rules,
+    /// Each table takes every record.
+    pub(super) alone: bool,
 }
 
-/// One range of one table, or of the ledger's stream of records without a table.
-struct Piece<'a> {
-    table: usize,
-    range: &'a RangeRecord,
+/// One range of one table, of the ledger's stream of records without a table, or of letters that no
+/// table states.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Piece {
+    pub(super) table: usize,
+    pub(super) start: Offset,
+    pub(super) end: Offset,
+    pub(super) landed: u128,
+    pub(super) skipped: u128,
+    pub(super) gaps: u128,
+    pub(super) unread: u128,
 }
 
-struct Segment<'a> {
+struct Segment {
     start: Offset,
     end: Offset,
-    pieces: Vec<Piece<'a>>,
+    pieces: Vec<Piece>,
 }
 
 enum Verdict {
@@ -199,9 +134,27 @@ struct Sum {
     unread: u128,
 }
 
-impl<'a> View<'a> {
+impl Piece {
+    fn of(table: usize, range: &RangeRecord) -> Self {
+        let counts = &range.counts;
+        Self {
+            table,
+            start: range.start,
+            end: range.end,
+            // In the ledger's own stream every letter is a record.
+            landed: u128::from(counts.records) + u128::from(counts.dead_letters),
+            skipped: u128::from(counts.skipped),
+            gaps: u128::from(counts.gaps),
+            unread: u128::from(counts.unread),
+        }
+    }
+}
+
+impl View<'_> {
     fn judge_all(&self, mark: Option<Offset>) -> (FanOutProof, Vec<Finding>) {
         let (known_from, lowest_end) = self.bounds();
+        let letters = self.letters();
+        let known_from = known_from.max(letters.known_from);
         let judged_to = mark.unwrap_or(lowest_end);
         let mut proof = FanOutProof {
             app_id: self.app_id.to_owned(),
@@ -212,7 +165,7 @@ impl<'a> View<'a> {
         };
         let mut problems: Vec<(String, Problem)> = Vec::new();
         let mut reached: Option<Offset> = None;
-        for segment in self.segments() {
+        for segment in self.segments(&letters.pieces) {
             if let Some(reached) = reached.filter(|&r| r < segment.start && r < judged_to) {
                 let (from, to) = (reached.max(known_from), segment.start.min(judged_to));
                 proof.undecide(from, to, Why::Unclaimed, Some(0));
@@ -244,7 +197,7 @@ impl<'a> View<'a> {
         if let Some(reached) = reached.filter(|&r| r < judged_to) {
             proof.undecide(reached.max(known_from), judged_to, Why::Unclaimed, Some(0));
         }
-        problems.extend(self.letters());
+        problems.extend(letters.problems);
         let findings = problems.into_iter().map(|(table, problem)| Finding {
             table,
             app_id: self.app_id.to_owned(),
@@ -291,21 +244,21 @@ impl<'a> View<'a> {
     }
 
     /// Ranges of all tables in stretches that share no offset.
-    fn segments(&self) -> Vec<Segment<'a>> {
+    fn segments(&self, letters: &[Piece]) -> Vec<Segment> {
         let unroutable = format!("{}!dead/", self.app_id);
-        let mut pieces: Vec<Piece<'a>> = Vec::new();
+        let mut pieces: Vec<Piece> = letters.to_vec();
         for (table, history) in self.histories.iter().enumerate() {
             let id = if history.is_ledger {
                 &unroutable
             } else {
                 self.app_id
             };
-            pieces.extend(ranges(history, id).map(|range| Piece { table, range }));
+            pieces.extend(ranges(history, id).map(|range| Piece::of(table, range)));
         }
-        pieces.sort_by_key(|p| (p.range.start, p.range.end));
-        let mut segments: Vec<Segment<'a>> = Vec::new();
+        pieces.sort_by_key(|p| (p.start, p.end));
+        let mut segments: Vec<Segment> = Vec::new();
         for piece in pieces {
-            let (start, end) = (piece.range.start, piece.range.end);
+            let (start, end) = (piece.start, piece.end);
             match segments.last_mut() {
                 Some(last) if start < last.end => {
                     last.end = last.end.max(end);
@@ -322,7 +275,7 @@ impl<'a> View<'a> {
     }
 
     /// Whether a person moved a table's position over offsets of the segment.
-    fn was_reset(&self, segment: &Segment<'_>) -> bool {
+    fn was_reset(&self, segment: &Segment) -> bool {
         self.resets().any(|reset| {
             let from = reset.from.unwrap_or(reset.to);
             from.min(reset.to) < segment.end && from.max(reset.to) > segment.start
@@ -337,17 +290,15 @@ impl<'a> View<'a> {
             .filter(|reset| reset.app_id == self.app_id)
     }
 
-    fn judge(&self, segment: &Segment<'_>) -> (Verdict, u64) {
+    fn judge(&self, segment: &Segment) -> (Verdict, u64) {
         let mut sums = vec![Sum::default(); self.histories.len()];
         for piece in &segment.pieces {
             if let Some(sum) = sums.get_mut(piece.table) {
-                let counts = &piece.range.counts;
-                sum.span += u128::from(piece.range.end - piece.range.start);
-                // In the ledger's own stream every letter is a record.
-                sum.landed += u128::from(counts.records) + u128::from(counts.dead_letters);
-                sum.skipped += u128::from(counts.skipped);
-                sum.gaps += u128::from(counts.gaps);
-                sum.unread += u128::from(counts.unread);
+                sum.span += u128::from(piece.end - piece.start);
+                sum.landed += piece.landed;
+                sum.skipped += piece.skipped;
+                sum.gaps += piece.gaps;
+                sum.unread += piece.unread;
             }
         }
         let (from, to) = (segment.start, segment.end);
@@ -390,92 +341,8 @@ impl<'a> View<'a> {
         };
         (verdict, clamp(records))
     }
-
-    /// Where tables state more dead letters than the ledger's streams hold. The ledger may hold more:
-    /// letters are committed before the rows they belong with. Without a ledger what tables say counts.
-    fn letters(&self) -> Vec<(String, Problem)> {
-        let mut found = Vec::new();
-        if !self.histories.iter().any(|h| h.is_ledger) {
-            return found;
-        }
-        for (history, report) in self.histories.iter().zip(&self.tables) {
-            let whole = report.partitions.iter().find(|p| p.app_id == self.app_id);
-            // After a reset letters are judged, and stated, once more.
-            let reset = self.resets().next().is_some();
-            if let Some(whole) = whole.filter(|_| !history.is_ledger && !reset) {
-                let stream = format!("{}!dead/{}", self.app_id, history.table);
-                let known_from = self.stream_known_from(&stream);
-                let (mut stated, mut kept) = (0u128, 0u128);
-                let mut from = None;
-                for range in ranges(history, self.app_id).filter(|r| Some(r.start) >= known_from) {
-                    from.get_or_insert(range.start);
-                    stated += u128::from(range.counts.dead_letters);
-                }
-                for ledger in self.histories.iter().filter(|h| h.is_ledger) {
-                    for range in ranges(ledger, &stream) {
-                        kept += u128::from(range.counts.records);
-                    }
-                }
-                if let Some(from) = from.filter(|_| stated > kept) {
-                    let problem = Problem::DeadLetters {
-                        from,
-                        to: whole.window.end,
-                        stated: clamp(stated),
-                        kept: clamp(kept),
-                    };
-                    found.push((history.table.clone(), problem));
-                }
-            }
-        }
-        found
-    }
-
-    /// From which offset the ledger's log still tells of a stream's letters. Above every offset where
-    /// it tells of none although there were some.
-    fn stream_known_from(&self, stream: &str) -> Option<Offset> {
-        self.histories
-            .iter()
-            .zip(&self.tables)
-            .filter(|(h, _)| h.is_ledger)
-            .filter_map(|(history, report)| {
-                match report.partitions.iter().find(|p| p.app_id == stream) {
-                    Some(proof) if proof.complete => None,
-                    Some(proof) => Some(proof.window.start),
-                    None => history.positions.get(stream).map(|_| Offset::MAX),
-                }
-            })
-            .max()
-    }
 }
 
-fn clamp(n: u128) -> u64 {
+pub(super) fn clamp(n: u128) -> u64 {
     u64::try_from(n).unwrap_or(u64::MAX)
-}
-
-impl FanOutProof {
-    fn prove(&mut self, start: Offset, end: Offset) {
-        match self.proved.last_mut() {
-            Some(last) if last.end == start => last.end = end,
-            _ => self.proved.push(OffsetRange { start, end }),
-        }
-    }
-
-    fn undecide(&mut self, start: Offset, end: Offset, why: Why, landed: Option<u64>) {
-        if start >= end {
-            return;
-        }
-        // Reading again decides stretch by stretch; what it cannot decide is told in one.
-        let is_final = matches!(why, Why::Cleaned | Why::Partial | Why::Reset);
-        match self.undecided.last_mut() {
-            Some(last) if is_final && last.why == why && last.range.end == start => {
-                last.range.end = end;
-                last.landed = last.landed.zip(landed).map(|(a, b)| a.saturating_add(b));
-            }
-            _ => self.undecided.push(Undecided {
-                range: OffsetRange { start, end },
-                why,
-                landed,
-            }),
-        }
-    }
 }

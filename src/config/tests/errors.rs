@@ -266,7 +266,9 @@ fn tables_and_their_columns() {
     );
     for bytes in [134_217_729u64, 1 << 40] {
         one_problem(
-            &format!("[sources.s]\ntype='kafka'\nbrokers='b'\ntopics=['t']\nmax_event_bytes={bytes}"),
+            &format!(
+                "[sources.s]\ntype='kafka'\nbrokers='b'\ntopics=['t']\nmax_event_bytes={bytes}"
+            ),
             "sources.s.max_event_bytes",
             "134217728",
         );

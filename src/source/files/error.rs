@@ -28,7 +28,9 @@ pub enum FilesError {
     UnknownFormat(String),
     #[error("the file is UTF-16; convert it to UTF-8 (iconv -f UTF-16 -t UTF-8) path=`{0}`")]
     Utf16(String),
-    #[error("cannot read the file; check that it is there and may be read, then run the same command again: {source} path=`{path}` after_records=`{records}`")]
+    #[error(
+        "cannot read the file; check that it is there and may be read, then run the same command again: {source} path=`{path}` after_records=`{records}`"
+    )]
     Read {
         path: String,
         records: u64,
@@ -50,9 +52,13 @@ pub enum FilesError {
         records: u64,
         limit: usize,
     },
-    #[error("a column cannot be read as JSON: {problem}; write the file without that column, or with another type path=`{path}`")]
+    #[error(
+        "a column cannot be read as JSON: {problem}; write the file without that column, or with another type path=`{path}`"
+    )]
     Column { path: String, problem: String },
-    #[error("the CSV header cannot be used: {problem}; mend the first line of the file path=`{path}`")]
+    #[error(
+        "the CSV header cannot be used: {problem}; mend the first line of the file path=`{path}`"
+    )]
     Header { path: String, problem: String },
     /// The inputs are no longer those of the manifest; the text says what each way on would do.
     #[error("{0}")]
@@ -95,7 +101,9 @@ pub enum FilesError {
         "the pipeline stopped before the backfill was done; run the same command again to go on"
     )]
     PipelineStopped,
-    #[error("the manifest cannot be read or written; check that the table's folder is there and may be written to, then run the same command again: {source} path=`{path}`")]
+    #[error(
+        "the manifest cannot be read or written; check that the table's folder is there and may be written to, then run the same command again: {source} path=`{path}`"
+    )]
     Store {
         path: String,
         source: object_store::Error,
@@ -111,9 +119,13 @@ pub enum FilesError {
         from: u64,
         to: u64,
     },
-    #[error("a run was started from the plan of a dry run, whose manifest is not recorded; plan it again with `record`")]
+    #[error(
+        "a run was started from the plan of a dry run, whose manifest is not recorded; plan it again with `record`"
+    )]
     NotRecorded,
-    #[error("a reading task ended early; run the same command again, which goes on from what is committed, and report this: {0}")]
+    #[error(
+        "a reading task ended early; run the same command again, which goes on from what is committed, and report this: {0}"
+    )]
     Task(String),
 }
 
