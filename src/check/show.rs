@@ -1,6 +1,9 @@
 //! `alluvium table show`.
 
-use super::{Report, app_id::AppId, open, open::Table, rescued, text};
+mod letters;
+mod siblings;
+
+use super::{Report, app_id::AppId, files, open, open::Table, rescued, text};
 use crate::{
     commit::{CommitRecord, TableState},
     config::Config,
@@ -42,6 +45,12 @@ pub(super) async fn show_table(config: &Config, name: &str) -> Result<Report> {
     last(&mut out, &commits);
     totals(&mut out, &commits, &counts);
     fields(&mut out, &counts);
+    if name != config.dead_letters.table {
+        let versions: Vec<u64> = commits.iter().map(|commit| commit.version).collect();
+        let current = files::current(&table.log, &versions).await?;
+        siblings::section(&mut out, table.state.schema.columns.fields(), &current);
+    }
+    letters::section(&mut out, config, &lake, name).await?;
     proposals(&mut out, &table, &commits, &counts).await?;
     stands(&mut out, name, &positions);
     Ok(Report::clean(out))
