@@ -7,7 +7,8 @@
 
 use super::{
     Problem, RangeRecord,
-    fan_out::{Piece, View, clamp, ranges},
+    fan_out::ranges,
+    view::{Piece, View, clamp},
 };
 use crate::event::Offset;
 use std::collections::{BTreeMap, BTreeSet};
