@@ -65,7 +65,7 @@ pub(super) fn totals(out: &mut String, commits: &[CommitRecord], counts: &Counts
     let rows = [
         ("rows", counts.rows),
         ("with rescued values", counts.rescued),
-        ("dead letters counted with them", counts.dead_letters),
+        ("dead letters besides", counts.dead_letters),
         ("skipped (tombstones)", counts.skipped),
     ]
     .map(|(what, n)| vec![what.to_owned(), n.to_string()]);
