@@ -60,7 +60,7 @@ fn the_last_event_malformed_is_proved_by_its_letter() {
 #[test]
 fn only_malformed_events_are_proved_by_their_letters() {
     let letters = ledger(vec![stream(0, None, 2, 2), stream(2, Some(2), 3, 1)]);
-    let report = audit_source(&[letters.clone()], &to(3), &Rules::default());
+    let report = audit_source(std::slice::from_ref(&letters), &to(3), &Rules::default());
     assert!(report.is_clean(), "{report}");
     let whole = OffsetRange { start: 0, end: 3 };
     assert_eq!(report.partitions[0].proved, [whole], "{report}");
