@@ -1,19 +1,19 @@
 //! `alluvium table audit` and `alluvium audit`: tables' histories into the audit, and its verdict.
 
+mod verdict;
+
+pub(super) use verdict::{highest, lost, prove};
+
 use super::{
     Report,
     app_id::AppId,
-    audit::{
-        self, FanOutProof, Finding, Problem, RangeRecord, ResetRecord, Rules, TableHistory,
-        TableReport, VersionRecord,
-    },
+    audit::{self, RangeRecord, ResetRecord, Rules, TableHistory, VersionRecord},
     open, reread,
 };
 use crate::{
     commit::TableLog,
     config::{Config, SourceOptions},
     error::{Error, Kind, Result},
-    event::{Offset, OffsetRange},
     route::{Binding, Router},
     storage::Lake,
 };
@@ -21,6 +21,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write,
 };
+use verdict::{plural, verdict};
 
 /// Proves rule 21 of one table.
 ///
@@ -126,9 +127,14 @@ pub(super) async fn history(log: &TableLog, is_ledger: bool) -> Result<TableHist
 /// in the report.
 pub(super) async fn audit_source(config: &Config, source: &str) -> Result<Report> {
     let Some(options) = config.sources.get(source) else {
+        let sources: Vec<&str> = config.sources.keys().map(String::as_str).collect();
+        let known = match sources.is_empty() {
+            true => "it has none".to_owned(),
+            false => format!("sources=`{}`", sources.join(", ")),
+        };
         return Err(Error::new(
             Kind::Config,
-            format!("the configuration has no such source, source=`{source}`"),
+            format!("the configuration has no such source, {known} source=`{source}`"),
         ));
     };
     let lake = Lake::open(&config.lake.url)?;
@@ -267,96 +273,4 @@ fn rules(
 fn topic(app_id: &str) -> &str {
     let name = app_id.split('/').nth(2).unwrap_or_default();
     name.split_once('#').map_or("", |(topic, _)| topic)
-}
-
-fn plural<'a>(n: usize, one: &'a str, many: &'a str) -> &'a str {
-    if n == 1 { one } else { many }
-}
-
-/// In plain words: what is proved, and what cannot be proved any more and why.
-fn verdict(source: &str, partitions: &[FanOutProof], faults: usize) -> String {
-    let span = |ranges: &[OffsetRange]| ranges.iter().map(OffsetRange::span).sum::<u64>();
-    let proved: u64 = partitions.iter().map(|p| span(&p.proved)).sum();
-    let mut out = format!("\nverdict on source {source}\n");
-    if partitions.is_empty() {
-        out.push_str("  no table in the lake holds anything of it: there is nothing to prove\n");
-        return out;
-    }
-    if proved == 0 {
-        out.push_str("  nothing is proved over all tables\n");
-    } else {
-        let _ = writeln!(
-            out,
-            "  PROVED: {proved} offsets of {} source {} are accounted for exactly once, over all tables",
-            partitions.len(),
-            plural(partitions.len(), "partition", "partitions")
-        );
-    }
-    for partition in partitions {
-        let mut by_reason: BTreeMap<String, u64> = BTreeMap::new();
-        for one in &partition.undecided {
-            *by_reason.entry(one.why.to_string()).or_default() += one.range.span();
-        }
-        for (why, offsets) in by_reason {
-            let _ = writeln!(
-                out,
-                "  not provable: {offsets} offsets of {}: {why}",
-                partition.app_id
-            );
-        }
-        if let Some(pending) = &partition.pending {
-            let _ = writeln!(
-                out,
-                "  not judged yet: {} offsets of {} reach above its low-water mark, which moves within ten \
-                 seconds of the last commit; ask again when the daemon is idle or stopped",
-                pending.span(),
-                partition.app_id
-            );
-        }
-    }
-    if faults > 0 {
-        let _ = writeln!(
-            out,
-            "  NOT PROVED: {faults} {}, told above",
-            plural(faults, "finding", "findings")
-        );
-    }
-    out
-}
-
-/// A finding of reading the source again.
-pub(super) fn lost(app_id: &str, range: OffsetRange, at_least: u64) -> Finding {
-    Finding {
-        table: String::new(),
-        app_id: app_id.to_owned(),
-        version: None,
-        problem: Problem::Lost {
-            from: range.start,
-            to: range.end,
-            at_least,
-        },
-    }
-}
-
-/// Adds proved offsets, keeping the list sorted and joined.
-pub(super) fn prove(proof: &mut FanOutProof, range: OffsetRange) {
-    proof.proved.push(range);
-    proof.proved.sort_by_key(|r| r.start);
-    let mut joined: Vec<OffsetRange> = Vec::new();
-    for range in proof.proved.drain(..) {
-        match joined.last_mut() {
-            Some(last) if last.end >= range.start => last.end = last.end.max(range.end),
-            _ => joined.push(range),
-        }
-    }
-    proof.proved = joined;
-}
-
-/// The highest position that a table holds of a partition.
-pub(super) fn highest(tables: &[TableReport], app_id: &str) -> Offset {
-    let all = tables.iter().flat_map(|table| &table.partitions);
-    all.filter(|partition| partition.app_id == app_id)
-        .map(|partition| partition.window.end)
-        .max()
-        .unwrap_or(0)
 }

@@ -5,6 +5,7 @@
 //! commits say of themselves in, what they prove out; the files around it read logs and sources.
 //!
 //! - `open`, `app_id`, `text`: tables, identities and words that the others share
+//! - `files`: data files as commits name them
 //! - `positions`, `show`, `rescued`: what a table holds
 //! - `audits`, `reread`: rule 21 of one table, and over all tables of a source
 //! - `preflight`: everything a daemon would need, tried
@@ -12,6 +13,7 @@
 mod app_id;
 pub mod audit;
 mod audits;
+mod files;
 mod open;
 mod positions;
 mod preflight;

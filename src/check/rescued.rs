@@ -3,10 +3,13 @@
 //! Rescued values are put back into events and decoded once more for the table's schema of now, so
 //! that what is proposed is what `evolution = "auto"` would have done with them.
 
+mod event;
+
+use super::files;
 use crate::{
     commit::{CommitRecord, TableLog, TableState},
     decode::{Decoder, Verdicts},
-    error::{Error, Kind, Result},
+    error::Result,
     event::{
         ByteBudget, Partition, RawBatch, RecordKind, RecordSpan, RoutedBatch, SourcePartition,
     },
@@ -19,19 +22,10 @@ use arrow::{
     datatypes::DataType,
 };
 use bytes::Bytes;
-use futures::{FutureExt, StreamExt, future::BoxFuture};
-use object_store::{ObjectStore, ObjectStoreExt, path::Path};
-use parquet::{
-    arrow::{
-        ParquetRecordBatchStreamBuilder, ProjectionMask, arrow_reader::ArrowReaderOptions,
-        async_reader::AsyncFileReader,
-    },
-    errors::{ParquetError, Result as ParquetResult},
-    file::metadata::{ParquetMetaData, ParquetMetaDataReader},
-};
-use serde::Deserialize;
-use serde_json::value::RawValue;
-use std::{collections::BTreeMap, ops::Range, sync::Arc};
+use futures::StreamExt;
+use object_store::path::Path;
+use parquet::arrow::ProjectionMask;
+use std::sync::Arc;
 
 /// The newest files looked into, the rows and bytes of `_rescued_data` taken of them.
 const MAX_FILES: usize = 8;
@@ -72,11 +66,11 @@ pub(super) async fn propose(
         if rescued.map(|range| range.counts.rescued).sum::<u64>() == 0 {
             continue;
         }
-        for path in added(log, commit.version).await? {
+        for file in files::added(log, commit.version).await? {
             if proposed.files == MAX_FILES || texts.len() >= MAX_ROWS || bytes >= MAX_BYTES {
                 break 'commits;
             }
-            match values(log, path, &column).await? {
+            match values(log, &file.path, &column).await? {
                 None => proposed.gone += 1,
                 Some(found) => {
                     proposed.files += 1;
@@ -91,7 +85,7 @@ pub(super) async fn propose(
         }
     }
     proposed.rows = texts.len();
-    let events: Vec<String> = texts.iter().filter_map(|text| event(text)).collect();
+    let events: Vec<String> = texts.iter().filter_map(|text| event::event(text)).collect();
     if events.is_empty() {
         return Ok(proposed);
     }
@@ -106,57 +100,11 @@ pub(super) async fn propose(
     Ok(proposed)
 }
 
-/// The files that a version added, as objects.
-async fn added(log: &TableLog, version: u64) -> Result<Vec<Path>> {
-    #[derive(Deserialize)]
-    struct Line {
-        add: Option<Add>,
-    }
-    #[derive(Deserialize)]
-    struct Add {
-        path: String,
-    }
-    let location = log.location();
-    let commit = location.object_path(&format!("_delta_log/{version:020}.json"))?;
-    let bytes = match location.store.get(&commit).await {
-        Ok(found) => found.bytes().await,
-        Err(error) => Err(error),
-    };
-    let bytes = match bytes {
-        Ok(bytes) => bytes,
-        // Cleaned up since it was listed.
-        Err(object_store::Error::NotFound { .. }) => return Ok(Vec::new()),
-        Err(error) => return Err(store_error("read a commit", error)),
-    };
-    let mut paths = Vec::new();
-    for line in bytes.split(|byte| *byte == b'\n') {
-        let Ok(Line { add: Some(add) }) = serde_json::from_slice(line) else {
-            continue;
-        };
-        // The log encodes paths as URLs do, relative to the table's.
-        let Ok(url) = location.url.join(&add.path) else {
-            continue;
-        };
-        paths.extend(Path::from_url_path(url.path()));
-    }
-    Ok(paths)
-}
-
 /// The values of the column that are not null; `None` where the file is gone.
-async fn values(log: &TableLog, path: Path, column: &str) -> Result<Option<Vec<String>>> {
-    let store = log.location().store.clone();
-    let corrupt = |error: ParquetError| {
-        Error::new(Kind::Corrupt, "a data file does not read").with_source(error)
+async fn values(log: &TableLog, path: &Path, column: &str) -> Result<Option<Vec<String>>> {
+    let Some(builder) = files::open(log, path).await? else {
+        return Ok(None);
     };
-    let size = match store.head(&path).await {
-        Ok(object) => object.size,
-        Err(object_store::Error::NotFound { .. }) => return Ok(None),
-        Err(error) => return Err(store_error("look at a data file", error)),
-    };
-    let object = DataObject { store, path, size };
-    let builder = ParquetRecordBatchStreamBuilder::new(object)
-        .await
-        .map_err(corrupt)?;
     let Some(index) = builder.schema().index_of(column).ok() else {
         return Ok(Some(Vec::new()));
     };
@@ -165,11 +113,11 @@ async fn values(log: &TableLog, path: Path, column: &str) -> Result<Option<Vec<S
         .with_projection(mask)
         .with_batch_size(1_024)
         .build()
-        .map_err(corrupt)?;
+        .map_err(files::corrupt)?;
     let mut found = Vec::new();
     let mut bytes = 0;
     while let Some(batch) = batches.next().await {
-        let batch = batch.map_err(corrupt)?;
+        let batch = batch.map_err(files::corrupt)?;
         let Ok(texts) = cast(batch.column(0), &DataType::Utf8) else {
             continue;
         };
@@ -183,136 +131,6 @@ async fn values(log: &TableLog, path: Path, column: &str) -> Result<Option<Vec<S
         }
     }
     Ok(Some(found))
-}
-
-/// A data file in its store, read by ranges.
-struct DataObject {
-    store: Arc<dyn ObjectStore>,
-    path: Path,
-    size: u64,
-}
-
-impl AsyncFileReader for DataObject {
-    fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, ParquetResult<Bytes>> {
-        let read = self.store.get_range(&self.path, range);
-        read.map(|bytes| bytes.map_err(|error| ParquetError::External(Box::new(error))))
-            .boxed()
-    }
-
-    fn get_metadata<'a>(
-        &'a mut self,
-        _: Option<&'a ArrowReaderOptions>,
-    ) -> BoxFuture<'a, ParquetResult<Arc<ParquetMetaData>>> {
-        async move {
-            let size = self.size;
-            let metadata = ParquetMetaDataReader::new()
-                .load_and_finish(self, size)
-                .await?;
-            Ok(Arc::new(metadata))
-        }
-        .boxed()
-    }
-}
-
-fn store_error(action: &str, error: object_store::Error) -> Error {
-    Error::new(crate::storage::kind_of(&error), format!("cannot {action}")).with_source(error)
-}
-
-/// A place in an event, with what stands there.
-enum Node<'a> {
-    Value(&'a RawValue),
-    Object(BTreeMap<String, Node<'a>>),
-}
-
-/// The rescued values of one row as an event; `None` where nothing of it is a field.
-///
-/// Values within lists and whole events (`_record`) have no column to come and are left out.
-fn event(rescued: &str) -> Option<String> {
-    let values: BTreeMap<String, &RawValue> = serde_json::from_str(rescued).ok()?;
-    let mut root = BTreeMap::new();
-    for (key, value) in values {
-        if key == "_record" || key == "_record_base64" {
-            continue;
-        }
-        if let Some(steps) = steps(&key) {
-            put(&mut root, &steps, value);
-        }
-    }
-    (!root.is_empty()).then(|| {
-        let mut out = String::new();
-        write(&Node::Object(root), &mut out);
-        out
-    })
-}
-
-fn put<'a>(level: &mut BTreeMap<String, Node<'a>>, steps: &[String], value: &'a RawValue) {
-    match steps {
-        [] => {}
-        [name] => {
-            level.insert(name.clone(), Node::Value(value));
-        }
-        [name, rest @ ..] => {
-            let below = level
-                .entry(name.clone())
-                .or_insert_with(|| Node::Object(BTreeMap::new()));
-            if let Node::Object(below) = below {
-                put(below, rest, value);
-            }
-        }
-    }
-}
-
-fn write(node: &Node<'_>, out: &mut String) {
-    match node {
-        Node::Value(value) => out.push_str(value.get()),
-        Node::Object(fields) => {
-            out.push('{');
-            for (i, (name, node)) in fields.iter().enumerate() {
-                if i > 0 {
-                    out.push(',');
-                }
-                out.push_str(&serde_json::Value::from(name.as_str()).to_string());
-                out.push(':');
-                write(node, out);
-            }
-            out.push('}');
-        }
-    }
-}
-
-/// The names of a key such as `` a.`b.c`.d `` (`decode::path`); `None` where it goes into a list.
-fn steps(key: &str) -> Option<Vec<String>> {
-    let mut steps = Vec::new();
-    let mut rest = key;
-    loop {
-        let mut name = String::new();
-        if let Some(mut quoted) = rest.strip_prefix('`') {
-            loop {
-                let (part, after) = quoted.split_once('`')?;
-                name.push_str(part);
-                match after.strip_prefix('`') {
-                    Some(more) => {
-                        name.push('`');
-                        quoted = more;
-                    }
-                    None => {
-                        rest = after;
-                        break;
-                    }
-                }
-            }
-        } else {
-            let end = rest.find(['.', '[']).unwrap_or(rest.len());
-            let (plain, after) = rest.split_at(end);
-            name.push_str(plain);
-            rest = after;
-        }
-        steps.push(name);
-        if rest.is_empty() {
-            return Some(steps);
-        }
-        rest = rest.strip_prefix('.')?;
-    }
 }
 
 /// What the events show beyond the table's schema.
@@ -402,23 +220,4 @@ pub(super) fn statements(table: &str, changes: &[SchemaChange]) -> Vec<String> {
         widened.insert(0, add);
     }
     widened
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rescued_values_become_events_again() {
-        let rescued = r#"{"a":1,"b.c":"x","b.`d.``e`":[1],"list[3].y":2,"_record":"{}","big":12345678901234567890123}"#;
-        assert_eq!(
-            event(rescued).unwrap(),
-            r#"{"a":1,"b":{"c":"x","d.`e":[1]},"big":12345678901234567890123}"#
-        );
-        assert_eq!(event(r#"{"_record":"{}"}"#), None);
-        assert_eq!(event("torn {"), None);
-        assert_eq!(steps("``"), Some(vec![String::new()]));
-        assert_eq!(steps("`a"), None);
-        assert_eq!(steps("m.[_key]"), None);
-    }
 }

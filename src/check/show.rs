@@ -1,6 +1,10 @@
 //! `alluvium table show`.
 
-use super::{Report, app_id::AppId, open, open::Table, rescued, text};
+mod commits;
+mod letters;
+mod siblings;
+
+use super::{Report, app_id::AppId, files, open, open::Table, rescued, text};
 use crate::{
     commit::{CommitRecord, TableState},
     config::Config,
@@ -12,10 +16,6 @@ use crate::{
 use arrow::datatypes::Field;
 use std::{collections::BTreeMap, fmt::Write};
 
-/// Commits shown.
-const LAST: usize = 10;
-/// Fields shown of those with rescued values.
-const FIELDS: usize = 50;
 /// Positions shown; `table positions` shows all.
 const POSITIONS: usize = 20;
 
@@ -39,9 +39,15 @@ pub(super) async fn show_table(config: &Config, name: &str) -> Result<Report> {
     let mut out = String::new();
     head(&mut out, name, &table, &commits);
     columns(&mut out, &table.state);
-    last(&mut out, &commits);
-    totals(&mut out, &commits, &counts);
-    fields(&mut out, &counts);
+    commits::last(&mut out, &commits);
+    commits::totals(&mut out, &commits, &counts);
+    commits::fields(&mut out, &counts);
+    if name != config.dead_letters.table {
+        let versions: Vec<u64> = commits.iter().map(|commit| commit.version).collect();
+        let current = files::current(&table.log, &versions).await?;
+        siblings::section(&mut out, table.state.schema.columns.fields(), &current);
+    }
+    letters::section(&mut out, config, &lake, name).await?;
     proposals(&mut out, &table, &commits, &counts).await?;
     stands(&mut out, name, &positions);
     Ok(Report::clean(out))
@@ -123,87 +129,6 @@ fn column(field: &Field) -> Vec<String> {
         sql += " not null";
     }
     vec![field.name().clone(), sql]
-}
-
-fn last(out: &mut String, commits: &[CommitRecord]) {
-    if commits.is_empty() {
-        return;
-    }
-    out.push_str("\nlast commits\n");
-    let mut rows = vec![text::row([
-        "VERSION",
-        "TIME",
-        "ROWS",
-        "RESCUED",
-        "FILES",
-        "OPERATION",
-        "BY",
-    ])];
-    for commit in commits.iter().rev().take(LAST) {
-        let ours = commit.account.as_ref().map(|account| {
-            let mut counts = Counts::default();
-            account
-                .ranges
-                .iter()
-                .for_each(|range| counts.add(&range.counts));
-            counts
-        });
-        let number = |of: fn(&Counts) -> u64| {
-            ours.as_ref()
-                .map_or_else(|| "-".to_owned(), |counts| of(counts).to_string())
-        };
-        let files = match (commit.added_files, commit.removed_files) {
-            (added, 0) => added.to_string(),
-            (added, removed) => format!("{added}, {removed} removed"),
-        };
-        rows.push(vec![
-            commit.version.to_string(),
-            text::time(commit.timestamp),
-            number(|c| c.rows),
-            number(|c| c.rescued),
-            files,
-            commit.operation.clone().unwrap_or_else(|| "-".into()),
-            commit.engine.clone().unwrap_or_else(|| "-".into()),
-        ]);
-    }
-    out.push_str(&text::columns(2, &rows));
-}
-
-fn totals(out: &mut String, commits: &[CommitRecord], counts: &Counts) {
-    let ours = commits.iter().filter(|c| c.account.is_some()).count();
-    let _ = writeln!(
-        out,
-        "\nin {} of alluvium that the log still has",
-        text::count(ours as u64, "commit", "commits")
-    );
-    let rows = [
-        ("rows", counts.rows),
-        ("with rescued values", counts.rescued),
-        ("dead letters", counts.dead_letters),
-        ("skipped (tombstones)", counts.skipped),
-    ]
-    .map(|(what, n)| vec![what.to_owned(), n.to_string()]);
-    out.push_str(&text::columns(2, &rows));
-}
-
-fn fields(out: &mut String, counts: &Counts) {
-    if counts.rescued_fields.is_empty() {
-        return;
-    }
-    out.push_str("\nrescued values by field\n");
-    let mut fields: Vec<(&String, &u64)> = counts.rescued_fields.iter().collect();
-    fields.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
-    let mut rows = vec![text::row(["VALUES", "FIELD"])];
-    rows.extend(
-        fields
-            .iter()
-            .take(FIELDS)
-            .map(|(field, n)| vec![n.to_string(), (*field).clone()]),
-    );
-    out.push_str(&text::columns(2, &rows));
-    if fields.len() > FIELDS {
-        let _ = writeln!(out, "  and {} more fields", fields.len() - FIELDS);
-    }
 }
 
 async fn proposals(

@@ -152,7 +152,7 @@ fn line(partition: &PartitionProof, state: &str) -> String {
         (
             counts.elsewhere,
             if partition.app_id.contains("!dead/") {
-                "no such letters"
+                "other offsets"
             } else {
                 "in other tables"
             },
