@@ -159,7 +159,7 @@ fn problems(history: &TableHistory) -> Vec<Problem> {
 }
 
 #[test]
-fn a_whole_log_is_proved_to_its_end() {
+fn rule_21_a_whole_log_is_proved_to_its_end() {
     let history = one_table(&[10, 25, 30]);
     let report = audit_table(&history);
     assert!(

@@ -255,22 +255,22 @@ fn tables_and_their_columns() {
         "type=`binary`",
     );
     one_problem(
-        "memory_budget_bytes=1073741824\n[tables.t]\nmax_event_bytes=134217729",
+        "memory_budget_bytes=1073741824\n[tables.t]\nmax_event_bytes=67108865",
         "tables.t.max_event_bytes",
-        "134217728",
+        "67108864",
     );
     one_problem(
-        "[sources.s]\ntype='http'\nmax_decompressed_bytes=1073741824\nmax_event_bytes=134217729",
+        "[sources.s]\ntype='http'\nmax_decompressed_bytes=1073741824\nmax_event_bytes=67108865",
         "sources.s.max_event_bytes",
-        "134217728",
+        "67108864",
     );
-    for bytes in [134_217_729u64, 1 << 40] {
+    for bytes in [67_108_865u64, 1 << 40] {
         one_problem(
             &format!(
                 "[sources.s]\ntype='kafka'\nbrokers='b'\ntopics=['t']\nmax_event_bytes={bytes}"
             ),
             "sources.s.max_event_bytes",
-            "134217728",
+            "67108864",
         );
     }
     one_problem("[tables.t]\nurl='gs://x/y'", "tables.t.url", "scheme=`gs`");

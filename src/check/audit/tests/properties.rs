@@ -16,7 +16,7 @@ proptest! {
     }
 
     #[test]
-    fn one_change_of_a_table_is_found(mut all in valid(), table in 0usize..4, which in any::<prop::sample::Index>(), change in 0usize..9) {
+    fn rule_21_one_change_of_a_table_is_found(mut all in valid(), table in 0usize..4, which in any::<prop::sample::Index>(), change in 0usize..9) {
         let history = &mut all[table];
         let count = ranges(history).len();
         prop_assume!(count > 0);
