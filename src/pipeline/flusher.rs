@@ -6,7 +6,7 @@
 use super::{lane::LetterRange, retry::Backoff, worker::Shared};
 use crate::{
     commit::{CommitOutcome, TableLog, TableState, Upload},
-    error::{Kind, Result},
+    error::Result,
     event::{BytePermit, CommitRange, DataFile, Epoch, Offset, SourcePartition},
     schema::TableSchema,
     storage::TableLocation,
@@ -191,7 +191,7 @@ impl Flusher {
             loop {
                 match upload(&self.location, file.clone(), options).await {
                     Ok(stored) => return Ok(stored),
-                    Err(error) => backoff.failed(&error.into(), &self.shared.cancel).await?,
+                    Err(error) => backoff.failed(error.into(), &self.shared.cancel).await?,
                 }
             }
         };
@@ -223,8 +223,7 @@ impl Flusher {
                         state: None,
                     }));
                 }
-                Err(error) if error.kind() == Kind::Bug => return Err(error),
-                Err(error) => backoff.failed(&error, &self.cancel).await?,
+                Err(error) => backoff.failed(error, &self.cancel).await?,
             }
         }
     }
@@ -236,9 +235,7 @@ impl Flusher {
         loop {
             match self.log.commit(upload.clone(), self.cancel.clone()).await {
                 Ok(outcome) => return Ok(outcome),
-                // Another table stands where this one was, or its log is broken (rule 6).
-                Err(error) if error.kind() == Kind::Corrupt => return Err(error.into()),
-                Err(error) => backoff.failed(&error.into(), &self.cancel).await?,
+                Err(error) => backoff.failed(error.into(), &self.cancel).await?,
             }
         }
     }

@@ -14,18 +14,21 @@ use crate::{
         SourceEvent,
     },
     route::Router,
+    source::kafka::reset_command,
 };
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::mpsc,
-    time::{Instant, timeout},
+    time::{Instant, timeout, timeout_at},
 };
 
 /// How often a source with refused batches is told to offer again, and a drain asks for flushes.
 const POLL: Duration = Duration::from_millis(20);
 const DRAIN_POLL: Duration = Duration::from_millis(200);
+/// How long a drain that is at its limit may still take to write marks.
+const MARKS_LIMIT: Duration = Duration::from_secs(1);
 
 pub(crate) struct SourceIntake {
     tables: Arc<Tables>,
@@ -187,7 +190,10 @@ impl SourceIntake {
                 .await?
                 .into_iter()
                 .collect(),
-            (_, None) => self.tables.all_positions(&partition.id).await?,
+            (_, None) => {
+                let found = self.tables.all_positions(&partition.id).await?;
+                found.into_iter().map(|(_, position)| position).collect()
+            }
         };
         Ok(Known {
             low_water: ledger.low_water,
@@ -225,10 +231,9 @@ impl SourceIntake {
                 return Err(Error::new(
                     Kind::Config,
                     format!(
-                        "the topic was made again under another id, and its offsets mean other records than those that are committed; to read the new topic from its beginning: alluvium table positions reset {} --source {} --topic {} --to earliest, partition=`{}` committed=`{other}` position=`{position}`",
-                        fixed.as_deref().unwrap_or("TABLE"),
-                        partition.source,
-                        partition.topic,
+                        "the topic was made again under another id, and its offsets mean other records than those that are committed; to read the new topic from its beginning: {}, partition=`{}` committed=`{other}` position=`{position}`",
+                        reset_command(&partition.source, &partition.topic, None, "earliest")
+                            .replace("TABLE", fixed.as_deref().unwrap_or("TABLE")),
                         partition.id,
                     ),
                 ));
@@ -343,10 +348,15 @@ impl Intake for SourceIntake {
                 () = self.tables.shared().cancel.cancelled() => break,
             }
         }
-        if let Err(error) = self.write_marks().await {
-            tracing::warn!(
+        let last = deadline.max(Instant::now() + MARKS_LIMIT);
+        match timeout_at(last, self.write_marks()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(
                 "the low-water marks were not written, reading begins lower next time: {error}"
-            );
+            ),
+            Err(_) => tracing::warn!(
+                "the low-water marks were not written in time, reading begins lower next time"
+            ),
         }
         let mut acked = Vec::new();
         for partition in partitions {
@@ -395,7 +405,8 @@ impl Intake for SourceIntake {
             .filter(|(id, _)| id.starts_with(&own))
             .map(|(_, position)| position);
         let tables = self.tables.all_positions(&partition.id).await?;
-        Ok(tables.into_iter().chain(marks).max())
+        let tables = tables.into_iter().map(|(_, position)| position);
+        Ok(tables.chain(marks).max())
     }
 
     async fn committed(&self, table: &str, partition: &Partition, end: Offset) -> Result<u64> {
@@ -426,9 +437,13 @@ impl Intake for SourceIntake {
             }
             // A table opened meanwhile was not urged, and one that got nothing of the end never is.
             if shared.registry.has_read(&partition.id, end) {
-                for open in shared.registry.open_tables(&partition.id) {
+                let open = shared.registry.open_tables(&partition.id);
+                for open in open
+                    .iter()
+                    .filter(|open| tables.is_empty() || tables.contains(open))
+                {
                     self.tables
-                        .control(&open, Control::Flush(crate::batch::FlushReason::Asked));
+                        .control(open, Control::Flush(crate::batch::FlushReason::Asked));
                 }
             }
         };

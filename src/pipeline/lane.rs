@@ -164,10 +164,10 @@ impl Lane {
         let start = self
             .stream_expected
             .unwrap_or(self.resume.min(letters[0].offset));
-        let range = OffsetRange {
-            start,
-            end: self.accepted,
-        };
+        // A letter below the position (routing was edited, or tables filled their number in another
+        // order) is committed all the same; its range only needs to move the position.
+        let end = self.accepted.max(start + 1);
+        let range = OffsetRange { start, end };
         let records = letters
             .iter()
             .filter(|letter| letter.offset >= start)
@@ -178,7 +178,7 @@ impl Lane {
             elsewhere: range.span().saturating_sub(records),
             ..Counts::default()
         };
-        let expected = self.stream_expected.replace(self.accepted);
+        let expected = self.stream_expected.replace(end);
         Some(LetterRange {
             range: CommitRange {
                 partition: self.stream.clone(),
@@ -292,10 +292,20 @@ mod tests {
     }
 
     #[test]
-    fn letters_that_the_ledger_holds_are_not_sent_twice() {
-        let mut lane = lane(0, None, Some(2));
-        lane.accept(batch(&[0, 1, 2, 3], 0, 4));
-        let letter = |offset| DeadLetter {
+    fn a_letter_below_the_streams_position_still_moves_it() {
+        for end in [3, 5] {
+            let mut lane = lane(0, None, Some(5));
+            lane.accept(batch(&[2], 0, end));
+            lane.add(&own(0), vec![letter(2)]);
+            let letters = lane.take_letters().unwrap();
+            assert_eq!(letters.letters.len(), 1);
+            assert_eq!(letters.range.expected, Some(5));
+            assert_eq!(letters.range.range, OffsetRange { start: 5, end: 6 });
+        }
+    }
+
+    fn letter(offset: Offset) -> DeadLetter {
+        DeadLetter {
             offset,
             index: 0,
             table: "t".into(),
@@ -305,7 +315,13 @@ mod tests {
             },
             value: bytes::Bytes::new(),
             event_time: 0,
-        };
+        }
+    }
+
+    #[test]
+    fn letters_that_the_ledger_holds_are_not_sent_twice() {
+        let mut lane = lane(0, None, Some(2));
+        lane.accept(batch(&[0, 1, 2, 3], 0, 4));
         lane.add(&own(0), vec![letter(1), letter(3)]);
         let letters = lane.take_letters().unwrap();
         assert_eq!(letters.letters.len(), 1);

@@ -189,7 +189,7 @@ impl Ledger {
                 // Nothing in it can be fenced; a schema that moved does not concern marks.
                 Ok(_) => backoff.wait(&self.cancel).await?,
                 Err(error) if error.kind().is_retryable() => {
-                    backoff.failed(&error.into(), &self.cancel).await?
+                    backoff.failed(error.into(), &self.cancel).await?
                 }
                 Err(error) => return Err(error.into()),
             }

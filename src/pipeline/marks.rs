@@ -1,7 +1,7 @@
 //! Keeping the ledger's low-water marks current, at the side (rule 9).
 
 use super::{ledger::marks, worker::Shared};
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use std::{sync::Arc, time::Duration};
 
 /// How often marks that moved are written. They are always safe, so only the length of the next
@@ -35,6 +35,10 @@ pub(crate) async fn keep(shared: Arc<Shared>) {
             () = shared.cancel.cancelled() => return,
         }
         if let Err(error) = write_due(&shared).await {
+            if matches!(error.kind(), Kind::Corrupt | Kind::Bug) {
+                shared.fail(error);
+                return;
+            }
             tracing::warn!("low-water marks not written, they stay due: {error}");
         }
     }

@@ -98,9 +98,10 @@ impl Registry {
         written: Option<Offset>,
     ) {
         if let Some(entry) = self.0.entries.lock().get_mut(partition) {
-            entry.ledgered = ledgered;
+            // A mark that was ever kept is kept on.
+            entry.ledgered |= ledgered;
             entry.keeps_records = keeps_records;
-            entry.written = written;
+            entry.written = entry.written.max(written);
             entry.answer_waiters();
         }
     }
@@ -334,7 +335,7 @@ impl Registry {
     /// The ledger holds this mark now.
     pub(crate) fn mark_written(&self, mark: &DueMark) {
         if let Some(entry) = self.0.entries.lock().get_mut(&mark.partition) {
-            entry.written = Some(mark.low_water);
+            entry.written = entry.written.max(Some(mark.low_water));
             if entry.acks_when_written() {
                 entry.ack(mark.low_water);
             }

@@ -1,6 +1,6 @@
 //! Setting positions by hand: the way on after lost or recreated offsets (rules 13 and identity).
 
-use super::{Bound, Pipeline, ResetPlan, ResetPositions, backfill::everywhere};
+use super::{Bound, Pipeline, ResetPlan, ResetPositions, backfill::everywhere, sources};
 use crate::{
     config::{Config, SourceOptions},
     error::{Error, Kind, Result},
@@ -16,6 +16,9 @@ pub(super) struct Move {
     partition: SourcePartition,
     from: Option<Offset>,
     to: Offset,
+    /// Other tables that the partition feeds and that stand below `to`: the mark moves over what they
+    /// lack.
+    behind: Vec<(String, Offset)>,
 }
 
 /// Looks the topic up, and tells what the reset would lose or double.
@@ -42,6 +45,13 @@ pub async fn plan_reset(config: &Config, request: &ResetPositions) -> Result<Res
         };
         let from = one.from.map_or("none".into(), |from| from.to_string());
         let _ = writeln!(text, "{}\n  {from} -> {}  {effect}", one.partition, one.to);
+        for (table, stands) in &one.behind {
+            let _ = writeln!(
+                text,
+                "  LOSES for table `{table}`: [{stands}, {}) will not be read, whatever of it belongs there",
+                one.to
+            );
+        }
     }
     let _ = writeln!(
         text,
@@ -108,6 +118,7 @@ async fn moves(config: &Config, request: &ResetPositions) -> Result<Vec<Move>> {
     let ranges = kafka::resolve(options, &request.source, bound, kafka::Bound::Latest).await?;
     let pipeline = Pipeline::open(Arc::new(config.clone()), Arc::new(Rates::default())).await?;
     let log = pipeline.tables().log(&request.table)?;
+    let router = sources::router(&pipeline, &request.source, &options.table)?;
     let mut moves = Vec::new();
     for range in ranges {
         let asked = request.topic.as_deref().is_none_or(|t| *t == *range.topic)
@@ -119,6 +130,17 @@ async fn moves(config: &Config, request: &ResetPositions) -> Result<Vec<Move>> {
         let (true, Some(to)) = (asked, to) else {
             continue;
         };
+        if let Some(table) = router.fixed_table(&range.topic)
+            && *table != *request.table
+        {
+            return Err(Error::new(
+                Kind::Config,
+                format!(
+                    "the topic goes to another table; name that one, or its topic by --topic, topic=`{}` table=`{table}`",
+                    range.topic
+                ),
+            ));
+        }
         let partition = kafka::partition(
             &config.pipeline,
             &request.source,
@@ -133,10 +155,19 @@ async fn moves(config: &Config, request: &ResetPositions) -> Result<Vec<Move>> {
             .into_iter()
             .next()
             .flatten();
+        let behind = if router.is_fan_out() {
+            let all = pipeline.tables().all_positions(&partition).await?;
+            all.into_iter()
+                .filter(|(table, stands)| *table != request.table && *stands < to)
+                .collect()
+        } else {
+            Vec::new()
+        };
         moves.push(Move {
             partition,
             from,
             to,
+            behind,
         });
     }
     pipeline.shared().cancel.cancel();

@@ -29,10 +29,15 @@ impl<'a> Backoff<'a> {
         }
     }
 
-    /// Logs the error, at growing intervals, and waits. An error: cancelled.
-    pub(crate) async fn failed(&mut self, error: &Error, cancel: &CancellationToken) -> Result<()> {
+    /// Logs the error, at growing intervals, and waits. An error: cancelled, or one that neither time
+    /// nor a person mends while the process runs: a table that is another one than before or whose log
+    /// is broken (rule 6), or a mistake of our own.
+    pub(crate) async fn failed(&mut self, error: Error, cancel: &CancellationToken) -> Result<()> {
         metrics::counter!("alluvium_errors_total", "stage" => self.what, "kind" => error.kind().as_str())
             .increment(1);
+        if matches!(error.kind(), Kind::Corrupt | Kind::Bug) {
+            return Err(error);
+        }
         let now = Instant::now();
         if now >= self.next_warning {
             tracing::warn!(
@@ -58,7 +63,14 @@ impl<'a> Backoff<'a> {
     }
 }
 
+const STOPPING: &str = "the pipeline is stopping";
+
 /// The error of whatever is given up because the process stops.
 pub(crate) fn stopping() -> Error {
-    Error::new(Kind::Unavailable, "the pipeline is stopping")
+    Error::new(Kind::Unavailable, STOPPING)
+}
+
+/// Whether an error is [`stopping`].
+pub(crate) fn is_stopping(error: &Error) -> bool {
+    error.kind() == Kind::Unavailable && error.to_string() == STOPPING
 }

@@ -187,8 +187,11 @@ impl Tables {
         Ok(positions.into_iter().next().flatten())
     }
 
-    /// The positions of a partition in every table of the lake and of the configuration.
-    pub(crate) async fn all_positions(&self, partition: &SourcePartition) -> Result<Vec<Offset>> {
+    /// The positions of a partition in every table of the lake and of the configuration that has one.
+    pub(crate) async fn all_positions(
+        &self,
+        partition: &SourcePartition,
+    ) -> Result<Vec<(String, Offset)>> {
         let mut names = self.lake.tables().await.map_err(Error::from)?;
         names.extend(self.config.tables.keys().cloned());
         names.sort();
@@ -198,7 +201,9 @@ impl Tables {
             if name == *self.shared.ledger.name {
                 continue;
             }
-            found.extend(self.position(&name, partition).await?);
+            if let Some(position) = self.position(&name, partition).await? {
+                found.push((name, position));
+            }
         }
         Ok(found)
     }

@@ -124,8 +124,10 @@ impl Worker {
     /// Runs until the pipeline stops or every sender is gone.
     pub(crate) async fn run(mut self) {
         // While the pipeline runs, an error here must not pass for an idle table.
+        // Where a channel has closed, the task at its other end says why.
         if let Err(error) = self.work().await
             && !self.shared.cancel.is_cancelled()
+            && !super::retry::is_stopping(&error)
         {
             self.shared.fail(error);
         }
@@ -192,7 +194,10 @@ impl Worker {
                 }
             }
             Control::Urge(partition, end) => {
-                self.state.urges.push((partition, end));
+                let urge = (partition, end);
+                if !self.state.urges.contains(&urge) {
+                    self.state.urges.push(urge);
+                }
                 self.check_urges();
             }
             Control::Release(partition) => {
@@ -223,10 +228,13 @@ impl Worker {
                 self.state.asked = Some(FlushReason::Asked);
             }
         }
-        // An urge about offsets that went to other tables is over when they are settled.
+        // An urge about offsets that went to other tables is over when they are settled; whoever waits
+        // repeats it.
         let registry = &self.shared.registry;
         self.state.urges.retain(|(partition, end)| {
-            registry.low_water(partition).is_none_or(|mark| mark < *end)
+            registry
+                .low_water(partition)
+                .is_some_and(|mark| mark < *end)
         });
     }
 
@@ -241,7 +249,12 @@ impl Worker {
                 state,
             } => {
                 if let Some(state) = state {
+                    let before = self.state.schema.clone();
                     self.adopt(state);
+                    // Somebody else changed the table: it is looked at again before the next rows.
+                    if before != self.state.schema {
+                        self.state.loaded = false;
+                    }
                 }
                 for (partition, epoch, end) in ends {
                     if let Some(lane) = self.state.lanes.get_mut(&partition)

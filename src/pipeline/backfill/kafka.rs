@@ -434,6 +434,7 @@ impl Run<'_> {
                     tracing::info!(partition = %partition.id, "reading again what was not committed");
                 },
                 () = self.stop.cancelled() => return Ok(()),
+                () = self.pipeline.shared().cancel.cancelled() => return Ok(()),
             }
         }
     }

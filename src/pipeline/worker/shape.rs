@@ -23,7 +23,7 @@ impl Worker {
                     return Ok(());
                 }
                 // A person may mend the table meanwhile; its events wait in their source.
-                Err(error) => backoff.failed(&error, &cancel).await?,
+                Err(error) => backoff.failed(error, &cancel).await?,
             }
         }
     }
@@ -105,6 +105,7 @@ impl Worker {
 
     /// Applies what the policy makes of `seen`. True: the schema changed, decode again.
     pub(super) async fn evolve(&mut self, seen: &Seen) -> Result<bool> {
+        let decoded_for = self.state.schema.clone();
         if self.state.table.is_none() {
             // The table may be in the making, by a flush under way or by another daemon.
             self.settle_in_flight().await?;
@@ -112,6 +113,9 @@ impl Worker {
         let Some(schema) = self.state.schema.clone() else {
             return Ok(false);
         };
+        if decoded_for.is_some_and(|before| before.fingerprint != schema.fingerprint) {
+            return Ok(true);
+        }
         let evolution = schema::evolve(&schema, seen, &self.settings.evolution);
         self.settings.warn(&evolution.warnings);
         if evolution.changes.is_empty() || !self.settings.may_evolve() {
@@ -134,7 +138,7 @@ impl Worker {
                 }
                 Ok(Evolved::Moved(state)) => break state,
                 Err(error) if error.kind().is_retryable() => {
-                    backoff.failed(&error.into(), &cancel).await?
+                    backoff.failed(error.into(), &cancel).await?
                 }
                 // The fields ride in `_rescued_data`; the data goes on.
                 Err(error) => {

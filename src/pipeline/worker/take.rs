@@ -20,6 +20,8 @@ const INFERENCE_BYTES: u64 = 4 << 20;
 
 impl Worker {
     pub(super) async fn take(&mut self, delivery: Delivery) -> Result<()> {
+        // First of all: looking at the table may end the epoch of what is held.
+        self.ensure_loaded().await?;
         let raw = delivery.raw().clone();
         let (partition, epoch) = (&raw.partition, raw.epoch);
         let is_over = self
@@ -31,17 +33,10 @@ impl Worker {
         if is_over {
             return Ok(());
         }
-        self.ensure_loaded().await?;
         let known = self.state.lanes.get(&partition.id).map(|lane| lane.epoch);
         if known.is_none_or(|known| known < epoch) {
             self.begin_epoch(&raw).await?;
         }
-        self.state.open.touch(Instant::now());
-        let oldest = raw.records.iter().map(|record| record.event_time).min();
-        self.state.oldest_event = match (self.state.oldest_event, oldest) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
         match delivery {
             Delivery::Rows(batch) => self.take_rows(batch).await?,
             Delivery::Unroutable { raw, letters } => self.take_unroutable(&raw, letters),
@@ -110,7 +105,14 @@ impl Worker {
                 .registry
                 .settled(&partition, epoch, &self.table, end, None);
         }
-        accepted
+        let batch = accepted?;
+        self.state.open.touch(Instant::now());
+        let oldest = batch.records().map(|record| record.event_time).min();
+        self.state.oldest_event = match (self.state.oldest_event, oldest) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        Some(batch)
     }
 
     /// A new epoch reads fresh positions. What is held of other partitions is committed first, and what
@@ -141,7 +143,7 @@ impl Worker {
         let (position, judged) = loop {
             match self.positions(&partition, resume).await {
                 Ok(found) => break found,
-                Err(error) => backoff.failed(&error, &cancel).await?,
+                Err(error) => backoff.failed(error, &cancel).await?,
             }
         };
         let name = if self.serves_ledger() {
