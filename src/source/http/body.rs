@@ -8,7 +8,31 @@ use axum::{
 };
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
-use std::io::{self, Read};
+use std::{
+    io::{self, Read},
+    time::Duration,
+};
+
+/// What is read of a body that is refused, and how long that may take: clients that send more see
+/// their connection closed.
+const DISCARD_BYTES: usize = 1 << 20;
+const DISCARD_TIME: Duration = Duration::from_secs(2);
+
+/// Reads a refused body to its end, so that its sender comes to read the answer.
+pub(super) async fn discard(body: Body) {
+    let mut stream = body.into_data_stream();
+    let read = async {
+        let mut bytes = 0;
+        while let Some(Ok(chunk)) = stream.next().await {
+            bytes += chunk.len();
+            if bytes > DISCARD_BYTES {
+                return;
+            }
+        }
+    };
+    // Whatever ends it, the refusal is answered.
+    let _ = tokio::time::timeout(DISCARD_TIME, read).await;
+}
 
 /// How a body is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

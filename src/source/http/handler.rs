@@ -13,14 +13,15 @@ use crate::{
 };
 use axum::{
     Router,
+    body::Body,
     extract::{Path, Request, State, rejection::PathRejection},
-    http::{HeaderMap, header},
+    http::{HeaderMap, header, request::Parts},
     response::{IntoResponse, Response},
     routing,
 };
 use bytes::Bytes;
 use std::{sync::Arc, time::Duration};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
 /// Bodies above this are split and hashed off the run time's threads.
@@ -84,9 +85,33 @@ struct Prepared {
     room: Room,
 }
 
+/// A request whose body may be read.
+struct Admitted<'a> {
+    ack: HttpAck,
+    lines: bool,
+    coding: Coding,
+    key: Option<KeyHash>,
+    /// The body's length, where the request tells it.
+    declared: Option<u64>,
+    at_work: SemaphorePermit<'a>,
+    room: Room,
+}
+
 impl App {
     async fn take(&self, table: &str, request: Request) -> Result<Response, Refusal> {
         let (parts, body) = request.into_parts();
+        match self.admit(table, &parts).await {
+            Ok(admitted) => self.land(table, body, admitted).await,
+            Err(refusal) => {
+                // A connection closed under a body that is still being sent hides the answer.
+                body::discard(body).await;
+                Err(refusal)
+            }
+        }
+    }
+
+    /// All that is asked of a request before its body is read.
+    async fn admit(&self, table: &str, parts: &Parts) -> Result<Admitted<'_>, Refusal> {
         let headers = &parts.headers;
         let sender = self.keys.sender(headers)?;
         if !is_table_name(table) {
@@ -115,7 +140,33 @@ impl App {
         let declared = headers
             .get(header::CONTENT_LENGTH)
             .and_then(|value| value.to_str().ok()?.parse().ok());
-        let mut room = self.room().await?;
+        let room = self.room().await?;
+        Ok(Admitted {
+            ack,
+            lines,
+            coding,
+            key,
+            declared,
+            at_work,
+            room,
+        })
+    }
+
+    async fn land(
+        &self,
+        table: &str,
+        body: Body,
+        admitted: Admitted<'_>,
+    ) -> Result<Response, Refusal> {
+        let Admitted {
+            ack,
+            lines,
+            coding,
+            key,
+            declared,
+            at_work,
+            mut room,
+        } = admitted;
         let read = body::read(body, self.options.max_body_bytes, declared, &mut room);
         let sent = tokio::time::timeout(self.request_timeout, read)
             .await

@@ -107,7 +107,11 @@ flush_interval_seconds = 0.5
         """A thousand events that do not compress: only what is answered 200 counts."""
         first = accepted[0]
         body = "\n".join(f'{{"id": {first + i}, "noise": "{noise(200).hex()}"}}' for i in range(1000)).encode()
-        status, answer = client.post("flood", body)
+        try:
+            status, answer = client.post("flood", body)
+        except OSError:
+            refused["closed"] = refused.get("closed", 0) + 1
+            return
         if status == 200:
             accepted[0] += 1000
         else:

@@ -157,6 +157,36 @@ async fn keys_say_who_may_send_where() {
     taken(with_key("all"), 1).await;
 }
 
+/// A sender that writes its whole body before it reads must find the answer, not a closed connection.
+#[tokio::test]
+async fn a_refusal_before_the_body_is_read_reaches_a_sender_that_writes_it_all_first() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let it = Fixture::new();
+    let keys = vec![HttpKey {
+        key: Secret::new("all"),
+        tables: vec!["*".into()],
+    }];
+    let running = it.start(HttpOptions { keys, ..options() }).await;
+    let body = vec![b' '; 900 << 10];
+    for _ in 0..5 {
+        let mut connection = tokio::net::TcpStream::connect(running.address())
+            .await
+            .unwrap();
+        let head = format!(
+            "POST /v1/events/a HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        connection.write_all(head.as_bytes()).await.unwrap();
+        for part in body.chunks(64 << 10) {
+            connection.write_all(part).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        let mut answer = [0; 12];
+        connection.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 401");
+    }
+}
+
 #[tokio::test]
 async fn only_loopback_is_open_without_keys() {
     let it = Fixture::new();
