@@ -1,4 +1,6 @@
 //! What we read from snapshots and write into logs, through the real kernel.
+//!
+//! Past 500 lines: the hand-written tables that these tests share stand beside them.
 
 use super::support::{
     at, file, foreign, landed, mark, memory, open, quick, range, schema, schema_of, token, upload,
