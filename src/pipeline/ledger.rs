@@ -175,7 +175,7 @@ impl Ledger {
 
     /// Moves marks forward; a mark that the ledger already holds or has passed stays.
     pub(crate) async fn write_marks(&self, marks: Vec<Mark>) -> Result<()> {
-        let mut backoff = Backoff::new("alluvium ledger", &self.name);
+        let mut backoff = Backoff::new("ledger", &self.name);
         loop {
             let upload = Upload {
                 earlier: Vec::new(),
