@@ -62,6 +62,7 @@ impl Pipeline {
             budget,
             rates,
             cores: Arc::new(Semaphore::new(cores)),
+            core_count: cores,
             cancel,
             room: Notify::new(),
             tally: Tally::default(),

@@ -130,7 +130,7 @@ impl Tables {
             done: dones,
             gauges: gauges.clone(),
             generation,
-            state: State::new(&self.shared.budget),
+            state: State::new(&self.shared.budget, self.shared.core_count),
         };
         self.tasks
             .spawn_on(self.guarded(worker.run().instrument(span)), &self.runtime);

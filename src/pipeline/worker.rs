@@ -1,12 +1,15 @@
 //! One table's worker: from routed batches to flush jobs.
 //!
 //! It owns the table's schema as known, its decoder and its open files; the flusher owns what was
-//! handed on. CPU work runs on the blocking pool, at most one piece of it at a time per table, so
-//! that the rows of a partition keep their order.
+//! handed on. CPU work runs on the blocking pool in rounds: what waits is dealt out to as many engines as
+//! the open batch is worth, at most one a core, and a round ends before the next begins.
 //!
 //! - here: the loop, what it is asked, what became of flushes, and the reset
-//! - `state`: what it holds; `take`: batches and epochs; `shape`: the schema; `rows`: decode, encode, flush
+//! - `state`: what it holds; `take`: batches and epochs; `shape`: the schema
+//! - `rows`: decoding, encoding, and the flush; `round`: how much of it at once; `engine`: the CPU work
 
+mod engine;
+mod round;
 mod rows;
 mod shape;
 mod state;
@@ -87,6 +90,7 @@ pub(crate) struct Shared {
     pub(crate) rates: Arc<Rates>,
     /// Permits for CPU work: one a core.
     pub(crate) cores: Arc<Semaphore>,
+    pub(crate) core_count: usize,
     pub(crate) cancel: CancellationToken,
     /// Signalled when a worker has taken a delivery, so that sources may offer again.
     pub(crate) room: tokio::sync::Notify,
@@ -146,6 +150,7 @@ impl Worker {
                     Some(delivery) => {
                         self.shared.room.notify_waiters();
                         self.take(delivery).await?;
+                        self.gather().await?;
                     }
                     None => return Ok(()),
                 },

@@ -7,6 +7,7 @@ use super::{
         retry::Backoff,
     },
     Delivery, Worker,
+    round::event_bytes,
 };
 use crate::{
     batch::FlushReason,
@@ -38,26 +39,35 @@ impl Worker {
             self.begin_epoch(&raw).await?;
         }
         match delivery {
-            Delivery::Rows(batch) => self.take_rows(batch).await?,
+            Delivery::Rows(batch) => self.take_rows(batch),
             Delivery::Unroutable { raw, letters } => self.take_unroutable(&raw, letters),
         }
         self.check_urges();
         Ok(())
     }
 
-    async fn take_rows(&mut self, batch: RoutedBatch) -> Result<()> {
+    fn take_rows(&mut self, batch: RoutedBatch) {
         let Some(batch) = self.accept(batch) else {
-            return Ok(());
+            return;
         };
-        if self.state.table.is_none() && self.state.schema.is_none() {
-            self.state.waiting_bytes += batch.raw.slab.len() as u64;
-            self.state.waiting.push(batch);
-            if self.state.waiting_bytes >= INFERENCE_BYTES {
-                self.absorb_waiting().await?;
-            }
-            return Ok(());
+        self.state.waiting_bytes += event_bytes(&batch);
+        self.state.waiting.push(batch);
+    }
+
+    /// Takes what else waits, for a round that keeps every core at work, and decodes it. While the table
+    /// does not exist, its schema is inferred from more than one round.
+    pub(super) async fn gather(&mut self) -> Result<()> {
+        while !self.has_round() && self.may_take() {
+            let Ok(delivery) = self.inbox.try_recv() else {
+                break;
+            };
+            self.shared.room.notify_waiters();
+            self.take(delivery).await?;
         }
-        self.absorb(vec![batch]).await
+        if self.state.schema.is_some() || self.state.waiting_bytes >= INFERENCE_BYTES {
+            self.absorb_waiting().await?;
+        }
+        Ok(())
     }
 
     fn take_unroutable(&mut self, raw: &Arc<RawBatch>, letters: Vec<(u32, RejectReason)>) {
