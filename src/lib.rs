@@ -9,6 +9,7 @@
 //! - [`batch`]: flush policy and accumulation per table
 //! - [`write`]: Arrow to Parquet, statistics, upload
 //! - [`commit`]: the Delta log
+//! - [`json`]: JSON text, for those that read it
 //! - [`storage`]: object stores by URL
 //! - [`event`]: the nouns that travel between them
 //! - [`config`], [`cli`], [`check`], [`telemetry`]: around them
@@ -21,6 +22,7 @@ pub mod config;
 pub mod decode;
 pub mod error;
 pub mod event;
+pub mod json;
 pub mod pipeline;
 pub mod route;
 pub mod schema;

@@ -286,7 +286,13 @@ impl Decoder {
                     )),
                 })
             }
-            _ => self.parser.parse(value).and_then(an_object),
+            _ => self
+                .parser
+                .parse_in(
+                    &raw.slab,
+                    record.value.start as usize..record.value.end as usize,
+                )
+                .and_then(an_object),
         };
         let limit = if self.rescued.values_slice().len() > MAX_RESCUED_BYTES {
             0

@@ -3,4 +3,5 @@
 pub mod files;
 pub mod http;
 pub mod kafka;
+mod slab;
 pub mod spool;

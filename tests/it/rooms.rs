@@ -12,13 +12,14 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("event", &[][..]),
         ("telemetry", &[]),
         ("storage", &[]),
+        ("json", &[]),
         ("schema", &[]),
         ("batch", &[]),
-        ("route", &["schema"]),
-        ("decode", &["schema"]),
+        ("route", &["json", "schema"]),
+        ("decode", &["json", "schema"]),
         ("write", &["storage"]),
         ("commit", &["storage", "schema"]),
-        ("source", &["storage"]),
+        ("source", &["json", "storage"]),
         (
             "config",
             &["decode", "schema", "source", "write", "storage", "route"],
@@ -26,8 +27,8 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         (
             "check",
             &[
-                "batch", "commit", "config", "decode", "pipeline", "route", "schema", "source",
-                "storage", "write",
+                "batch", "commit", "config", "decode", "json", "pipeline", "route", "schema",
+                "source", "storage", "write",
             ],
         ),
         (

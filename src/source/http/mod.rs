@@ -94,6 +94,7 @@ impl HttpSource {
             source,
         })?;
         spool_options.max_keys = options.max_idempotency_keys;
+        spool_options.recent = Some(budget.clone());
         let spool = {
             let (folder, pipeline, source) = (
                 spool_folder.to_owned(),

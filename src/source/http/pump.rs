@@ -17,6 +17,9 @@ use tokio_util::sync::CancellationToken;
 
 /// The most bytes of one raw batch, single records apart.
 const BATCH_BYTES: u64 = 1 << 20;
+/// After a batch smaller than this the next is taken a moment later, so that it is larger.
+const SMALL_BYTES: u64 = 64 << 10;
+const LINGER: Duration = Duration::from_millis(5);
 const FIRST_RETRY: Duration = Duration::from_millis(200);
 const LAST_RETRY: Duration = Duration::from_secs(10);
 
@@ -261,17 +264,36 @@ impl Pump {
         reader: &mut Reader,
         sent: &AtomicU64,
     ) -> Result<Offset> {
+        let source = || self.source.to_string();
+        let counted_records =
+            metrics::counter!("alluvium_source_records_total", "source" => source());
+        let counted_bytes = metrics::counter!("alluvium_source_bytes_total", "source" => source());
         loop {
             let Some(bytes) = reader.ready().await else {
                 return Ok(reader.position());
             };
-            // Room before the read: what waits for room waits on the disk.
-            let mut permit = self.budget.acquire(bytes.min(BATCH_BYTES)).await;
-            let Some(chunk) = reader.next(BATCH_BYTES).await? else {
-                return Ok(reader.position());
+            let (chunk, permit) = match reader.recent(BATCH_BYTES) {
+                Some(mut chunk) => {
+                    let permit = chunk.permit.take();
+                    (chunk, permit)
+                }
+                None => {
+                    // Room before the read: what waits for room waits on the disk.
+                    let permit = self.budget.acquire(bytes.min(BATCH_BYTES)).await;
+                    let Some(chunk) = reader.next(BATCH_BYTES).await? else {
+                        return Ok(reader.position());
+                    };
+                    (chunk, Some(permit))
+                }
             };
-            permit
-                .resize((chunk.slab.len() + chunk.records.len() * size_of::<RecordSpan>()) as u64);
+            let cost = (chunk.slab.len() + chunk.records.len() * size_of::<RecordSpan>()) as u64;
+            let permit = match permit {
+                Some(mut permit) => {
+                    permit.resize(cost);
+                    permit
+                }
+                None => self.budget.charge(cost),
+            };
             let (end, records, bytes) = (
                 chunk.end,
                 chunk.records.len() as u64,
@@ -289,11 +311,13 @@ impl Pump {
                     permit,
                 })
                 .await?;
-            metrics::counter!("alluvium_source_records_total", "source" => self.source.to_string())
-                .increment(records);
-            metrics::counter!("alluvium_source_bytes_total", "source" => self.source.to_string())
-                .increment(bytes);
+            counted_records.increment(records);
+            counted_bytes.increment(bytes);
             sent.store(end, Ordering::Release);
+            if bytes < SMALL_BYTES {
+                // Small requests in a row cost less together: the next ones wait for company.
+                tokio::time::sleep(LINGER).await;
+            }
         }
     }
 }

@@ -1,8 +1,11 @@
 //! The few file operations whose failure decides what may be acknowledged; a seam for tests.
 
+#[cfg(target_os = "linux")]
+use std::num::NonZeroU64;
 use std::{
     fs::{File, OpenOptions},
     io::{self, IoSlice, Write},
+    ops::Range,
     path::Path,
 };
 
@@ -71,6 +74,17 @@ pub(super) fn write_all(
         }
     }
     Ok(())
+}
+
+/// Tells the system that nobody will read these durable bytes soon, so that it need not keep them in
+/// memory: advice, whose failure changes nothing.
+pub(super) fn forget(file: &File, bytes: Range<u64>) {
+    #[cfg(target_os = "linux")]
+    if let Some(len) = NonZeroU64::new(bytes.end.saturating_sub(bytes.start)) {
+        let _ = rustix::fs::fadvise(file, bytes.start, Some(len), rustix::fs::Advice::DontNeed);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (file, bytes);
 }
 
 /// Writes a small file so that after a crash it is either the old one or the new one, whole.

@@ -29,7 +29,9 @@ mod error;
 mod keys;
 mod look;
 mod meta;
+mod queue;
 mod reader;
+mod recent;
 mod record;
 mod recover;
 mod segment;
@@ -43,11 +45,13 @@ pub use keys::{Answer, Begin, BodyHash, Claim, KeyHash, Keys};
 pub use look::{Look, LookIdentity, look};
 pub use reader::{Chunk, Reader};
 
-use crate::event::{BytePermit, Offset, OffsetRange, Partition, RejectReason};
+use crate::event::{ByteBudget, BytePermit, Offset, OffsetRange, Partition, RejectReason};
 use bytes::Bytes;
 use error::Result;
 use meta::Meta;
 use parking_lot::Mutex;
+use queue::Queue;
+use recent::{Recent, Request};
 use record::KeyPart;
 use segment::Segment;
 use std::{
@@ -55,7 +59,7 @@ use std::{
     future::Future,
     ops::Range,
     path::{Path, PathBuf},
-    sync::{Arc, mpsc},
+    sync::Arc,
     thread::JoinHandle,
     time::Duration,
 };
@@ -75,6 +79,9 @@ pub struct Options {
     pub max_keys: usize,
     /// How long a key is known.
     pub key_window: Duration,
+    /// What the newest requests are charged to, so that the reader gets them from memory; an eighth of
+    /// it at most. `None`: all are read back from the disk.
+    pub recent: Option<ByteBudget>,
 }
 
 impl Default for Options {
@@ -85,6 +92,7 @@ impl Default for Options {
             group_commit: Duration::from_millis(2),
             max_keys: 500_000,
             key_window: Duration::from_secs(24 * 60 * 60),
+            recent: None,
         }
     }
 }
@@ -158,6 +166,7 @@ struct Shared {
     log: Mutex<Log>,
     meta: Mutex<Meta>,
     keys: Arc<Keys>,
+    recent: Recent,
     /// The sequence after the last durable event.
     durable: watch::Sender<Offset>,
     health: watch::Sender<std::result::Result<(), SpoolError>>,
@@ -179,7 +188,7 @@ impl Log {
 /// acknowledged; [`Spool::close`] also notes on disk that nothing is missing at the end.
 pub struct Spool {
     shared: Arc<Shared>,
-    commands: Option<mpsc::Sender<Command>>,
+    queue: Arc<Queue>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -218,6 +227,7 @@ impl Spool {
             .map_or(found.next, |segment| segment.end);
         let shared = Arc::new(Shared {
             folder: folder.into(),
+            recent: Recent::new(options.recent.take()),
             options,
             log: Mutex::new(Log {
                 segments: found.segments,
@@ -228,11 +238,11 @@ impl Spool {
             durable: watch::Sender::new(durable),
             health: watch::Sender::new(Ok(())),
         });
-        let (commands, queue) = mpsc::channel();
+        let queue = Arc::new(Queue::default());
         let writer = writer::Writer::new(
             disk,
             Arc::clone(&shared),
-            queue,
+            Arc::clone(&queue),
             found.next,
             found.key_files,
             found.lock,
@@ -243,7 +253,7 @@ impl Spool {
             .map_err(SpoolError::io("start its writer", folder))?;
         Ok(Self {
             shared,
-            commands: Some(commands),
+            queue,
             thread: Some(thread),
         })
     }
@@ -279,12 +289,20 @@ impl Spool {
             key,
         );
         let (done, answer) = oneshot::channel();
+        let recent = self.shared.recent.takes(append.body.len());
         self.send(Command::Append(Job {
             request,
             key,
             received_at: append.received_at,
             claim: append.claim,
             permit: append.permit,
+            recent: recent.then_some(Request {
+                table: append.table,
+                body: append.body,
+                events: append.events,
+                rejected: append.rejected,
+                received_at: append.received_at,
+            }),
             done,
         }))?;
         Ok(answer)
@@ -412,14 +430,16 @@ impl Spool {
     }
 
     fn send(&self, command: Command) -> Result<()> {
-        let commands = self.commands.as_ref().ok_or(SpoolError::Closed)?;
-        commands.send(command).map_err(|_| SpoolError::Closed)
+        match self.queue.send(command) {
+            true => Ok(()),
+            false => Err(SpoolError::Closed),
+        }
     }
 }
 
 impl Drop for Spool {
     fn drop(&mut self) {
-        drop(self.commands.take());
+        self.queue.abandon();
         if let Some(thread) = self.thread.take() {
             // Waits for one group at most, so that the lock is free when this returns.
             let _ = thread.join();

@@ -1,27 +1,44 @@
 //! Reading durable events in order of sequence.
 
 use super::{
-    Shared,
+    Shared, disk,
     error::{Result, SpoolError},
     record::{self, Flaw},
     segment::{HEADER, Segment},
 };
-use crate::event::{Offset, RecordKind, RecordSpan};
+use crate::{
+    event::{BytePermit, Offset, RecordKind, RecordSpan},
+    source::slab,
+};
 use bytes::Bytes;
-use std::{os::unix::fs::FileExt, sync::Arc};
+use rustix::buffer::spare_capacity;
+use std::{io, sync::Arc};
 use tokio::sync::watch;
 
 /// What one read brought: the parts of a raw batch.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Chunk {
     /// Where the reader stood: numbers of `[start, end)` without a record are gaps.
     pub start: Offset,
     pub end: Offset,
-    /// The bytes of the segment as read; values lie in it.
+    /// Values lie in it, with other bytes between them.
     pub slab: Bytes,
     pub records: Vec<RecordSpan>,
     /// The tables that requests named, each once.
     pub tables: Vec<Arc<str>>,
+    /// What the chunk is charged to already, if it comes from memory.
+    pub permit: Option<BytePermit>,
+}
+
+impl Chunk {
+    /// The index of a table in [`Chunk::tables`].
+    pub(super) fn table(&mut self, name: &str) -> u32 {
+        let known = self.tables.iter().position(|table| **table == *name);
+        known.unwrap_or_else(|| {
+            self.tables.push(name.into());
+            self.tables.len() - 1
+        }) as u32
+    }
 }
 
 /// A cursor over the spool.
@@ -49,6 +66,10 @@ impl Reader {
             });
         }
         let durable = shared.durable.subscribe();
+        // An earlier identity gets no new events.
+        if limit.is_none() {
+            shared.recent.reader_came();
+        }
         Ok(Self {
             shared,
             position,
@@ -80,6 +101,18 @@ impl Reader {
                 std::future::pending::<()>().await;
             }
         }
+    }
+
+    /// The next events if they are still in memory: those of one large request, or of small ones
+    /// together. Does not wait.
+    pub fn recent(&mut self, max_bytes: u64) -> Option<Chunk> {
+        if self.limit.is_some() {
+            return None;
+        }
+        let taken = self.shared.recent.take(self.position, max_bytes)?;
+        self.at = Some(taken.next);
+        self.position = taken.chunk.end;
+        Some(taken.chunk)
     }
 
     /// Reads at least one record and otherwise at most `max_bytes`. Waits as [`Reader::ready`] does;
@@ -131,6 +164,14 @@ impl Reader {
     }
 }
 
+impl Drop for Reader {
+    fn drop(&mut self) {
+        if self.limit.is_none() {
+            self.shared.recent.reader_left();
+        }
+    }
+}
+
 struct Read {
     chunk: Chunk,
     /// Where the next record begins.
@@ -139,7 +180,7 @@ struct Read {
 
 /// Reads records from `offset`, or from the front when unknown, leaving out events below `position`.
 fn read(segment: &Segment, offset: Option<u64>, position: Offset, max_bytes: u64) -> Result<Read> {
-    let mut at = match offset {
+    let at = match offset {
         Some(offset) => offset,
         None => seek(segment, position)?,
     };
@@ -155,9 +196,12 @@ fn read(segment: &Segment, offset: Option<u64>, position: Offset, max_bytes: u64
         slab: Bytes::new(),
         records: Vec::new(),
         tables: Vec::new(),
+        permit: None,
     };
+    let mut bytes = Vec::new();
     loop {
-        let bytes = pread(segment, at, size)?;
+        slab::put_back(bytes);
+        bytes = pread(segment, at, size)?;
         let mut used = 0;
         loop {
             let rest = &bytes[used..];
@@ -181,9 +225,12 @@ fn read(segment: &Segment, offset: Option<u64>, position: Offset, max_bytes: u64
             }
         }
         if used > 0 {
-            chunk.slab = Bytes::from(bytes);
-            at += used as u64;
-            return Ok(Read { chunk, next: at });
+            bytes.truncate(used);
+            chunk.slab = slab::share(bytes);
+            let next = at + used as u64;
+            // From further back, because the system keeps bytes in pieces of up to this size.
+            disk::forget(&segment.file, at.saturating_sub(2 << 20)..next);
+            return Ok(Read { chunk, next });
         }
         if at >= segment.len {
             return Err(corrupt(at, "a segment holds fewer events than it counted"));
@@ -193,11 +240,21 @@ fn read(segment: &Segment, offset: Option<u64>, position: Offset, max_bytes: u64
 
 fn pread(segment: &Segment, at: u64, size: u64) -> Result<Vec<u8>> {
     let size = size.min(segment.len.saturating_sub(at)) as usize;
-    let mut bytes = vec![0; size];
-    segment
-        .file
-        .read_exact_at(&mut bytes, at)
-        .map_err(SpoolError::io("read", &segment.path))?;
+    let mut bytes = slab::take(size);
+    while bytes.len() < size {
+        let (from, left) = (at + bytes.len() as u64, size - bytes.len());
+        // Into memory that nobody cleared before: the spare room, of which there may be more than asked for.
+        let read = rustix::io::pread(&segment.file, spare_capacity(&mut bytes), from);
+        match read.map_err(io::Error::from) {
+            Ok(0) => {
+                let error = io::ErrorKind::UnexpectedEof.into();
+                return Err(SpoolError::io("read", &segment.path)(error));
+            }
+            Ok(n) => bytes.truncate(bytes.len() - n + n.min(left)),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(SpoolError::io("read", &segment.path)(error)),
+        }
+    }
     Ok(bytes)
 }
 
@@ -237,17 +294,8 @@ fn add(chunk: &mut Chunk, record: &record::Record<'_>, base: usize, position: Of
     if record.events == 0 {
         return;
     }
-    let table = match chunk
-        .tables
-        .iter()
-        .position(|table| **table == *record.table)
-    {
-        Some(known) => known,
-        None => {
-            chunk.tables.push(record.table.into());
-            chunk.tables.len() - 1
-        }
-    };
+    let table = chunk.table(record.table);
+    chunk.records.reserve(record.events as usize);
     let mut rejected = record.rejected.iter().peekable();
     for (index, span) in record.spans().enumerate() {
         let reason = rejected.next_if(|(event, _)| *event as usize == index);
@@ -261,7 +309,7 @@ fn add(chunk: &mut Chunk, record: &record::Record<'_>, base: usize, position: Of
             key: None,
             headers: None,
             event_time: record.received,
-            table: table as u32,
+            table,
             kind: reason.map_or(RecordKind::Event, |(_, reason)| {
                 RecordKind::Rejected(reason.clone())
             }),

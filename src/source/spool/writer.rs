@@ -7,6 +7,8 @@ use super::{
     disk::{self, Disk},
     error::{Result, SpoolError},
     keys::Claim,
+    queue::{Next, Queue},
+    recent::Request,
     record::{self, Encoded, KeyPart},
     segment::{self, HEADER, Segment},
 };
@@ -14,11 +16,9 @@ use crate::event::{BytePermit, Offset, OffsetRange};
 use std::{
     fs::{self, File},
     io::IoSlice,
+    ops::Range,
     path::PathBuf,
-    sync::{
-        Arc,
-        mpsc::{Receiver, RecvTimeoutError},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 use tokio::sync::oneshot;
@@ -46,6 +46,8 @@ pub(super) struct Job {
     pub(super) received_at: i64,
     pub(super) claim: Option<Claim>,
     pub(super) permit: Option<BytePermit>,
+    /// What the reader may get from memory.
+    pub(super) recent: Option<Request>,
     pub(super) done: oneshot::Sender<Result<OffsetRange>>,
 }
 
@@ -59,17 +61,35 @@ impl Job {
     }
 }
 
+/// A group that is durable.
+struct Written {
+    ranges: Vec<OffsetRange>,
+    /// The first number of its segment.
+    segment: Offset,
+    file: Arc<File>,
+    /// Where in the segment it lies.
+    bytes: Range<u64>,
+}
+
 pub(super) struct Writer {
     disk: Arc<dyn Disk>,
     shared: Arc<Shared>,
-    queue: Receiver<Command>,
+    queue: Arc<Queue>,
     /// The next number to give out; only ever rises.
     next: Offset,
     state: State,
     /// How many requests the last group held: whether there is somebody to wait for.
     last_group: usize,
+    /// Pages of the current segment below it were let go, or are for the reader.
+    forget_from: u64,
     key_files: Vec<(PathBuf, i64)>,
     _lock: File,
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.queue.end();
+    }
 }
 
 /// The segment being written, which is the last of the log.
@@ -86,7 +106,7 @@ impl Writer {
     pub(super) fn new(
         disk: Arc<dyn Disk>,
         shared: Arc<Shared>,
-        queue: Receiver<Command>,
+        queue: Arc<Queue>,
         next: Offset,
         key_files: Vec<(PathBuf, i64)>,
         lock: File,
@@ -98,6 +118,7 @@ impl Writer {
             next,
             state: State::Idle,
             last_group: 0,
+            forget_from: HEADER,
             key_files,
             _lock: lock,
         }
@@ -105,33 +126,28 @@ impl Writer {
 
     pub(super) fn run(mut self) {
         loop {
-            let command = match self.queue.recv_timeout(PROBE_INTERVAL) {
-                Ok(command) => command,
-                Err(RecvTimeoutError::Timeout) => {
+            let command = match self.queue.next(PROBE_INTERVAL) {
+                Next::Command(command) => command,
+                Next::Idle => {
                     self.probe();
                     continue;
                 }
-                Err(RecvTimeoutError::Disconnected) => return,
+                Next::Abandoned => return,
             };
-            let after = match command {
+            match command {
                 Command::Append(job) => {
-                    let (group, other) = self.gather(job);
+                    let group = self.gather(job);
                     self.last_group = group.len();
                     self.append(group);
-                    other
                 }
-                other => Some(other),
-            };
-            match after {
-                None | Some(Command::Append(_)) => {}
-                Some(Command::Truncate(low_water)) => self.truncate(low_water),
-                Some(Command::Confirm(done)) => {
+                Command::Truncate(low_water) => self.truncate(low_water),
+                Command::Confirm(done) => {
                     let _ = done.send(self.confirm());
                 }
-                Some(Command::Adopt(done)) => {
+                Command::Adopt(done) => {
                     let _ = done.send(self.adopt());
                 }
-                Some(Command::Close(done)) => {
+                Command::Close(done) => {
                     let closed = self.close();
                     drop(self); // The lock is free before the caller hears of it.
                     let _ = done.send(closed);
@@ -143,31 +159,23 @@ impl Writer {
 
     /// Takes what is queued behind the first append. Waits for more only if there was company last
     /// time: a lone client would wait for nobody. Another command ends the group and comes after it.
-    fn gather(&mut self, first: Job) -> (Vec<Job>, Option<Command>) {
-        let deadline = Instant::now() + self.shared.options.group_commit;
+    fn gather(&mut self, first: Job) -> Vec<Job> {
         let mut bytes = first.request.len;
-        let mut group = vec![first];
-        while bytes < GROUP_BYTES && group.len() < GROUP_REQUESTS {
-            let next = match self.queue.try_recv() {
-                Ok(next) => next,
-                Err(_) if self.last_group > 1 && group.len() < self.last_group => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    match self.queue.recv_timeout(left) {
-                        Ok(next) => next,
-                        Err(_) => break,
-                    }
-                }
-                Err(_) => break,
-            };
-            match next {
-                Command::Append(job) => {
-                    bytes += job.request.len;
-                    group.push(job);
-                }
-                other => return (group, Some(other)),
-            }
+        if self.last_group > 1 {
+            let deadline = Instant::now() + self.shared.options.group_commit;
+            let left = GROUP_BYTES.saturating_sub(bytes);
+            self.queue.wait_for(self.last_group - 1, left, deadline);
         }
-        (group, None)
+        let mut group = Vec::with_capacity(self.last_group.max(1));
+        group.push(first);
+        if bytes < GROUP_BYTES {
+            self.queue.appends(|job| {
+                bytes += job.request.len;
+                group.push(job);
+                bytes < GROUP_BYTES && group.len() < GROUP_REQUESTS
+            });
+        }
+        group
     }
 
     fn append(&mut self, group: Vec<Job>) {
@@ -184,7 +192,7 @@ impl Writer {
         }
         if !fitting.is_empty() {
             match self.write(&mut fitting) {
-                Ok(ranges) => self.publish(fitting, ranges),
+                Ok(written) => self.publish(fitting, written),
                 Err(error) => {
                     metrics::counter!("alluvium_errors_total", "stage" => "spool", "kind" => error.kind().as_str()).increment(1);
                     self.set_health(Err(error.clone()));
@@ -224,7 +232,7 @@ impl Writer {
     }
 
     /// Numbers, writes and fsyncs a group. On an error the numbers stay used.
-    fn write(&mut self, group: &mut [Job]) -> Result<Vec<OffsetRange>> {
+    fn write(&mut self, group: &mut [Job]) -> Result<Written> {
         let mut segment = self.segment()?;
         let mut ranges = Vec::with_capacity(group.len());
         for job in &mut *group {
@@ -259,6 +267,12 @@ impl Writer {
             self.state = State::Failed(segment);
             return Err(error);
         }
+        let written = Written {
+            ranges,
+            bytes: segment.len..segment.len + bytes,
+            segment: segment.first,
+            file: Arc::clone(&segment.file),
+        };
         segment.len += bytes;
         segment.end = self.next;
         {
@@ -273,24 +287,40 @@ impl Writer {
         } else {
             State::Open(segment)
         };
-        Ok(ranges)
+        Ok(written)
     }
 
     /// The group is durable: first the keys, then readers, then those who wait.
-    fn publish(&mut self, group: Vec<Job>, ranges: Vec<OffsetRange>) {
-        let mut bytes = 0;
-        for (job, range) in group.iter().zip(&ranges) {
-            bytes += job.request.len;
+    fn publish(&mut self, mut group: Vec<Job>, written: Written) {
+        let mut at = written.bytes.start;
+        let mut all_kept = true;
+        for (job, range) in group.iter_mut().zip(&written.ranges) {
+            at += job.request.len;
             if let Some(key) = &job.key {
                 let answer = segment::answer(key, range.start, range.end, job.received_at);
                 self.shared.keys.insert(key.key, key.body, answer);
             }
+            let next = (written.segment, at);
+            all_kept &= job
+                .recent
+                .take()
+                .is_some_and(|request| self.shared.recent.keep(*range, request, next));
         }
-        metrics::counter!("alluvium_spool_appended_bytes_total").increment(bytes);
+        metrics::counter!("alluvium_spool_appended_bytes_total")
+            .increment(written.bytes.end - written.bytes.start);
         self.set_health(Ok(()));
         self.shared.durable.send_replace(self.next);
-        for (job, range) in group.into_iter().zip(ranges) {
+        for (job, range) in group.into_iter().zip(written.ranges) {
             job.answer(Ok(range));
+        }
+        // The reader does not ask the disk for what is kept: the pages can serve the next group. The
+        // page that a group shares with the one before goes with the later one.
+        if all_kept {
+            let from = self.forget_from.min(written.bytes.start);
+            disk::forget(&written.file, from..at);
+            self.forget_from = written.bytes.start;
+        } else {
+            self.forget_from = written.bytes.end;
         }
     }
 

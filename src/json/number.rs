@@ -1,0 +1,106 @@
+//! Numbers: where they end, and their digits eight at a time.
+
+use super::{
+    cursor::{Cursor, Stop},
+    scan::NodeKind,
+};
+
+const POWERS: [u64; 9] = [
+    1,
+    10,
+    100,
+    1_000,
+    10_000,
+    100_000,
+    1_000_000,
+    10_000_000,
+    100_000_000,
+];
+
+/// How many of the bytes, from the least on, are ASCII digits.
+#[inline(always)]
+fn leading_digits(word: u64) -> usize {
+    // A digit's high half is 3, and adding 6 to its low half does not carry into it.
+    let high = (word & 0xf0f0_f0f0_f0f0_f0f0) ^ 0x3030_3030_3030_3030;
+    let low = ((word & 0x0f0f_0f0f_0f0f_0f0f) + 0x0606_0606_0606_0606) & 0x1010_1010_1010_1010;
+    ((high | low).trailing_zeros() / 8) as usize
+}
+
+/// The number that eight digits spell, the first in the least byte.
+#[inline(always)]
+fn eight(word: u64) -> u64 {
+    let pairs = (word & 0x0f0f_0f0f_0f0f_0f0f).wrapping_mul(2_561) >> 8;
+    let fours = (pairs & 0x00ff_00ff_00ff_00ff).wrapping_mul(6_553_601) >> 16;
+    (fours & 0x0000_ffff_0000_ffff).wrapping_mul(42_949_672_960_001) >> 32
+}
+
+/// Passes the digits from here on: the number they spell modulo 2^64, and how many there are. Up to
+/// 19 digits are within 2^64.
+#[inline(always)]
+pub(crate) fn digit_run(cursor: &mut Cursor<'_>) -> Result<(u64, usize), Stop> {
+    let mut value = 0u64;
+    let mut count = 0;
+    loop {
+        let word = cursor.word();
+        let digits = leading_digits(word);
+        if digits == 8 {
+            value = value.wrapping_mul(POWERS[8]).wrapping_add(eight(word));
+            count += 8;
+            cursor.advance(8)?;
+            continue;
+        }
+        if digits > 0 {
+            // The digits go to the end of the word, zeros before them.
+            let part = eight(word << (64 - 8 * digits));
+            value = value.wrapping_mul(POWERS[digits & 7]).wrapping_add(part);
+            cursor.advance(digits)?;
+        }
+        return Ok((value, count + digits));
+    }
+}
+
+/// Passes digits, at least one, up to the text's end.
+#[inline(always)]
+fn digits(cursor: &mut Cursor<'_>) -> Result<(), Stop> {
+    let mut any = false;
+    loop {
+        let digits = leading_digits(cursor.word()).min(cursor.left());
+        cursor.advance(digits)?;
+        any |= digits > 0;
+        if digits < 8 {
+            return if any { Ok(()) } else { Err(Stop) };
+        }
+    }
+}
+
+/// Passes one number, [`NodeKind::Integer`] where it is digits alone, else [`NodeKind::Float`].
+#[inline(always)]
+pub(crate) fn skip_number(cursor: &mut Cursor<'_>) -> Result<NodeKind, Stop> {
+    if cursor.byte() == b'-' {
+        cursor.advance(1)?;
+    }
+    if cursor.byte() == b'0' {
+        cursor.advance(1)?;
+        if cursor.left() > 0 && cursor.byte().is_ascii_digit() {
+            return Err(Stop);
+        }
+    } else {
+        digits(cursor)?;
+    }
+    // Behind the end stands what is none of this text.
+    if cursor.left() == 0 || !matches!(cursor.byte(), b'.' | b'e' | b'E') {
+        return Ok(NodeKind::Integer);
+    }
+    if cursor.byte() == b'.' {
+        cursor.advance(1)?;
+        digits(cursor)?;
+    }
+    if cursor.left() > 0 && matches!(cursor.byte(), b'e' | b'E') {
+        cursor.advance(1)?;
+        if matches!(cursor.byte(), b'+' | b'-') {
+            cursor.advance(1)?;
+        }
+        digits(cursor)?;
+    }
+    Ok(NodeKind::Float)
+}

@@ -1,0 +1,129 @@
+//! Many bytes at a time, by what the machine has.
+
+/// How many bytes are looked at together.
+pub(crate) const BLOCK: usize = 32;
+
+/// Work that runs on a set of instructions. `run` must be `#[inline(always)]`, and so must be what it
+/// calls in its inner loops, or the compiler leaves the instructions out of it.
+pub(crate) trait Task {
+    type Out;
+
+    fn run<S: Simd>(self, simd: S) -> Self::Out;
+}
+
+/// A set of instructions that the machine has.
+pub(crate) trait Simd: Copy {
+    /// The first quote, backslash or control character.
+    fn special(self, block: &[u8; BLOCK]) -> Option<usize>;
+
+    /// The first byte that is no white space.
+    fn solid(self, block: &[u8; BLOCK]) -> Option<usize>;
+
+    /// Whether the block begins with the pattern, as far as the block goes.
+    fn begins(self, block: &[u8; BLOCK], pattern: &Pattern) -> bool;
+
+    /// Runs a task compiled for these instructions, as a call: tasks may recurse.
+    fn enter<T: Task>(self, task: T) -> T::Out;
+}
+
+/// The set of instructions to run on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Engine {
+    #[cfg(target_arch = "x86_64")]
+    Avx2(super::avx2::Avx2),
+    Portable,
+}
+
+impl Engine {
+    /// The best that this machine has.
+    #[inline]
+    pub(crate) fn best() -> Engine {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(avx2) = super::avx2::Avx2::detect() {
+            return Engine::Avx2(avx2);
+        }
+        Engine::Portable
+    }
+
+    #[inline]
+    pub(crate) fn run<T: Task>(self, task: T) -> T::Out {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Engine::Avx2(simd) => simd.enter(task),
+            Engine::Portable => Portable.enter(task),
+        }
+    }
+}
+
+/// Up to a block of bytes to compare with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pattern {
+    pub(super) bytes: [u8; BLOCK],
+    /// One bit a byte.
+    pub(super) mask: u32,
+}
+
+impl Pattern {
+    /// Of longer texts only the first block is compared.
+    pub(crate) fn new(text: &[u8]) -> Self {
+        let mut bytes = [0; BLOCK];
+        let mut mask = 0;
+        for (i, (to, from)) in bytes.iter_mut().zip(text).enumerate() {
+            *to = *from;
+            mask |= 1 << i;
+        }
+        Self { bytes, mask }
+    }
+}
+
+/// Words of eight bytes, for every machine.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Portable;
+
+const ONES: u64 = u64::from_ne_bytes([1; 8]);
+const HIGH: u64 = ONES << 7;
+
+/// The highest bit of the first byte that is zero; bytes behind it may be marked wrongly.
+#[inline(always)]
+fn zero(word: u64) -> u64 {
+    word.wrapping_sub(ONES) & !word & HIGH
+}
+
+/// The index of the first byte that `mark` marks by its highest bit; a wrong mark behind a right one
+/// does no harm.
+#[inline(always)]
+fn first(block: &[u8; BLOCK], mark: impl Fn(u64) -> u64) -> Option<usize> {
+    let (words, _) = block.as_chunks::<8>();
+    words.iter().enumerate().find_map(|(i, word)| {
+        let marks = mark(u64::from_le_bytes(*word));
+        (marks != 0).then(|| i * 8 + marks.trailing_zeros() as usize / 8)
+    })
+}
+
+impl Simd for Portable {
+    #[inline(always)]
+    fn special(self, block: &[u8; BLOCK]) -> Option<usize> {
+        first(block, |word| {
+            let control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
+            zero(word ^ (ONES * u64::from(b'"'))) | zero(word ^ (ONES * u64::from(b'\\'))) | control
+        })
+    }
+
+    #[inline(always)]
+    fn solid(self, block: &[u8; BLOCK]) -> Option<usize> {
+        block
+            .iter()
+            .position(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r'))
+    }
+
+    #[inline(always)]
+    fn begins(self, block: &[u8; BLOCK], pattern: &Pattern) -> bool {
+        let length = pattern.mask.count_ones() as usize;
+        block[..length] == pattern.bytes[..length]
+    }
+
+    #[inline(never)]
+    fn enter<T: Task>(self, task: T) -> T::Out {
+        task.run(self)
+    }
+}

@@ -1,0 +1,259 @@
+//! Against `serde_json`, on every engine, at every place of a block.
+
+use super::*;
+use proptest::prelude::*;
+use serde_json::Value;
+
+fn engines() -> Vec<Engine> {
+    let mut engines = vec![Engine::Portable];
+    if Engine::best() != Engine::Portable {
+        engines.push(Engine::best());
+    }
+    engines
+}
+
+/// One text on one engine, with `behind` right behind it.
+fn judged(engine: Engine, text: &[u8], behind: u8) -> Result<Kind, Fault> {
+    if !is_utf8(text) {
+        return Err(Fault::Utf8);
+    }
+    let mut slab = text.to_vec();
+    slab.resize(text.len() + PAD, behind);
+    let cursor = Cursor::new(&slab, 0..text.len()).unwrap();
+    engine.run(nodes::Document { cursor, sink: () })
+}
+
+fn agrees(text: &[u8]) -> Result<(), String> {
+    let theirs = serde_json::from_slice::<Value>(text);
+    let ours = check(text);
+    for engine in engines() {
+        for behind in [
+            0, b'"', b'\\', b'}', b']', b' ', b'7', b'e', b'.', b'[', b'{', b'u',
+        ] {
+            if judged(engine, text, behind) != ours {
+                return Err(format!("{engine:?} with {behind:?} behind differs"));
+            }
+        }
+    }
+    let mut parser = Parser::default();
+    let nodes = parser.parse(text);
+    if nodes.as_ref().err() != ours.as_ref().err() {
+        return Err("the parser differs from the check".into());
+    }
+    let kind = match &theirs {
+        Ok(Value::Null) => Kind::Null,
+        Ok(Value::Bool(_)) => Kind::Boolean,
+        Ok(Value::Number(_)) => Kind::Number,
+        Ok(Value::String(_)) => Kind::String,
+        Ok(Value::Array(_)) => Kind::Array,
+        Ok(Value::Object(_)) => Kind::Object,
+        Err(error) if error.to_string().contains("number out of range") => return Ok(()),
+        Err(_) => return ours.err().map(|_| ()).ok_or("accepts too much".into()),
+    };
+    if ours != Ok(kind) {
+        return Err(format!("{ours:?} for {kind}"));
+    }
+    match (nodes, theirs) {
+        (Ok(json), Ok(value)) if rebuilt(json, 0) == value => Ok(()),
+        _ => Err("values differ".into()),
+    }
+}
+
+/// The value that the nodes spell.
+fn rebuilt(json: Json<'_>, at: u32) -> Value {
+    match json.kind(at) {
+        NodeKind::Object => json
+            .members(at)
+            .map(|(key, value)| (json.string(key).unwrap().into_owned(), rebuilt(json, value)))
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
+        NodeKind::Array => json.elements(at).map(|at| rebuilt(json, at)).collect(),
+        NodeKind::Plain | NodeKind::Escaped => json.string(at).unwrap().into_owned().into(),
+        _ => serde_json::from_str(json.text(at)).unwrap(),
+    }
+}
+
+#[test]
+fn strings_ending_anywhere_in_a_block() {
+    for length in 0..if cfg!(miri) { 70 } else { 140 } {
+        let plain = "x".repeat(length);
+        for tail in [
+            "",
+            "\\n",
+            "\\u00e9",
+            "\\ud83d\\ude00",
+            "é",
+            "\\\\",
+            "\\\"",
+            "\u{1}",
+            "\\",
+            "\\ud83d",
+        ] {
+            for text in [
+                format!("\"{plain}{tail}\""),
+                format!("{{\"{plain}{tail}\":1}}"),
+                format!("\"{tail}{plain}"),
+                format!("{}[{}]", " ".repeat(length), "7".repeat(length)),
+            ] {
+                agrees(text.as_bytes()).unwrap_or_else(|e| panic!("{e}: {text}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn strings_are_copied_unescaped() {
+    for engine in engines() {
+        for length in 0..100 {
+            let expected = format!("{}\"é\u{1f600}\n{}", "a".repeat(length), "b".repeat(40));
+            let text = Value::from(expected.clone()).to_string();
+            let escaped = text.replace('\u{1f600}', "\\uD83D\\ude00");
+            for text in [text, escaped] {
+                struct Push<'a>(Cursor<'a>, Vec<u8>);
+                impl Task for Push<'_> {
+                    type Out = Result<Vec<u8>, Stop>;
+                    #[inline(always)]
+                    fn run<S: Simd>(mut self, simd: S) -> Self::Out {
+                        push_string(simd, &mut self.0, &mut self.1).map(|()| self.1)
+                    }
+                }
+                let mut padded = Padded::default();
+                let cursor = padded.cursor(text.as_bytes(), 0..text.len()).unwrap();
+                let out = engine.run(Push(cursor, b"before ".to_vec())).unwrap();
+                assert_eq!(out, format!("before {expected}").as_bytes());
+            }
+        }
+    }
+}
+
+#[test]
+fn values_end_where_they_end() {
+    let text = b"  [1, {\"a\":\"]\"}] , 12";
+    assert_eq!(value(text, 2..text.len()), Ok((Kind::Array, 16)));
+    assert_eq!(value(text, 19..text.len()), Ok((Kind::Number, 21)));
+    assert_eq!(value(text, 19..20), Ok((Kind::Number, 20)));
+    assert_eq!(value(text, 2..15), Err(Fault::Syntax));
+    assert_eq!(value(text, 5..5), Err(Fault::Syntax));
+    assert_eq!(value(text, 5..500), Err(Fault::Syntax));
+}
+
+#[test]
+fn a_text_in_a_slab_is_judged_alone() {
+    let slab = format!("{}{}{}", r#"{"a":1}"#.repeat(3), "12", "34".repeat(60));
+    for at in [0, 7, 14] {
+        assert_eq!(
+            check_in(slab.as_bytes(), at..at + 7, true),
+            Ok(Kind::Object)
+        );
+        assert_eq!(
+            check_in(slab.as_bytes(), at..at + 6, true),
+            Err(Fault::Syntax)
+        );
+        assert_eq!(
+            check_in(slab.as_bytes(), at..at + 8, true),
+            Err(Fault::Syntax)
+        );
+    }
+    for end in 22..slab.len() {
+        assert_eq!(check_in(slab.as_bytes(), 21..end, true), Ok(Kind::Number));
+    }
+    assert_eq!(check_in(slab.as_bytes(), 3..3, true), Err(Fault::Syntax));
+    assert_eq!(check_in(b"\"\xc3\"", 0..3, false), Err(Fault::Utf8));
+}
+
+#[test]
+fn patterns_compare_no_more_than_they_hold() {
+    for engine in engines() {
+        struct Begins<'a>(&'a [u8; BLOCK], Pattern);
+        impl Task for Begins<'_> {
+            type Out = bool;
+            #[inline(always)]
+            fn run<S: Simd>(self, simd: S) -> bool {
+                simd.begins(self.0, &self.1)
+            }
+        }
+        let block: [u8; BLOCK] = std::array::from_fn(|i| i as u8);
+        for length in 0..40 {
+            let same: Vec<u8> = (0..length).collect();
+            assert!(engine.run(Begins(&block, Pattern::new(&same))));
+            for wrong in 0..usize::from(length).min(BLOCK) {
+                let mut other = same.clone();
+                other[wrong] ^= 0x80;
+                assert!(!engine.run(Begins(&block, Pattern::new(&other))));
+            }
+        }
+    }
+}
+
+#[test]
+fn digits_eight_at_a_time() {
+    for text in [
+        "",
+        "7",
+        "12345678",
+        "123456789",
+        "1234567890123456",
+        "18446744073709551615",
+        "99999999x9",
+        "/1",
+        "1:",
+    ] {
+        let mut padded = Padded::default();
+        let mut cursor = padded.cursor(text.as_bytes(), 0..text.len()).unwrap();
+        let digits: String = text.chars().take_while(char::is_ascii_digit).collect();
+        let expected = digits.parse().unwrap_or(0);
+        assert_eq!(
+            digit_run(&mut cursor),
+            Ok((expected, digits.len())),
+            "{text}"
+        );
+        assert_eq!(cursor.left(), text.len() - digits.len());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 8 } else { 1_000 }))]
+
+    #[test]
+    fn any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
+        agrees(&bytes).map_err(TestCaseError::fail)?;
+    }
+
+    #[test]
+    fn almost_json(text in r#"([\[\]{},:"0-9.eE+\-\\u]|true|null|\\u[dD][89cC]00|"a"|"abcdefghijklmnopqrstuvwxyz"|\\n| {1,40}){0,24}"#) {
+        agrees(text.as_bytes()).map_err(TestCaseError::fail)?;
+    }
+
+    #[test]
+    fn json_with_one_byte_changed(
+        value in leaf().prop_recursive(4, 24, 5, |inner| prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::Array),
+            proptest::collection::vec((".{0,40}", inner), 0..4)
+                .prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]),
+        at in any::<prop::sample::Index>(),
+        byte in prop_oneof![any::<u8>(), proptest::sample::select(&b"\"\\{}[],: 09eE.-"[..])],
+        pretty in any::<bool>(),
+    ) {
+        let text = match pretty {
+            true => serde_json::to_string_pretty(&value).unwrap(),
+            false => value.to_string(),
+        };
+        agrees(text.as_bytes()).map_err(TestCaseError::fail)?;
+        let mut bytes = text.into_bytes();
+        let at = at.index(bytes.len());
+        bytes[at] = byte;
+        agrees(&bytes).map_err(TestCaseError::fail)?;
+        agrees(&bytes[..at]).map_err(TestCaseError::fail)?;
+    }
+}
+
+fn leaf() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        ".{0,70}".prop_map(Value::from),
+    ]
+}

@@ -1,0 +1,127 @@
+//! White space and strings.
+
+#![allow(unsafe_code)]
+
+use super::{
+    cursor::{Cursor, Stop},
+    simd::{BLOCK, Simd},
+};
+
+/// Passes white space.
+#[inline(always)]
+pub(crate) fn spaces<S: Simd>(simd: S, cursor: &mut Cursor<'_>) -> Result<(), Stop> {
+    if cursor.byte() > b' ' {
+        return Ok(());
+    }
+    run_of_spaces(simd, cursor)
+}
+
+#[inline(always)]
+fn run_of_spaces<S: Simd>(simd: S, cursor: &mut Cursor<'_>) -> Result<(), Stop> {
+    loop {
+        let solid = simd.solid(cursor.bytes()).unwrap_or(BLOCK);
+        // What stands behind the end is none of this text.
+        cursor.advance(solid.min(cursor.left()))?;
+        if solid < BLOCK || cursor.left() == 0 {
+            return Ok(());
+        }
+    }
+}
+
+/// Passes a string, from its first quote to behind its last; whether it has escapes.
+#[inline(always)]
+pub(crate) fn skip_string<S: Simd>(simd: S, cursor: &mut Cursor<'_>) -> Result<bool, Stop> {
+    cursor.advance(1)?;
+    let mut escaped = false;
+    loop {
+        let Some(special) = simd.special(cursor.bytes()) else {
+            cursor.advance(BLOCK)?;
+            continue;
+        };
+        cursor.advance(special)?;
+        if cursor.byte() == b'"' {
+            cursor.advance(1)?;
+            return Ok(escaped);
+        }
+        escape(cursor)?;
+        escaped = true;
+    }
+}
+
+/// Passes a string, from its first quote to behind its last, and appends its text, unescaped: UTF-8
+/// where the string is. After an error `out` may have grown by anything.
+#[inline(always)]
+pub(crate) fn push_string<S: Simd>(
+    simd: S,
+    cursor: &mut Cursor<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), Stop> {
+    cursor.advance(1)?;
+    loop {
+        let block = cursor.bytes::<BLOCK>();
+        out.reserve(BLOCK);
+        let length = out.len();
+        let special = simd.special(block);
+        // SAFETY: `reserve` left room for a block behind `length`; the whole block is written, so
+        // what `set_len` takes in, at most a block, is initialised. A `Vec<u8>` needs no alignment.
+        unsafe {
+            out.as_mut_ptr()
+                .add(length)
+                .cast::<[u8; BLOCK]>()
+                .write(*block);
+            out.set_len(length + special.unwrap_or(BLOCK));
+        }
+        let Some(special) = special else {
+            cursor.advance(BLOCK)?;
+            continue;
+        };
+        cursor.advance(special)?;
+        if cursor.byte() == b'"' {
+            return cursor.advance(1);
+        }
+        let mut utf8 = [0; 4];
+        out.extend_from_slice(escape(cursor)?.encode_utf8(&mut utf8).as_bytes());
+    }
+}
+
+/// Passes an escape, a surrogate pair as one; a control character is an error.
+#[inline(never)]
+fn escape(cursor: &mut Cursor<'_>) -> Result<char, Stop> {
+    let [first, second] = *cursor.bytes();
+    if first != b'\\' {
+        return Err(Stop);
+    }
+    cursor.advance(2)?;
+    Ok(match second {
+        b'"' | b'\\' | b'/' => char::from(second),
+        b'b' => '\u{8}',
+        b'f' => '\u{c}',
+        b'n' => '\n',
+        b'r' => '\r',
+        b't' => '\t',
+        b'u' => match hex(cursor)? {
+            high @ 0xd800..=0xdbff => {
+                if *cursor.bytes() != *b"\\u" {
+                    return Err(Stop);
+                }
+                cursor.advance(2)?;
+                let low @ 0xdc00..=0xdfff = hex(cursor)? else {
+                    return Err(Stop);
+                };
+                char::from_u32(0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00)).ok_or(Stop)?
+            }
+            // A low surrogate alone is no character.
+            code => char::from_u32(code).ok_or(Stop)?,
+        },
+        _ => return Err(Stop),
+    })
+}
+
+fn hex(cursor: &mut Cursor<'_>) -> Result<u32, Stop> {
+    let mut code = 0;
+    for digit in *cursor.bytes::<4>() {
+        code = code << 4 | char::from(digit).to_digit(16).ok_or(Stop)?;
+    }
+    cursor.advance(4)?;
+    Ok(code)
+}
