@@ -45,8 +45,10 @@ impl<T: Native> FixedDictionary<T> {
     fn slot(&self, value: T) -> usize {
         let bits = value.bits();
         let low = fold(bits as u64 ^ self.secrets[0], self.secrets[1]);
-        let high = (bits >> 64) as u64;
-        fold(low ^ high, self.secrets[0]) as usize
+        if size_of::<T>() <= size_of::<u64>() {
+            return low as usize;
+        }
+        fold(low ^ (bits >> 64) as u64, self.secrets[0]) as usize
     }
 
     /// The number of `value`.

@@ -160,12 +160,12 @@ fn pack_bytes(values: &[u8], bits: u32, out: &mut Vec<u8>) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use proptest::prelude::*;
 
     /// Reads as the specification says.
-    fn decode(mut input: &[u8], bits: u32, count: usize) -> Vec<u32> {
+    pub(in crate::write::encode) fn decode(mut input: &[u8], bits: u32, count: usize) -> Vec<u32> {
         let mut values = Vec::new();
         while values.len() < count {
             let (mut header, mut shift) = (0_u64, 0);

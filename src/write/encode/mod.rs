@@ -48,9 +48,6 @@ use std::sync::Arc;
 
 const MAGIC: &[u8] = b"PAR1";
 
-/// Values of a column taken at once, in bytes: a page in the making grows by at most about this much.
-const STEP_BYTES: usize = 256 << 10;
-
 /// Why rows could not be encoded.
 #[derive(Debug)]
 pub(super) enum Failure {
@@ -123,7 +120,7 @@ impl FileEncoder {
                     nulls: &mut self.nulls,
                     scratch,
                 };
-                let step = rows_at_once(column);
+                let step = rows_at_once(column, self.plan.step_bytes);
                 let mut from = at;
                 while from < at + count {
                     let some = step.min(at + count - from);
@@ -221,10 +218,10 @@ impl FileEncoder {
     }
 }
 
-/// How many rows of a column are about [`STEP_BYTES`].
-fn rows_at_once(column: &ArrayRef) -> usize {
+/// How many rows of a column are about `step` bytes.
+fn rows_at_once(column: &ArrayRef, step: usize) -> usize {
     let rows = column.len().max(1);
-    (STEP_BYTES * rows / bytes_of(column).max(1)).clamp(1, rows)
+    (step * rows / bytes_of(column).max(1)).clamp(1, rows)
 }
 
 /// Bytes of a column's values, about.
@@ -268,3 +265,6 @@ fn text_bytes(offsets: &[i32]) -> usize {
         .map_or(0, |(last, first)| last - first);
     bytes as usize + 4 * offsets.len()
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,6 +30,10 @@ pub(in crate::write) struct Plan {
     pub(super) no_stats: FileStats,
     pub(super) max_row_group_rows: usize,
     pub(super) max_row_group_bytes: usize,
+    /// Memory that a page's values and levels may use before they are encoded.
+    pub(super) page_bytes: usize,
+    /// Values of a column taken at once, in bytes: a page in the making grows by at most about this much.
+    pub(super) step_bytes: usize,
     encoding: ValueEncoding,
     compression: Compression,
 }
@@ -72,7 +76,10 @@ impl Plan {
         };
         let nodes = builder.nodes(spec.physical.fields(), &mut Some(Vec::new()), (0, 0))?;
         let stats = builder.stats;
+        let page = FILE_PAGES / schema.num_columns().max(1);
         Ok(Self {
+            page_bytes: page.clamp(SMALLEST_PAGE, LARGEST_PAGE),
+            step_bytes: LARGEST_PAGE / 2,
             schema,
             nodes,
             stats,
@@ -87,10 +94,14 @@ impl Plan {
     /// Empty columns of a new file.
     pub(super) fn columns(&self) -> Vec<Column> {
         let columns = self.schema.columns();
-        let page = (FILE_PAGES / columns.len().max(1)).clamp(SMALLEST_PAGE, LARGEST_PAGE);
         let column = |descr: &ColumnDescPtr| {
             let values = values(descr, self.encoding)?;
-            Some(Column::new(descr.clone(), values, self.compression, page))
+            Some(Column::new(
+                descr.clone(),
+                values,
+                self.compression,
+                self.page_bytes,
+            ))
         };
         columns.iter().filter_map(column).collect()
     }
