@@ -8,9 +8,9 @@ import random
 
 PAGES = ["/", "/shop", "/shop/cart", "/shop/checkout", "/blog/2026/how-we-ship", "/account/orders", "/search?q=red+shoes"]
 AGENTS = [
-    "Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101 Firefox/140.0",
-    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) Mobile/15E148",
-    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) Safari/605.1.15",
+    "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0",
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5) Mobile/15E148",
+    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15) Safari/605",
 ]
 CITIES = ["Wien", "São Paulo", "München", "Lagos", "Kraków", "Osaka", "Leeds", "Toronto"]
 WORDS = ["alpha", "bravo", "carbon", "delta", "ember", "fjord", "glacier", "harbor", "island", "jasmine", "kernel", "lagoon"]
@@ -40,7 +40,7 @@ def nested(n, draw):
     products = ",".join(
         f'{{"sku":"SKU-{draw.getrandbits(20):06x}","name":"{WORDS[i + bits % 5]} {WORDS[(bits >> 7) % 12]}","price":{(bits >> i * 9) % 50_000 / 100},'
         f'"quantity":{1 + (bits >> i & 3)},"category":"{WORDS[(bits >> i * 3) % 12]}"}}'
-        for i in range(1 + bits % 4)
+        for i in range(2 + bits % 4)
     )
     return (
         f'{{"messageId":"m-{bits:016x}-{user:06x}","type":"track","event":"{("Order Completed", "Product Viewed", "Cart Updated")[bits >> 3 & 1]}","userId":"u-{user}",'

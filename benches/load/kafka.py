@@ -118,6 +118,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--kind", action="append", choices=list(events.KINDS))
+    parser.add_argument("--events", action="append", type=Path, help="NDJSON made elsewhere, instead of generated kinds")
     parser.add_argument("--codec", action="append", choices=["lz4", "none"])
     options = parser.parse_args()
     binaries = [Path(b).resolve() for b in options.binary or [options.default_binary]]
@@ -126,10 +127,13 @@ def main():
     try:
         broker = Broker(Path(os.environ["PYTHONPATH"]) / "components", root / "broker", os.environ)
         print(f"{'events':8}{'codec':7}{'from':7}{'MB/CPU-s':>9}{'us/event':>9}{'of file':>9}{'peak MB':>9}  binary")
-        for kind in options.kind or list(events.KINDS):
-            path = root / f"{kind}.ndjson"
-            with open(path, "wb") as out:
-                out.writelines(event + b"\n" for event in events.events(kind, options.megabytes * 1_000_000, options.seed))
+        sources = [(path.stem, path.resolve()) for path in options.events or []]
+        sources = sources or [(kind, None) for kind in options.kind or events.KINDS]
+        for kind, path in sources:
+            if path is None:
+                path = root / f"{kind}.ndjson"
+                with open(path, "wb") as out:
+                    out.writelines(event + b"\n" for event in events.events(kind, options.megabytes * 1_000_000, options.seed))
             for codec in options.codec or ["lz4", "none"]:
                 topic = f"{kind}-{codec}"
                 count = fill(broker, topic, codec, path)

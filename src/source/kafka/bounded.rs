@@ -184,24 +184,28 @@ impl RangeReader {
             }
             let batch = queue.take(pace.records(), POLL);
             idle = batch.is_empty();
-            let (now, mut bytes) = (Instant::now(), 0);
+            let (now, mut bytes, mut records) = (Instant::now(), 0, 0);
             for record in batch.iter() {
                 match record {
                     Ok(record) => {
+                        records += 1;
                         bytes += record.value().len();
                         self.take(&consumer, &mut lanes, &record, now)?;
                     }
                     Err(failure) => {
                         let error = queue.tell(&failure);
                         self.fetch_failed(&consumer, &mut lanes, &failure, &error)?;
+                        if matches!(error, KafkaError::PartitionEOF(_)) {
+                            heard = now;
+                        }
                     }
                 }
             }
-            pace.learn(batch.len(), bytes);
+            pace.learn(records, bytes);
             if self.budget.is_spent() {
                 self.wait_for_room(&mut lanes)?;
             }
-            if !idle {
+            if records > 0 {
                 // Waiting for the receiver or for room is no silence of the broker's.
                 heard = Instant::now();
             }

@@ -128,10 +128,6 @@ pub(crate) struct Batch<'q> {
 }
 
 impl Batch<'_> {
-    pub(crate) fn len(&self) -> usize {
-        self.messages.len()
-    }
-
     pub(crate) fn is_empty(&self) -> bool {
         self.messages.is_empty()
     }

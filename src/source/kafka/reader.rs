@@ -250,17 +250,18 @@ impl Reader {
             let batch = queue.take(pace.records(), wait);
             self.state.counters.polls.increment(1);
             idle = batch.is_empty();
-            let (now, mut bytes) = (Instant::now(), 0);
+            let (now, mut bytes, mut records) = (Instant::now(), 0, 0);
             for record in batch.iter() {
                 match record {
                     Ok(record) => {
+                        records += 1;
                         bytes += record.value().len();
                         self.take(&record, now)?;
                     }
                     Err(failure) => self.fetch_failed(&failure)?,
                 }
             }
-            pace.learn(batch.len(), bytes);
+            pace.learn(records, bytes);
         }
         Ok(())
     }
