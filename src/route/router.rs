@@ -2,7 +2,7 @@
 
 use super::{
     MAX_NAME_BYTES, RouteError, Template, clean,
-    field::{Missing, Slot, extract},
+    field::{Finder, Missing, Slot},
     template::Part,
 };
 use crate::event::{RawBatch, RecordKind, RecordSpan, RejectReason};
@@ -18,6 +18,9 @@ pub struct Binding {
     /// Only these topics; `None`: all records of the source.
     pub topics: Option<Vec<String>>,
 }
+
+/// Texts remembered while a batch is routed.
+const MAX_MET: usize = 16;
 
 /// Where the records of one batch go. A record is in at least one table, or in `unroutable`, or in
 /// `skipped`; in several tables only where several are bound to its topic.
@@ -42,7 +45,7 @@ pub struct Router {
     known: HashSet<Arc<str>>,
     /// What a template gave to the name it became.
     cleaned: HashMap<String, Arc<str>>,
-    found: Vec<Slot>,
+    finder: Finder,
 }
 
 impl Router {
@@ -73,7 +76,7 @@ impl Router {
             reserved: None,
             known,
             cleaned: HashMap::new(),
-            found: Vec::new(),
+            finder: Finder::default(),
         })
     }
 
@@ -179,12 +182,32 @@ impl Router {
         }
     }
 
+    /// The whole batch's table where the template takes no field and all records name the same one.
+    fn one_table(&mut self, raw: &RawBatch) -> Option<Routed> {
+        let first = raw.records.first()?;
+        if !raw.records.iter().all(|record| record.table == first.table) {
+            return None;
+        }
+        let mut text = String::new();
+        self.render(raw, first, &mut text).ok()?;
+        let table = self.name(&text).ok()?;
+        Some(Routed {
+            tables: vec![(table, None)],
+            ..Routed::default()
+        })
+    }
+
     fn by_record(&mut self, raw: &RawBatch) -> Routed {
+        let by_field = !self.template.fields.is_empty();
+        if !by_field && let Some(one) = self.one_table(raw) {
+            return one;
+        }
         let mut routed = Routed::default();
         let mut slots: HashMap<Arc<str>, usize> = HashMap::new();
         let mut chosen: Vec<(Arc<str>, Vec<u32>)> = Vec::new();
-        let (mut text, mut last_text, mut last_slot) = (String::new(), String::new(), None);
-        let by_field = !self.template.fields.is_empty();
+        // Texts met in this batch and where they led, the latest last: few tables make most batches.
+        let mut met: Vec<(String, usize)> = Vec::new();
+        let mut text = String::new();
         for (index, record) in (0u32..).zip(&raw.records) {
             text.clear();
             let rendered = match &record.kind {
@@ -202,18 +225,20 @@ impl Router {
                 },
                 _ => self.render(raw, record, &mut text),
             };
-            let slot = rendered.and_then(|()| match last_slot {
-                Some(slot) if text == last_text => Ok(slot),
-                _ => {
-                    let table = self.name(&text)?;
-                    let slot = *slots.entry(table.clone()).or_insert_with(|| {
-                        chosen.push((table, Vec::new()));
-                        chosen.len() - 1
-                    });
-                    last_slot = Some(slot);
-                    last_text.clone_from(&text);
-                    Ok(slot)
+            let slot = rendered.and_then(|()| {
+                if let Some((_, slot)) = met.iter().rev().find(|(known, _)| *known == text) {
+                    return Ok(*slot);
                 }
+                let table = self.name(&text)?;
+                let slot = *slots.entry(table.clone()).or_insert_with(|| {
+                    chosen.push((table, Vec::new()));
+                    chosen.len() - 1
+                });
+                if met.len() == MAX_MET {
+                    met.clear();
+                }
+                met.push((text.clone(), slot));
+                Ok(slot)
             });
             match slot {
                 Ok(slot) => {
@@ -244,22 +269,22 @@ impl Router {
         let fields = &self.template.fields;
         if !fields.is_empty() {
             let path = |i: usize| fields.get(i).map(|p| p.join(".")).unwrap_or_default();
-            extract(raw.value(record), fields, &mut self.found).map_err(
-                |missing| match missing {
-                    Missing::Absent(i) => unroutable(format!(
-                        "the field that names the table is missing or null field=`{}`",
-                        path(i)
-                    )),
-                    Missing::NotScalar(i) => unroutable(format!(
-                        "the field that names the table is an object or array field=`{}`",
-                        path(i)
-                    )),
-                    Missing::Malformed(e) => RejectReason {
-                        code: "malformed",
-                        detail: e.into(),
-                    },
+            let span = record.value.start as usize..record.value.end as usize;
+            let found = self.finder.find(&raw.slab, span, fields);
+            found.map_err(|missing| match missing {
+                Missing::Absent(i) => unroutable(format!(
+                    "the field that names the table is missing or null field=`{}`",
+                    path(i)
+                )),
+                Missing::NotScalar(i) => unroutable(format!(
+                    "the field that names the table is an object or array field=`{}`",
+                    path(i)
+                )),
+                Missing::Malformed(e) => RejectReason {
+                    code: "malformed",
+                    detail: e.into(),
                 },
-            )?;
+            })?;
         }
         for part in &self.template.parts {
             match part {
@@ -269,7 +294,7 @@ impl Router {
                     Some(table) => out.push_str(table),
                     None => return Err(unroutable("the record names no table".to_owned())),
                 },
-                Part::Field(field) => match self.found.get(*field) {
+                Part::Field(field) => match self.finder.found.get(*field) {
                     Some(Slot::Text(value)) if !value.is_empty() => out.push_str(value),
                     _ => {
                         let path = fields.get(*field).map(|p| p.join(".")).unwrap_or_default();

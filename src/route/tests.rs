@@ -1,6 +1,6 @@
 use super::{
     Binding, RouteError, Routed, Router, Template, clean,
-    field::{Missing, Slot, extract},
+    field::{Finder, Missing, Slot, extract},
 };
 use crate::event::{
     ByteBudget, Partition, RawBatch, RecordKind, RecordSpan, RejectReason, SourcePartition,
@@ -318,6 +318,42 @@ proptest! {
                     prop_assert_eq!(got, Ok(()));
                     prop_assert_eq!(&found[0], &Slot::Text(want));
                 }
+            }
+        }
+    }
+
+    /// Passing over values finds what reading them finds, in good events and in damaged ones, whether
+    /// bytes follow the event or not.
+    #[test]
+    fn the_finder_agrees_with_the_rule(
+        value in json(),
+        doubled in any::<bool>(),
+        damage in prop::option::of((any::<prop::sample::Index>(), prop::sample::select(&b"{}[]\",:\\ax0 .-\xff\n"[..]))),
+        behind in 0usize..80,
+    ) {
+        let mut text = serde_json::to_vec(&value).unwrap();
+        if doubled && text.starts_with(b"{\"") {
+            // A name twice, and first with null.
+            text.splice(1..1, *b"\"a\": null , \"b\":{\"a\":-0, \"c\":1.50},\"a\":12,");
+        }
+        if let Some((at, byte)) = damage {
+            let at = at.index(text.len());
+            text[at] = byte;
+        }
+        let paths: Vec<Vec<String>> = [&["a"][..], &["b", "a"], &["a", "a", "b"], &["b"], &["b", "c"]]
+            .map(|path| path.iter().map(|step| step.to_string()).collect())
+            .to_vec();
+        let mut slab = b"xx".to_vec();
+        slab.extend_from_slice(&text);
+        let span = 2..slab.len();
+        slab.resize(span.end + behind, b'}');
+        let mut finder = Finder::default();
+        for paths in [&paths[..], &paths[..1], &paths[1..2], &paths[2..3], &paths[1..4]] {
+            let mut found = Vec::new();
+            let rule = extract(&text, paths, &mut found);
+            prop_assert_eq!(finder.find(&slab, span.clone(), paths), rule.clone(), "{}", String::from_utf8_lossy(&text));
+            if rule.is_ok() {
+                prop_assert_eq!(&finder.found, &found);
             }
         }
     }

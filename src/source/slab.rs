@@ -12,7 +12,7 @@ const SMALLEST: u32 = 16;
 const LARGEST: u32 = 22;
 const CLASSES: usize = (LARGEST - SMALLEST + 1) as usize;
 /// The most bytes kept for later.
-const KEPT_BYTES: usize = 24 << 20;
+const KEPT_BYTES: usize = 32 << 20;
 
 static KEPT: [Mutex<Vec<Vec<u8>>>; CLASSES] = [const { Mutex::new(Vec::new()) }; CLASSES];
 static KEPT_NOW: AtomicUsize = AtomicUsize::new(0);

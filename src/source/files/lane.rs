@@ -8,7 +8,7 @@ use super::{
     records::{Chunk, RecordReader},
     text::BytesRead,
 };
-use crate::event::Offset;
+use crate::{event::Offset, source::slab};
 use std::sync::Arc;
 
 /// Records of one file of a lane.
@@ -86,7 +86,7 @@ impl LaneReader {
         while let Some((path, reader)) = self.current()? {
             let path = path.clone();
             let mut chunk = Chunk {
-                slab: Vec::with_capacity(target_bytes + target_bytes / 8),
+                slab: slab::take(target_bytes),
                 records: Vec::new(),
             };
             let read = reader.read(&mut chunk, target_bytes);

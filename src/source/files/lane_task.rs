@@ -14,8 +14,8 @@ use crate::{
     event::{
         Assignment, ByteBudget, BytePermit, Epoch, Intake, Offset, Partition, RawBatch, RecordSpan,
     },
+    source::slab,
 };
-use bytes::Bytes;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -361,7 +361,7 @@ pub(crate) fn raw_batch(
         epoch,
         start,
         end,
-        slab: Bytes::from(chunk.slab),
+        slab: slab::share(chunk.slab),
         records,
         tables: vec![table.clone()],
         permit,

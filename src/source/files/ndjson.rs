@@ -8,74 +8,100 @@ use super::{
 use crate::event::RecordKind;
 use memchr::memchr;
 
+/// Less is never read at once.
+const MIN_READ_BYTES: usize = 64 << 10;
+
 /// A line is a record, whatever it holds: what does not parse becomes a dead letter later. Lines of
 /// whitespace alone are no records. The last line may lack its newline.
+///
+/// Text is read straight into the slab of a chunk, in blocks; of each block only the line that its end
+/// cuts in two is copied, to the front of the next.
 pub(crate) struct NdjsonReader {
     text: TextFile,
+    /// Bytes that are read and not yet passed.
+    rest: Vec<u8>,
 }
 
 impl NdjsonReader {
     pub(crate) fn new(text: TextFile) -> Self {
-        Self { text }
-    }
-
-    /// Passes one line, appending it to `out` without its line end; whether the line was a record.
-    /// `None` at the end of the file.
-    fn line(&mut self, mut out: Option<&mut Vec<u8>>) -> Result<Option<bool>, FilesError> {
-        let (mut length, mut is_record) = (0usize, false);
-        loop {
-            let bytes = self.text.fill()?;
-            if bytes.is_empty() {
-                return Ok((length > 0).then_some(is_record));
-            }
-            let (part, used, ended) = match memchr(b'\n', bytes) {
-                Some(at) => (&bytes[..at], at + 1, true),
-                None => (bytes, bytes.len(), false),
-            };
-            is_record = is_record || part.iter().any(|&b| !is_space(b));
-            length += used;
-            if let Some(out) = out.as_deref_mut() {
-                out.extend_from_slice(part);
-            }
-            self.text.consume(used);
-            if ended {
-                return Ok(Some(is_record));
-            }
-            self.text.check_length(length)?;
+        Self {
+            text,
+            rest: Vec::new(),
         }
     }
 }
 
 impl RecordReader for NdjsonReader {
     fn read(&mut self, chunk: &mut Chunk, target_bytes: usize) -> Result<bool, FilesError> {
-        while !chunk.is_full(target_bytes) {
-            let start = chunk.slab.len();
-            match self.line(Some(&mut chunk.slab))? {
-                None => return Ok(false),
-                Some(false) => chunk.slab.truncate(start),
-                Some(true) => {
-                    if chunk.slab.last() == Some(&b'\r') {
-                        chunk.slab.pop();
-                    }
-                    chunk.push(start, RecordKind::Event);
-                    self.text.records += 1;
-                }
+        let base = chunk.slab.len();
+        chunk.slab.append(&mut self.rest);
+        // Whether enough is in the chunk when it holds lines up to `end`.
+        let is_full = |chunk: &Chunk, end| end >= target_bytes || chunk.is_full(usize::MAX);
+        // The first byte of the line, and the first that may be its end.
+        let (mut line, mut seen) = (base, base);
+        loop {
+            while line == base || !is_full(chunk, line) {
+                let Some(at) = memchr(b'\n', &chunk.slab[seen..]) else {
+                    seen = chunk.slab.len();
+                    break;
+                };
+                let end = seen + at;
+                self.text.check_length(end - line)?;
+                self.record(chunk, line, end);
+                line = end + 1;
+                seen = line;
+            }
+            if line > base && is_full(chunk, chunk.slab.len()) {
+                self.rest.extend_from_slice(&chunk.slab[line..]);
+                chunk.slab.truncate(line);
+                return Ok(true);
+            }
+            self.text.check_length(chunk.slab.len() - line)?;
+            let room = target_bytes.saturating_sub(chunk.slab.len());
+            let more = room.max(chunk.slab.len() - line).max(MIN_READ_BYTES);
+            if self.text.read_onto(&mut chunk.slab, more)? == 0 {
+                let end = chunk.slab.len();
+                self.record(chunk, line, end);
+                return Ok(false);
             }
         }
-        Ok(true)
     }
 
     fn skip(&mut self, n: u64) -> Result<u64, FilesError> {
         let mut skipped = 0;
+        let mut chunk = Chunk::default();
         while skipped < n {
-            match self.line(None)? {
-                None => break,
-                Some(is_record) => {
-                    skipped += u64::from(is_record);
-                    self.text.records += u64::from(is_record);
-                }
+            chunk.slab.clear();
+            chunk.records.clear();
+            let more = self.read(&mut chunk, MIN_READ_BYTES)?;
+            let here = chunk.records.len() as u64;
+            if skipped + here > n {
+                // The records behind those to pass are read again.
+                let keep = (n - skipped) as usize;
+                let from = chunk.records[keep].0.start as usize;
+                self.text.records -= here - keep as u64;
+                let mut rest = chunk.slab.split_off(from);
+                rest.append(&mut self.rest);
+                self.rest = rest;
+                return Ok(n);
+            }
+            skipped += here;
+            if !more {
+                break;
             }
         }
         Ok(skipped)
+    }
+}
+
+impl NdjsonReader {
+    /// Makes a record of a line, if there is anything in it.
+    fn record(&mut self, chunk: &mut Chunk, start: usize, end: usize) {
+        let bytes = &chunk.slab[start..end];
+        if bytes.iter().any(|&byte| !is_space(byte)) {
+            let end = end - usize::from(bytes.last() == Some(&b'\r'));
+            chunk.push_span(start..end, RecordKind::Event);
+            self.text.records += 1;
+        }
     }
 }

@@ -15,7 +15,12 @@ impl Chunk {
     /// Ends a record that began at `start` of the slab. Readers bound their records, so a slab stays
     /// far below `u32::MAX` bytes.
     pub(crate) fn push(&mut self, start: usize, kind: RecordKind) {
-        let span = as_u32(start)..as_u32(self.slab.len());
+        self.push_span(start..self.slab.len(), kind);
+    }
+
+    /// Makes a record of these bytes of the slab.
+    pub(crate) fn push_span(&mut self, bytes: Range<usize>, kind: RecordKind) {
+        let span = as_u32(bytes.start)..as_u32(bytes.end);
         self.records.push((span, kind));
     }
 

@@ -85,6 +85,20 @@ impl TextFile {
         })
     }
 
+    /// Reads at most `n` bytes onto the end of `out`; how many, 0 at the end of the file.
+    pub(crate) fn read_onto(&mut self, out: &mut Vec<u8>, n: usize) -> Result<usize, FilesError> {
+        let start = out.len();
+        out.resize(start + n, 0);
+        let read = loop {
+            match self.input.read(&mut out[start..]) {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                read => break read,
+            }
+        };
+        out.truncate(start + *read.as_ref().unwrap_or(&0));
+        read.map_err(|e| self.failed(e))
+    }
+
     pub(crate) fn consume(&mut self, n: usize) {
         self.input.consume(n);
     }

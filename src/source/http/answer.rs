@@ -4,12 +4,11 @@
 //! Else: `{"error":{"code","message","remedy"}}`, with `Retry-After` on 429 and 503.
 
 use crate::{event::RejectReason, source::spool::SpoolError};
-use axum::{
-    body::Body,
-    http::{HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
-};
+use axum::http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
+
+/// An answer, its body whole.
+pub(super) type Response = axum::http::Response<String>;
 
 /// The most rejected events an answer lists.
 pub(super) const MAX_LISTED: usize = 100;
@@ -170,8 +169,8 @@ impl From<SpoolError> for Refusal {
     }
 }
 
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
+impl Refusal {
+    pub(super) fn into_response(self) -> Response {
         let body =
             json!({"error": {"code": self.code, "message": self.message, "remedy": self.remedy}});
         let mut response = json_response(self.status, &body);
@@ -199,7 +198,11 @@ impl IntoResponse for Refusal {
 }
 
 fn json_response(status: StatusCode, body: &Value) -> Response {
-    let mut response = Response::new(Body::from(body.to_string()));
+    text_response(status, body.to_string())
+}
+
+fn text_response(status: StatusCode, json: String) -> Response {
+    let mut response = Response::new(json);
     *response.status_mut() = status;
     response.headers_mut().insert(
         header::CONTENT_TYPE,
@@ -226,6 +229,13 @@ pub(super) fn accepted(
     replayed: bool,
     commit: Commit,
 ) -> Response {
+    if listed.is_empty() && !replayed && matches!(commit, Commit::None) {
+        // Nearly every answer.
+        return text_response(
+            StatusCode::OK,
+            format!("{{\"accepted\":{accepted},\"rejected\":{rejected},\"rejected_events\":[]}}"),
+        );
+    }
     let events: Vec<_> = listed
         .iter()
         .take(MAX_LISTED)

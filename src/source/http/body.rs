@@ -1,29 +1,32 @@
 //! From a request's body to its decompressed bytes, inside limits.
 
 use super::answer::Refusal;
-use crate::event::{ByteBudget, BytePermit};
-use axum::{
-    body::Body,
-    http::{HeaderMap, header},
+use crate::{
+    event::{ByteBudget, BytePermit},
+    source::slab,
 };
-use bytes::{Bytes, BytesMut};
-use futures::StreamExt;
+use axum::http::{HeaderMap, header};
+use bytes::Bytes;
+use hyper::body::{Body, Incoming};
 use std::{
+    future::poll_fn,
     io::{self, Read},
+    pin::Pin,
     time::Duration,
 };
 
+/// The most memory a body gets before its bytes are there.
+const MOST_AT_ONCE: u64 = 1 << 20;
 /// What is read of a body that is refused, and how long that may take: clients that send more see
 /// their connection closed.
 const DISCARD_BYTES: usize = 1 << 20;
 const DISCARD_TIME: Duration = Duration::from_secs(2);
 
 /// Reads a refused body to its end, so that its sender comes to read the answer.
-pub(super) async fn discard(body: Body) {
-    let mut stream = body.into_data_stream();
+pub(super) async fn discard(mut body: Incoming) {
     let read = async {
         let mut bytes = 0;
-        while let Some(Ok(chunk)) = stream.next().await {
+        while let Some(Ok(chunk)) = part(&mut body).await {
             bytes += chunk.len();
             if bytes > DISCARD_BYTES {
                 return;
@@ -32,6 +35,20 @@ pub(super) async fn discard(body: Body) {
     };
     // Whatever ends it, the refusal is answered.
     let _ = tokio::time::timeout(DISCARD_TIME, read).await;
+}
+
+/// The next bytes of a body; `None` at its end. Trailers are passed.
+async fn part(body: &mut Incoming) -> Option<Result<Bytes, hyper::Error>> {
+    loop {
+        match poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await? {
+            Err(error) => return Some(Err(error)),
+            Ok(frame) => {
+                if let Ok(bytes) = frame.into_data() {
+                    return Some(Ok(bytes));
+                }
+            }
+        }
+    }
 }
 
 /// How a body is compressed.
@@ -105,7 +122,7 @@ impl Room {
 
 /// Reads a body as sent. The caller bounds the time.
 pub(super) async fn read(
-    body: Body,
+    mut body: Incoming,
     limit: u64,
     declared: Option<u64>,
     room: &mut Room,
@@ -114,10 +131,9 @@ pub(super) async fn read(
     if declared.is_some_and(|bytes| bytes > limit) {
         return Err(too_large());
     }
-    let mut stream = body.into_data_stream();
+    let mut all = Vec::new();
     let mut first = Bytes::new();
-    let mut all = BytesMut::new();
-    while let Some(part) = stream.next().await {
+    while let Some(part) = part(&mut body).await {
         let part = part.map_err(|error| {
             Refusal::bad_request(
                 "incomplete_body",
@@ -131,18 +147,24 @@ pub(super) async fn read(
         }
         room.grow(len)?;
         // A small body is one part, which is taken as it is.
-        if first.is_empty() && all.is_empty() {
+        if first.is_empty() && all.capacity() == 0 {
             first = part;
             continue;
         }
-        if all.is_empty() {
-            all.reserve(declared.unwrap_or(0).min(limit) as usize);
-            all.extend_from_slice(&first);
-            first = Bytes::new();
+        if !first.is_empty() {
+            // For all of it, if it says how much that is; a claim alone gets no more than this.
+            let whole = declared
+                .unwrap_or(2 * len)
+                .clamp(len, MOST_AT_ONCE.max(len));
+            all = slab::take(whole as usize);
+            all.extend_from_slice(&std::mem::take(&mut first));
         }
         all.extend_from_slice(&part);
     }
-    Ok(if all.is_empty() { first } else { all.freeze() })
+    Ok(match all.is_empty() {
+        true => first,
+        false => slab::share(all),
+    })
 }
 
 /// Decompresses, stopping at the first byte beyond `limit`. Blocks.

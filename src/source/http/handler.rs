@@ -1,7 +1,7 @@
 //! `POST /v1/events/{table}`: one request from its headers to its answer.
 
 use super::{
-    answer::{self, Commit, Refusal},
+    answer::{self, Commit, Refusal, Response},
     auth::{Keys, is_table_name},
     body::{self, Coding, Room},
     options::{HttpAck, HttpOptions},
@@ -11,21 +11,17 @@ use crate::{
     event::{ByteBudget, Intake, OffsetRange},
     source::spool::{Answer, Append, Begin, BodyHash, KeyHash, Spool},
 };
-use axum::{
-    Router,
-    body::Body,
-    extract::{Path, Request, State, rejection::PathRejection},
-    http::{HeaderMap, header, request::Parts},
-    response::{IntoResponse, Response},
-    routing,
-};
+use axum::http::{HeaderMap, Method, Request, StatusCode, header, request::Parts};
 use bytes::Bytes;
-use std::{sync::Arc, time::Duration};
+use hyper::body::Incoming;
+use std::{borrow::Cow, sync::Arc, time::Duration};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
+/// Before the name of a table in a path.
+const EVENTS: &str = "/v1/events/";
 /// Bodies above this are split and hashed off the run time's threads.
-const INLINE_BYTES: usize = 128 << 10;
+const INLINE_BYTES: usize = 512 << 10;
 /// No option lets a body be longer: offsets in it are 32 bits, and an event is one record of the spool.
 const MAX_BODY_BYTES: u64 = 1 << 30;
 /// How long a request waits for bytes of others to reach the disk before it is answered 429.
@@ -45,35 +41,58 @@ pub(super) struct App {
     pub(super) draining: CancellationToken,
     pub(super) request_timeout: Duration,
     pub(super) commit_timeout: Duration,
+    pub(super) meters: Meters,
 }
 
-pub(super) fn router(app: Arc<App>) -> Router {
-    Router::new()
-        .route("/v1/events/{table}", routing::post(post))
-        .fallback(|| async { Refusal::not_found() })
-        .method_not_allowed_fallback(|| async { Refusal::method_not_allowed() })
-        .with_state(app)
+/// The metrics of every request, looked up once.
+pub(super) struct Meters {
+    answered: metrics::Counter,
+    seconds: metrics::Histogram,
+    accepted: metrics::Counter,
+    rejected: metrics::Counter,
+    bytes: metrics::Counter,
 }
 
-async fn post(
-    State(app): State<Arc<App>>,
-    table: Result<Path<String>, PathRejection>,
-    request: Request,
-) -> Response {
+impl Meters {
+    pub(super) fn new(source: &str) -> Self {
+        let events = |outcome: &'static str| metrics::counter!("alluvium_http_events_total", "source" => source.to_owned(), "outcome" => outcome);
+        Self {
+            answered: metrics::counter!("alluvium_http_requests_total", "source" => source.to_owned(), "status" => "200"),
+            seconds: metrics::histogram!("alluvium_http_request_duration_seconds", "source" => source.to_owned()),
+            accepted: events("accepted"),
+            rejected: events("rejected"),
+            bytes: metrics::counter!("alluvium_http_bytes_total", "source" => source.to_owned()),
+        }
+    }
+}
+
+/// Answers one request.
+pub(super) async fn respond(app: &App, request: Request<Incoming>) -> Response {
+    let Some(table) = request.uri().path().strip_prefix(EVENTS) else {
+        return Refusal::not_found().into_response();
+    };
+    if table.is_empty() || table.contains('/') {
+        return Refusal::not_found().into_response();
+    }
+    if request.method() != Method::POST {
+        return Refusal::method_not_allowed().into_response();
+    }
+    let table: Arc<str> = decoded(table).into();
     let began = std::time::Instant::now();
-    // A path that is not UTF-8 names no table.
-    let table = table.map_or_else(|_| String::new(), |Path(table)| table);
-    let response = app.take(&table, request).await.unwrap_or_else(|refusal| {
+    let response = app.take(table, request).await.unwrap_or_else(|refusal| {
         tracing::debug!(source = &*app.source, code = refusal.code, "a request was refused");
         metrics::counter!("alluvium_http_refused_total", "source" => app.source.to_string(), "code" => refusal.code)
             .increment(1);
         refusal.into_response()
     });
-    let status = response.status().as_str().to_owned();
-    metrics::counter!("alluvium_http_requests_total", "source" => app.source.to_string(), "status" => status)
-        .increment(1);
-    metrics::histogram!("alluvium_http_request_duration_seconds", "source" => app.source.to_string())
-        .record(began.elapsed().as_secs_f64());
+    match response.status() {
+        StatusCode::OK => app.meters.answered.increment(1),
+        status => {
+            metrics::counter!("alluvium_http_requests_total", "source" => app.source.to_string(), "status" => status.as_str().to_owned())
+                .increment(1);
+        }
+    }
+    app.meters.seconds.record(began.elapsed().as_secs_f64());
     response
 }
 
@@ -98,9 +117,9 @@ struct Admitted<'a> {
 }
 
 impl App {
-    async fn take(&self, table: &str, request: Request) -> Result<Response, Refusal> {
+    async fn take(&self, table: Arc<str>, request: Request<Incoming>) -> Result<Response, Refusal> {
         let (parts, body) = request.into_parts();
-        match self.admit(table, &parts).await {
+        match self.admit(&table, &parts).await {
             Ok(admitted) => self.land(table, body, admitted).await,
             Err(refusal) => {
                 // A connection closed under a body that is still being sent hides the answer.
@@ -130,8 +149,8 @@ impl App {
             return Err(Refusal::draining());
         }
         // The spool takes what the tables cannot yet; only its own trouble stops requests.
-        if let Err(error) = &*self.spool.health().borrow() {
-            return Err(error.clone().into());
+        if let Some(error) = self.spool.trouble() {
+            return Err(error.into());
         }
         let at_work = self
             .requests
@@ -154,8 +173,8 @@ impl App {
 
     async fn land(
         &self,
-        table: &str,
-        body: Body,
+        table: Arc<str>,
+        body: Incoming,
         admitted: Admitted<'_>,
     ) -> Result<Response, Refusal> {
         let Admitted {
@@ -172,13 +191,13 @@ impl App {
             .await
             .map_err(|_| Refusal::timed_out())??;
         let prepared = self.prepare(sent, coding, lines, key, room).await?;
-        let (listed, answer, replayed) = self.store(table, prepared).await?;
+        let (listed, answer, replayed) = self.store(&table, prepared).await?;
         drop(at_work);
         let commit = match ack {
             HttpAck::Spool => Commit::None,
             // Dead letters alone make no version of this table.
             HttpAck::Commit if answer.accepted == 0 => Commit::None,
-            HttpAck::Commit => self.committed(table, answer.range).await,
+            HttpAck::Commit => self.committed(&table, answer.range).await,
         };
         let (good, bad) = (answer.accepted as usize, answer.rejected as usize);
         Ok(answer::accepted(good, bad, &listed, replayed, commit))
@@ -204,9 +223,12 @@ impl App {
     }
 
     async fn room(&self) -> Result<Room, Refusal> {
-        let permit = tokio::time::timeout(ROOM_WAIT, self.bodies.acquire(FIRST_BYTES))
-            .await
-            .map_err(|_| Refusal::too_many("too many bytes are on their way to the disk"))?;
+        let permit = match self.bodies.try_acquire(FIRST_BYTES) {
+            Some(permit) => permit,
+            None => tokio::time::timeout(ROOM_WAIT, self.bodies.acquire(FIRST_BYTES))
+                .await
+                .map_err(|_| Refusal::too_many("too many bytes are on their way to the disk"))?,
+        };
         Ok(Room::new(self.bodies.clone(), permit))
     }
 
@@ -263,7 +285,7 @@ impl App {
     /// whether that was answered before.
     async fn store(
         &self,
-        table: &str,
+        table: &Arc<str>,
         prepared: Prepared,
     ) -> Result<(Vec<(u32, crate::event::RejectReason)>, Answer, bool), Refusal> {
         let Prepared {
@@ -299,9 +321,9 @@ impl App {
             .take(answer::MAX_LISTED + 1)
             .cloned()
             .collect();
-        let (source, bytes) = (self.source.to_string(), body.len() as u64);
+        let bytes = body.len() as u64;
         let append = self.spool.append(Append {
-            table: table.into(),
+            table: Arc::clone(table),
             body,
             events: split.events,
             rejected: split.rejected,
@@ -310,11 +332,9 @@ impl App {
             permit: Some(room.permit),
         });
         let range = append.await?;
-        metrics::counter!("alluvium_http_events_total", "source" => source.clone(), "outcome" => "accepted")
-            .increment(accepted.into());
-        metrics::counter!("alluvium_http_events_total", "source" => source.clone(), "outcome" => "rejected")
-            .increment(rejected.into());
-        metrics::counter!("alluvium_http_bytes_total", "source" => source).increment(bytes);
+        self.meters.accepted.increment(accepted.into());
+        self.meters.rejected.increment(rejected.into());
+        self.meters.bytes.increment(bytes);
         Ok((listed, answer(range), false))
     }
 
@@ -334,6 +354,29 @@ impl App {
             Err(_) => Commit::Later,
         }
     }
+}
+
+/// A part of a path without its percent signs. One that is not UTF-8 then names no table.
+fn decoded(part: &str) -> Cow<'_, str> {
+    if !part.contains('%') {
+        return Cow::Borrowed(part);
+    }
+    let mut bytes = Vec::with_capacity(part.len());
+    let mut rest = part.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        let hex = |at: usize| char::from(*after.get(at)?).to_digit(16);
+        match (byte, hex(0), hex(1)) {
+            (b'%', Some(high), Some(low)) => {
+                bytes.push((high * 16 + low) as u8);
+                rest = &after[2..];
+            }
+            _ => {
+                bytes.push(byte);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8(bytes).unwrap_or_default().into()
 }
 
 /// Whether the content type says lines; others leave the form to `split.rs`.

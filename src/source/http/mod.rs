@@ -128,12 +128,13 @@ impl HttpSource {
             draining: draining.clone(),
             request_timeout,
             commit_timeout,
+            meters: handler::Meters::new(&source),
             options: options.clone(),
         });
         let server = server::Server {
             listener,
             tls,
-            router: handler::router(app),
+            app,
             max_connections: options.max_connections,
             header_timeout: request_timeout,
             draining: draining.clone(),

@@ -272,7 +272,7 @@ impl Pump {
             let Some(bytes) = reader.ready().await else {
                 return Ok(reader.position());
             };
-            let (chunk, permit) = match reader.recent(BATCH_BYTES) {
+            let (chunk, permit) = match reader.recent() {
                 Some(mut chunk) => {
                     let permit = chunk.permit.take();
                     (chunk, permit)

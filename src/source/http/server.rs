@@ -1,13 +1,15 @@
 //! Connections: accepting them, TLS, their limits, and letting them end.
 
-use super::{error::HttpError, options::HttpOptions, options::TlsOptions};
-use axum::Router;
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
+use super::{
+    error::HttpError,
+    handler::{self, App},
+    options::HttpOptions,
+    options::TlsOptions,
 };
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
@@ -71,7 +73,7 @@ pub(super) fn acceptor(options: &TlsOptions) -> Result<TlsAcceptor, HttpError> {
 pub(super) struct Server {
     pub(super) listener: TcpListener,
     pub(super) tls: Option<TlsAcceptor>,
-    pub(super) router: Router,
+    pub(super) app: Arc<App>,
     pub(super) max_connections: usize,
     pub(super) header_timeout: Duration,
     /// Accept no more; connections end after their current request.
@@ -112,7 +114,7 @@ impl Server {
                 }
             };
             let connection = Connection {
-                router: self.router.clone(),
+                app: Arc::clone(&self.app),
                 header_timeout: self.header_timeout,
                 draining: self.draining.clone(),
                 shutdown: self.shutdown.clone(),
@@ -130,7 +132,7 @@ impl Server {
 }
 
 struct Connection {
-    router: Router,
+    app: Arc<App>,
     header_timeout: Duration,
     draining: CancellationToken,
     shutdown: CancellationToken,
@@ -161,7 +163,9 @@ impl Connection {
             .header_read_timeout(self.header_timeout)
             .max_buf_size(64 << 10)
             .keep_alive(true);
-        let service = TowerToHyperService::new(self.router.clone());
+        let app = &*self.app;
+        let service =
+            service_fn(async |request| Ok::<_, Infallible>(handler::respond(app, request).await));
         let connection = http.serve_connection(TokioIo::new(stream), service);
         tokio::pin!(connection);
         let ended = tokio::select! {

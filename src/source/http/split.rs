@@ -10,11 +10,14 @@
 //! Empty lines are not events. `index` in an answer counts events from 0. An event is kept byte for
 //! byte. It must be a JSON object in UTF-8; one that is not becomes a dead letter and the others land.
 
-use crate::event::RejectReason;
+use crate::{
+    event::RejectReason,
+    json::{self, Kind},
+};
 use serde::de::IgnoredAny;
 use std::ops::Range;
 
-/// How deep an event may nest; as deep as `serde_json` reads.
+/// How deep an event may nest.
 pub(super) const MAX_DEPTH: usize = 128;
 
 /// Where the events of a body lie.
@@ -43,7 +46,7 @@ pub(super) struct Limits {
 pub(super) fn split(body: &[u8], lines: bool, limits: Limits) -> Result<Split, Flaw> {
     let mut splitter = Splitter {
         body,
-        utf8: std::str::from_utf8(body).is_ok(),
+        utf8: json::is_utf8(body),
         limits,
         split: Split::default(),
     };
@@ -161,7 +164,7 @@ impl Splitter<'_> {
         if self.split.events.len() >= self.limits.events {
             return Err(Flaw::TooMany);
         }
-        if let Err(reason) = self.judge(&self.body[range.clone()]) {
+        if let Err(reason) = self.judge(range.clone()) {
             self.split
                 .rejected
                 .push((self.split.events.len() as u32, reason));
@@ -170,7 +173,19 @@ impl Splitter<'_> {
         Ok(())
     }
 
-    fn judge(&self, event: &[u8]) -> Result<(), RejectReason> {
+    /// What passes the check that is quick passes the whole judgement too: it is stricter with escapes
+    /// and depth, and no more lenient.
+    fn judge(&self, range: Range<usize>) -> Result<(), RejectReason> {
+        if range.len() as u64 <= self.limits.event_bytes
+            && json::check_in(self.body, range.clone(), self.utf8) == Ok(Kind::Object)
+        {
+            return Ok(());
+        }
+        self.judge_whole(&self.body[range])
+    }
+
+    #[cold]
+    fn judge_whole(&self, event: &[u8]) -> Result<(), RejectReason> {
         let reject = |code, detail: String| {
             Err(RejectReason {
                 code,
@@ -209,7 +224,7 @@ impl Splitter<'_> {
 }
 
 fn is_json(bytes: &[u8]) -> bool {
-    serde_json::from_slice::<IgnoredAny>(bytes).is_ok()
+    json::check(bytes).is_ok() || serde_json::from_slice::<IgnoredAny>(bytes).is_ok()
 }
 
 fn is_object(bytes: &[u8]) -> bool {

@@ -79,8 +79,8 @@ pub struct Options {
     pub max_keys: usize,
     /// How long a key is known.
     pub key_window: Duration,
-    /// What the newest requests are charged to, so that the reader gets them from memory; an eighth of
-    /// it at most. `None`: all are read back from the disk.
+    /// What the newest requests are charged to, so that the reader gets them from memory; a
+    /// sixteenth of it at most. `None`: all are read back from the disk.
     pub recent: Option<ByteBudget>,
 }
 
@@ -417,6 +417,11 @@ impl Spool {
     /// The idempotency index.
     pub fn keys(&self) -> &Arc<Keys> {
         &self.shared.keys
+    }
+
+    /// Why appends are not taken, if so.
+    pub fn trouble(&self) -> Option<SpoolError> {
+        self.shared.health.borrow().as_ref().err().cloned()
     }
 
     /// Whether appends are taken, as it changes.

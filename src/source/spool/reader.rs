@@ -30,15 +30,13 @@ pub struct Chunk {
     pub permit: Option<BytePermit>,
 }
 
-impl Chunk {
-    /// The index of a table in [`Chunk::tables`].
-    pub(super) fn table(&mut self, name: &str) -> u32 {
-        let known = self.tables.iter().position(|table| **table == *name);
-        known.unwrap_or_else(|| {
-            self.tables.push(name.into());
-            self.tables.len() - 1
-        }) as u32
-    }
+/// The index of a table among those of a chunk, which it joins if it is new.
+pub(super) fn index_of(tables: &mut Vec<Arc<str>>, name: &str) -> u32 {
+    let known = tables.iter().position(|table| **table == *name);
+    known.unwrap_or_else(|| {
+        tables.push(name.into());
+        tables.len() - 1
+    }) as u32
 }
 
 /// A cursor over the spool.
@@ -103,13 +101,13 @@ impl Reader {
         }
     }
 
-    /// The next events if they are still in memory: those of one large request, or of small ones
-    /// together. Does not wait.
-    pub fn recent(&mut self, max_bytes: u64) -> Option<Chunk> {
+    /// The next events if they are still in memory: those of one request, or of small ones together,
+    /// about a mebibyte at most. Does not wait.
+    pub fn recent(&mut self) -> Option<Chunk> {
         if self.limit.is_some() {
             return None;
         }
-        let taken = self.shared.recent.take(self.position, max_bytes)?;
+        let taken = self.shared.recent.take(self.position)?;
         self.at = Some(taken.next);
         self.position = taken.chunk.end;
         Some(taken.chunk)
@@ -294,7 +292,7 @@ fn add(chunk: &mut Chunk, record: &record::Record<'_>, base: usize, position: Of
     if record.events == 0 {
         return;
     }
-    let table = chunk.table(record.table);
+    let table = index_of(&mut chunk.tables, record.table);
     chunk.records.reserve(record.events as usize);
     let mut rejected = record.rejected.iter().peekable();
     for (index, span) in record.spans().enumerate() {

@@ -3,8 +3,9 @@
 //!
 //! The disk stays the truth: what is not here is read from it. A request comes in once it is
 //! fsynced, if a reader is there and the byte budget has room for it, and leaves when it is handed on.
+//! Small requests are copied together, so that none of them holds the buffer of its connection.
 
-use super::reader::Chunk;
+use super::reader::{Chunk, index_of};
 use crate::{
     event::{ByteBudget, BytePermit, Offset, OffsetRange, RecordKind, RecordSpan, RejectReason},
     source::slab,
@@ -13,12 +14,12 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use std::{collections::VecDeque, ops::Range, sync::Arc};
 
-/// Longer bodies are read back from the disk, in batches of the usual size.
-pub(super) const MAX_BODY_BYTES: usize = 1 << 20;
-/// Bodies of at least this size are a batch as they are; smaller ones are copied together.
+/// Longer bodies are read back from the disk, in batches of the usual size; so much is copied together.
+const MAX_BYTES: usize = 1 << 20;
+/// Bodies of at least this size stay as they are.
 const ALONE_BYTES: usize = 96 << 10;
 /// The share of the budget that may lie here.
-const BUDGET_SHARE: u64 = 8;
+const BUDGET_SHARE: u64 = 16;
 
 /// A request as its sender gave it.
 pub(super) struct Request {
@@ -29,26 +30,20 @@ pub(super) struct Request {
     pub(super) received_at: i64,
 }
 
-impl Request {
-    /// Bytes it holds, its records' spans included.
-    fn cost(&self) -> u64 {
-        (self.body.len() + self.events.len() * size_of::<RecordSpan>()) as u64
-    }
-
-    /// The part of the body in which its events lie.
-    fn used(&self) -> Range<usize> {
-        let start = self.events.first().map_or(0, |event| event.start);
-        let end = self.events.last().map_or(0, |event| event.end);
-        start as usize..end as usize
-    }
-}
-
+/// One large request, or small ones that follow each other.
 struct Entry {
     range: OffsetRange,
-    request: Request,
+    bytes: Held,
+    records: Vec<RecordSpan>,
+    tables: Vec<Arc<str>>,
     /// The segment it lies in, and where in it the next record begins.
     next: (Offset, u64),
     permit: BytePermit,
+}
+
+enum Held {
+    Body(Bytes),
+    Joined(Vec<u8>),
 }
 
 /// What [`Recent::take`] found.
@@ -58,7 +53,6 @@ pub(super) struct Taken {
     pub(super) next: (Offset, u64),
 }
 
-#[derive(Default)]
 pub(super) struct Recent {
     budget: Option<ByteBudget>,
     state: Mutex<State>,
@@ -82,7 +76,7 @@ impl Recent {
 
     /// Whether a request of this size may be kept at all.
     pub(super) fn takes(&self, body: usize) -> bool {
-        self.budget.is_some() && body <= MAX_BODY_BYTES
+        self.budget.is_some() && body <= MAX_BYTES
     }
 
     pub(super) fn reader_came(&self) {
@@ -101,33 +95,52 @@ impl Recent {
     }
 
     /// Keeps a durable request, if there is room and somebody to read it. Requests come in order.
-    pub(super) fn keep(&self, range: OffsetRange, request: Request, next: (Offset, u64)) -> bool {
+    pub(super) fn keep(&self, range: OffsetRange, request: Request, next: (Offset, u64)) {
         let Some(budget) = &self.budget else {
-            return false;
+            return;
         };
-        let cost = request.cost();
+        let cost = (request.body.len() + request.events.len() * size_of::<RecordSpan>()) as u64;
         let mut state = self.state.lock();
         if state.readers == 0 || state.bytes + cost > budget.limit() / BUDGET_SHARE {
-            return false;
+            return;
         }
         let Some(permit) = budget.try_acquire(cost) else {
-            return false;
+            return;
         };
         state.bytes += cost;
-        state.entries.push_back(Entry {
-            range,
-            request,
+        let small = request.body.len() < ALONE_BYTES;
+        if let Some(last) = state.entries.back_mut()
+            && last.range.end == range.start
+            && let Held::Joined(bytes) = &last.bytes
+            && small
+            && bytes.len() + request.body.len() <= MAX_BYTES
+        {
+            last.add(range, request, next);
+            let both = last.permit.bytes() + permit.bytes();
+            last.permit.resize(both);
+            return;
+        }
+        let mut entry = Entry {
+            range: OffsetRange {
+                start: range.start,
+                end: range.start,
+            },
+            bytes: match small {
+                true => Held::Joined(slab::take(request.body.len())),
+                false => Held::Body(request.body.clone()),
+            },
+            records: Vec::with_capacity(request.events.len()),
+            tables: Vec::new(),
             next,
             permit,
-        });
-        true
+        };
+        entry.add(range, request, next);
+        state.entries.push_back(entry);
     }
 
-    /// The events from `position` on, if they are here: one large request, or small ones together of
-    /// at most `max_bytes`. Forgets everything below `position`.
-    pub(super) fn take(&self, position: Offset, max_bytes: u64) -> Option<Taken> {
-        let mut entries = Vec::new();
-        {
+    /// The events from `position` on, if they are here. Forgets everything below.
+    pub(super) fn take(&self, position: Offset) -> Option<Taken> {
+        let mut entry = {
             let mut state = self.state.lock();
             while state
                 .entries
@@ -136,99 +149,64 @@ impl Recent {
             {
                 state.pop();
             }
-            let mut at = position;
-            let mut bytes = 0;
-            while let Some(entry) = state.entries.front() {
-                let more = entry.request.body.len();
-                let joins = match entries.is_empty() {
-                    true => entry.range.start <= at,
-                    false => {
-                        entry.range.start == at
-                            && more < ALONE_BYTES
-                            && (bytes + more) as u64 <= max_bytes
-                    }
-                };
-                if !joins {
-                    break;
-                }
-                at = entry.range.end;
-                bytes += more;
-                entries.extend(state.pop());
-                if more >= ALONE_BYTES {
-                    break;
-                }
+            if state.entries.front()?.range.start > position {
+                return None;
             }
+            state.pop()?
+        };
+        if entry.range.start < position {
+            entry.records.retain(|record| record.offset >= position);
         }
-        join(position, entries)
+        let chunk = Chunk {
+            start: position,
+            end: entry.range.end,
+            slab: match entry.bytes {
+                Held::Body(body) => body,
+                Held::Joined(bytes) => slab::share(bytes),
+            },
+            records: entry.records,
+            tables: entry.tables,
+            permit: Some(entry.permit),
+        };
+        Some(Taken {
+            chunk,
+            next: entry.next,
+        })
     }
 }
 
 impl State {
     fn pop(&mut self) -> Option<Entry> {
         let entry = self.entries.pop_front()?;
-        self.bytes -= entry.request.cost();
+        self.bytes -= entry.permit.bytes();
         Some(entry)
     }
 }
 
-/// Requests that follow each other as one chunk, without their events below `position`.
-fn join(position: Offset, mut entries: Vec<Entry>) -> Option<Taken> {
-    let last = entries.last()?;
-    let (end, next) = (last.range.end, last.next);
-    let events = entries.iter().map(|entry| entry.request.events.len()).sum();
-    let cost = entries.iter().map(|entry| entry.request.cost()).sum();
-    let mut chunk = Chunk {
-        start: position,
-        end,
-        slab: Bytes::new(),
-        records: Vec::with_capacity(events),
-        tables: Vec::new(),
-        permit: None,
-    };
-    if let [only] = entries.as_slice() {
-        chunk.slab = only.request.body.clone();
-        add(&mut chunk, only, 0, position);
-    } else {
-        let bytes = entries.iter().map(|entry| entry.request.used().len()).sum();
-        let mut slab = slab::take(bytes);
-        for entry in &entries {
-            let used = entry.request.used();
-            // Spans count from the front of the body, of which only this part is copied.
-            let base = slab.len() as i64 - used.start as i64;
-            slab.extend_from_slice(&entry.request.body[used]);
-            add(&mut chunk, entry, base, position);
+impl Entry {
+    fn add(&mut self, range: OffsetRange, request: Request, next: (Offset, u64)) {
+        let mut base = 0;
+        if let Held::Joined(bytes) = &mut self.bytes {
+            base = bytes.len() as u32;
+            bytes.extend_from_slice(&request.body);
         }
-        chunk.slab = slab::share(slab);
-    }
-    // One permit for all: it grows before the others go.
-    let mut permit = entries.swap_remove(0).permit;
-    permit.resize(cost);
-    chunk.permit = Some(permit);
-    Some(Taken { chunk, next })
-}
-
-/// Adds a request's records; `base` is what is added to its spans.
-fn add(chunk: &mut Chunk, entry: &Entry, base: i64, position: Offset) {
-    let request = &entry.request;
-    let table = chunk.table(&request.table);
-    let mut rejected = request.rejected.iter().peekable();
-    for ((offset, index), event) in (entry.range.start..).zip(0u32..).zip(&request.events) {
-        let reason = rejected.next_if(|(event, _)| *event == index);
-        if offset < position {
-            continue;
+        let table = index_of(&mut self.tables, &request.table);
+        let mut rejected = request.rejected.into_iter().peekable();
+        for ((offset, index), event) in (range.start..).zip(0u32..).zip(request.events) {
+            let reason = rejected.next_if(|(event, _)| *event == index);
+            self.records.push(RecordSpan {
+                offset,
+                value: base + event.start..base + event.end,
+                key: None,
+                headers: None,
+                event_time: request.received_at,
+                table,
+                kind: reason.map_or(RecordKind::Event, |(_, reason)| {
+                    RecordKind::Rejected(reason)
+                }),
+            });
         }
-        // A slab is shorter than 4 GiB, so neither end leaves 32 bits.
-        let at = |place: u32| (i64::from(place) + base) as u32;
-        chunk.records.push(RecordSpan {
-            offset,
-            value: at(event.start)..at(event.end),
-            key: None,
-            headers: None,
-            event_time: request.received_at,
-            table,
-            kind: reason.map_or(RecordKind::Event, |(_, reason)| {
-                RecordKind::Rejected(reason.clone())
-            }),
-        });
+        self.range.end = range.end;
+        self.next = next;
     }
 }

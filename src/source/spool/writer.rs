@@ -80,7 +80,7 @@ pub(super) struct Writer {
     state: State,
     /// How many requests the last group held: whether there is somebody to wait for.
     last_group: usize,
-    /// Pages of the current segment below it were let go, or are for the reader.
+    /// Where in the current segment the group before this one began.
     forget_from: u64,
     key_files: Vec<(PathBuf, i64)>,
     _lock: File,
@@ -293,7 +293,6 @@ impl Writer {
     /// The group is durable: first the keys, then readers, then those who wait.
     fn publish(&mut self, mut group: Vec<Job>, written: Written) {
         let mut at = written.bytes.start;
-        let mut all_kept = true;
         for (job, range) in group.iter_mut().zip(&written.ranges) {
             at += job.request.len;
             if let Some(key) = &job.key {
@@ -301,10 +300,9 @@ impl Writer {
                 self.shared.keys.insert(key.key, key.body, answer);
             }
             let next = (written.segment, at);
-            all_kept &= job
-                .recent
-                .take()
-                .is_some_and(|request| self.shared.recent.keep(*range, request, next));
+            if let Some(request) = job.recent.take() {
+                self.shared.recent.keep(*range, request, next);
+            }
         }
         metrics::counter!("alluvium_spool_appended_bytes_total")
             .increment(written.bytes.end - written.bytes.start);
@@ -313,15 +311,11 @@ impl Writer {
         for (job, range) in group.into_iter().zip(written.ranges) {
             job.answer(Ok(range));
         }
-        // The reader does not ask the disk for what is kept: the pages can serve the next group. The
-        // page that a group shares with the one before goes with the later one.
-        if all_kept {
-            let from = self.forget_from.min(written.bytes.start);
-            disk::forget(&written.file, from..at);
-            self.forget_from = written.bytes.start;
-        } else {
-            self.forget_from = written.bytes.end;
-        }
+        // The reader has what is kept, and for the rest the disk is as good a place as memory: the pages
+        // can serve the next group. The page that two groups share goes with the later one.
+        let from = self.forget_from.min(written.bytes.start);
+        disk::forget(&written.file, from..at);
+        self.forget_from = written.bytes.start;
     }
 
     /// The segment to write to; mends or begins one where needed.
