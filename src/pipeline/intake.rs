@@ -193,7 +193,10 @@ impl SourceIntake {
             .rates
             .taken(batch.records.len() as u64, batch.slab.len() as u64);
         for share in blocked {
-            left_behind(&batch, share);
+            // Another partition, or an epoch begun for another table, tells nothing new.
+            if share.handle.inbox.shut_since().is_none() {
+                left_behind(&batch, share);
+            }
             withhold_inbox(shared, &share.name, &share.handle.inbox);
         }
         let raw = Arc::new(batch);
@@ -242,7 +245,7 @@ impl SourceIntake {
             handle.inbox.shut_since().is_some()
                 || handle.inbox.refuses_for(now)
                     >= if feeds_others {
-                        handle.gauges.patience()
+                        handle.gauges.patience(now)
                     } else {
                         LONG_PATIENCE
                     }

@@ -21,7 +21,7 @@ const STILL_FAILING: Duration = Duration::from_secs(3);
 const STILL_SILENT: Duration = Duration::from_secs(15);
 const PATIENCE_FAILING: Duration = Duration::from_millis(1_500);
 const PATIENCE_SILENT: Duration = Duration::from_secs(4);
-const PATIENCE_AT_WORK: Duration = Duration::from_secs(10);
+const PATIENCE_AT_WORK: Duration = Duration::from_secs(20);
 
 /// What others may see of a worker.
 #[derive(Debug)]
@@ -107,8 +107,10 @@ impl WorkerGauges {
 
     /// How long a source waits for room in the table's inbox before it leaves the table behind, when others
     /// go on.
-    pub(crate) fn patience(&self) -> Duration {
-        if !self.waits_for_store() {
+    pub(crate) fn patience(&self, now: Instant) -> Duration {
+        if self.stands_still(now) {
+            Duration::ZERO
+        } else if !self.waits_for_store() {
             PATIENCE_AT_WORK
         } else if self.fails.load(Ordering::Acquire) {
             PATIENCE_FAILING
@@ -190,7 +192,7 @@ impl Worker {
                 .withhold(partition, *epoch, &self.table, from);
         }
         metrics::counter!("alluvium_pipeline_withheld_records_total").increment(rows);
-        tracing::debug!(
+        tracing::info!(
             rows,
             bytes,
             partitions = dropped.len(),
