@@ -213,7 +213,7 @@ impl Worker {
             if !lane.is_open() {
                 continue;
             }
-            ends.push((lane.partition.id.clone(), lane.epoch, lane.accepted()));
+            ends.push((lane.partition.id.clone(), lane.epoch, lane.hand_on()));
             letters.extend(lane.take_letters());
             if rows > 0 {
                 let (id, epoch) = (lane.partition.id.clone(), lane.epoch);
