@@ -19,7 +19,9 @@ class Usage:
 
 def measure(command, core, log):
     """Runs a command, pinned to one core, to its end."""
-    environment = {**os.environ, "POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1", "RAYON_NUM_THREADS": "1", "ARROW_IO_THREADS": "1"}
+    # ALLUVIUM_… would be read as its configuration.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ALLUVIUM_")}
+    environment |= {"POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1", "RAYON_NUM_THREADS": "1", "ARROW_IO_THREADS": "1"}
     command = ["timeout", str(SECONDS), "taskset", "--cpu-list", str(core), *command]
     with open(log, "wb") as out:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environment)
