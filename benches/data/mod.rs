@@ -4,11 +4,14 @@
 //! what a dictionary, a prediction of keys or a compressor gains here it gains on real streams too.
 #![allow(dead_code, reason = "each bench uses a part of it")]
 
+pub mod batch;
+pub mod cpu;
 mod flat;
 mod hostile;
 mod mixed;
 mod nested;
-pub mod world;
+pub mod schema;
+mod world;
 
 use world::World;
 
@@ -53,9 +56,18 @@ impl Kind {
     }
 }
 
+impl std::str::FromStr for Kind {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|kind| kind.name() == name);
+        found.ok_or_else(|| format!("no such events, kind=`{name}`"))
+    }
+}
+
 /// An endless stream of events.
 pub struct Events {
-    kind: Kind,
+    pub kind: Kind,
     world: World,
 }
 
@@ -87,4 +99,16 @@ pub fn ndjson(kind: Kind, bytes: usize, seed: u64) -> String {
         out.push('\n');
     }
     out
+}
+
+/// A configuration's table `events` with the columns of a kind; hostile events change nothing of it.
+pub fn toml(kind: Kind) -> String {
+    let mut text = String::from("[tables.events]\n");
+    if kind == Kind::Hostile {
+        text += "evolution = \"none\"\non_conflict = [\"rescue\"]\n";
+    }
+    for (name, data_type) in kind.columns() {
+        text += &format!("[[tables.events.columns]]\nname = \"{name}\"\ntype = \"{data_type}\"\n");
+    }
+    text
 }

@@ -29,10 +29,7 @@ fn main() -> ExitCode {
 }
 
 fn write(kind: &str, bytes: &str, seed: &str, out: &str) -> Result<(), Box<dyn std::error::Error>> {
-    let kind = Kind::ALL
-        .into_iter()
-        .find(|known| known.name() == kind)
-        .ok_or_else(|| format!("no such events, kind=`{kind}`"))?;
+    let kind: Kind = kind.parse()?;
     let (bytes, seed): (u64, u64) = (bytes.parse()?, seed.parse()?);
     let mut events = Events::new(kind, seed);
     let mut file = BufWriter::with_capacity(1 << 20, File::create(out)?);
