@@ -174,6 +174,11 @@ impl Checkpoints {
         Due::Nothing
     }
 
+    #[cfg(test)]
+    pub(super) fn runs(&self) -> bool {
+        self.running.load(Ordering::Acquire)
+    }
+
     fn rest(&self, took: Duration, options: &CommitOptions) {
         *self.rest_until.lock() =
             Instant::now().checked_add(took.saturating_mul(options.checkpoint_rest));

@@ -46,7 +46,8 @@ pub struct TableOptions {
     pub max_event_bytes: Option<u64>,
     /// Parquet compression: `zstd`, `snappy`, `lz4` or `none`.
     pub compression: Option<Compression>,
-    /// A checkpoint is written after this many commits.
+    /// A checkpoint is written after this many commits; later, at most after fifty times as many, where
+    /// checkpoints of a large table would take more than a twentieth of the time.
     pub checkpoint_interval_commits: Option<u64>,
 }
 
