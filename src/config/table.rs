@@ -48,7 +48,8 @@ pub struct TableOptions {
     pub compression: Option<Compression>,
     /// How values are written in Parquet that repeat too little for a dictionary: `plain` or `delta`.
     pub parquet_encoding: Option<ParquetEncoding>,
-    /// A checkpoint is written after this many commits.
+    /// A checkpoint is written after this many commits; later, at most after fifty times as many, where
+    /// checkpoints of a large table would take more than a twentieth of the time.
     pub checkpoint_interval_commits: Option<u64>,
 }
 

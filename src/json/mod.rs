@@ -28,9 +28,7 @@ pub use fault::{Fault, Kind};
 pub use nodes::{Json, Parser};
 pub use scan::NodeKind;
 
-#[cfg(test)]
-use cursor::PAD;
-pub(crate) use cursor::{Cursor, Padded, Stop};
+pub(crate) use cursor::{Cursor, PAD, Padded, Stop};
 pub(crate) use number::{digit_run, skip_number};
 pub(crate) use scan::skip_value;
 pub(crate) use simd::{BLOCK, Engine, Pattern, Simd, Task};
