@@ -134,9 +134,8 @@ impl Task for Map<'_, '_, '_> {
                 if cursor.byte() != b'"' {
                     return Err(Stop);
                 }
-                column
-                    .keys
-                    .push_json(|data| push_string(simd, &mut cursor, data))?;
+                push_string(simd, &mut cursor, column.keys.json())?;
+                column.keys.end();
                 let key = column.keys.value(at);
                 if at - first >= MAX_COMPARED
                     || (first..at).any(|other| column.keys.value(other) == key)

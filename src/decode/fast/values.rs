@@ -60,7 +60,8 @@ pub(super) fn value<'a, S: Simd>(
         Column::Text(column) => {
             pad_to!(at, column);
             if cursor.byte() == b'"' {
-                column.push_json(|data| push_string(simd, cursor, data))?;
+                push_string(simd, cursor, column.json())?;
+                column.end();
                 return Ok(true);
             }
             null_only(cursor, || column.pad(at + 1))
@@ -138,10 +139,10 @@ pub(super) fn value<'a, S: Simd>(
             let start = *cursor;
             match skip_value(simd, cursor, depth).map_err(|_| Stop)? {
                 NodeKind::Null => column.pad(at + 1),
-                _ => column.push_json(|data| -> Result<(), Stop> {
-                    data.extend_from_slice(cursor.since(start));
-                    Ok(())
-                })?,
+                _ => {
+                    column.json().extend_from_slice(cursor.since(start));
+                    column.end();
+                }
             }
             Ok(true)
         }
