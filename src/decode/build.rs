@@ -373,6 +373,8 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 8 } else { 256 }))]
+
         /// Whatever is pushed, padded and cut, the arrays hold what a vector of options would.
         #[test]
         fn as_a_vector_of_options(steps in proptest::collection::vec((0u8..4, 0usize..30), 0..60)) {

@@ -91,7 +91,7 @@ pub(super) fn value<'a, S: Simd>(
         }
         Column::Timestamp(times) => {
             pad_to!(at, times.values);
-            if let Some((micros, length)) = time(times, cursor) {
+            if let Some((micros, length)) = time(times, *cursor) {
                 cursor.advance(length)?;
                 times.values.push(micros);
                 return Ok(true);
@@ -101,7 +101,7 @@ pub(super) fn value<'a, S: Simd>(
         Column::Struct(column) => {
             pad_to!(at, column);
             if cursor.byte() == b'{' {
-                object(simd, &mut column.columns, at, pass, cursor)?;
+                *cursor = object(simd, &mut column.columns, at, pass, *cursor)?;
                 column.end();
                 return Ok(true);
             }
@@ -110,7 +110,7 @@ pub(super) fn value<'a, S: Simd>(
         Column::List(column) => {
             pad_to!(at, column);
             if cursor.byte() == b'[' {
-                list(simd, column, pass, cursor)?;
+                *cursor = list(simd, column, pass, *cursor)?;
                 return Ok(true);
             }
             null_only(cursor, || column.pad(at + 1))
@@ -118,7 +118,7 @@ pub(super) fn value<'a, S: Simd>(
         Column::Map(column) => {
             pad_to!(at, column);
             if cursor.byte() == b'{' {
-                map(simd, column, pass, cursor)?;
+                *cursor = map(simd, column, pass, *cursor)?;
                 return Ok(true);
             }
             null_only(cursor, || column.pad(at + 1))
