@@ -4,12 +4,14 @@ use super::{
     DecodeError,
     build::Texts,
     column::{Column, ColumnRules},
+    copies::CopyColumn,
+    extent::{Extent, span},
     fast::Event,
     fields::FieldColumns,
     json::{Json, NodeKind, Parser},
     leftovers::NONE,
     metadata::Metadata,
-    path::{Path, Place, Step},
+    path::Place,
     row::Row,
     time::TimestampUnit,
 };
@@ -17,7 +19,7 @@ use crate::{
     event::{
         Counts, DeadLetter, Offset, RawBatch, RecordKind, RecordSpan, RejectReason, RoutedBatch,
     },
-    json::{Engine, Kind, Padded, is_utf8},
+    json::{Engine, Kind, Padded},
     schema::{
         ColumnOptions, EvolutionPolicy, MetadataColumn, RESCUED_DATA, Seen, TableSchema, types,
     },
@@ -26,7 +28,7 @@ use arrow::{
     array::{ArrayRef, RecordBatch},
     datatypes::DataType,
 };
-use std::{collections::HashSet, ops::Range, sync::Arc};
+use std::{collections::HashSet, sync::Arc};
 
 /// The most bytes of events in one batch: what can be kept of them stays below Arrow's 2 GiB a column.
 pub const MAX_BATCH_BYTES: u64 = 128 << 20;
@@ -123,17 +125,6 @@ enum Output {
     Copy(usize),
     Metadata(usize),
     Rescued,
-}
-
-/// A declared column with `field`: a copy of what is at a path, which also lands in its own column.
-pub(super) struct CopyColumn {
-    name: String,
-    pub(super) path: Vec<String>,
-    pub(super) column: Column,
-    /// The first step of the path, among what the top level watches.
-    pub(super) watch: u32,
-    /// How many objects stand around the value.
-    pub(super) depth: u32,
 }
 
 impl Decoder {
@@ -265,18 +256,18 @@ impl Decoder {
         ingested_at_us: i64,
     ) -> Result<Decoded, DecodeError> {
         let raw = &*batch.raw;
-        let text = Text::of(batch)?;
+        let extent = Extent::of(batch)?;
         let mut out = Out {
             counts: Counts::default(),
             rejected: Vec::new(),
-            rows: Vec::with_capacity(text.records),
+            rows: Vec::with_capacity(extent.records),
         };
         let all = 0..raw.records.len() as u32;
         match &batch.select {
-            None => all.for_each(|i| self.judge(raw, i, &text, verdicts, &mut out)),
+            None => all.for_each(|i| self.judge(raw, i, &extent, verdicts, &mut out)),
             Some(select) => select
                 .iter()
-                .for_each(|&i| self.judge(raw, i, &text, verdicts, &mut out)),
+                .for_each(|&i| self.judge(raw, i, &extent, verdicts, &mut out)),
         }
         let rows = self.finish(raw, &out.rows, ingested_at_us)?;
         self.row.end_batch();
@@ -297,7 +288,14 @@ impl Decoder {
     }
 
     /// Makes record `i` a row, a dead letter or a skip.
-    fn judge(&mut self, raw: &RawBatch, i: u32, text: &Text, verdicts: &Verdicts, out: &mut Out) {
+    fn judge(
+        &mut self,
+        raw: &RawBatch,
+        i: u32,
+        extent: &Extent,
+        verdicts: &Verdicts,
+        out: &mut Out,
+    ) {
         let record = &raw.records[i as usize];
         if record.kind == RecordKind::Tombstone {
             out.counts.skipped += 1;
@@ -308,7 +306,7 @@ impl Decoder {
             out.counts.dead_letters += 1;
             return;
         }
-        match self.record(raw, record, text, forced, &mut out.counts) {
+        match self.record(raw, record, extent, forced, &mut out.counts) {
             Ok(()) => {
                 out.counts.records += 1;
                 out.rows.push(i);
@@ -332,7 +330,7 @@ impl Decoder {
         &mut self,
         raw: &RawBatch,
         record: &RecordSpan,
-        text: &Text,
+        extent: &Extent,
         forced: bool,
         counts: &mut Counts,
     ) -> Result<(), RejectReason> {
@@ -355,7 +353,7 @@ impl Decoder {
                     )),
                 })
             }
-            _ if self.fast(raw, record, text, counts) => return Ok(()),
+            _ if self.fast(raw, record, extent, counts) => return Ok(()),
             _ => self
                 .parser
                 .parse_in(&raw.slab, span(record))
@@ -393,13 +391,13 @@ impl Decoder {
         &mut self,
         raw: &RawBatch,
         record: &RecordSpan,
-        text: &Text,
+        extent: &Extent,
         counts: &mut Counts,
     ) -> bool {
         let Some(engine) = self.engine else {
             return false;
         };
-        if !text.is_utf8(&raw.slab, record)
+        if !extent.is_utf8(&raw.slab, record)
             || (record.key.is_some() && self.key_misfit(raw, record).is_some())
         {
             return false;
@@ -487,63 +485,6 @@ struct Out {
     rows: Vec<u32>,
 }
 
-/// Where a batch's events lie, and whether all that is UTF-8.
-struct Text {
-    records: usize,
-    /// What is known to be UTF-8, in bytes of the slab.
-    utf8: Range<usize>,
-}
-
-impl Text {
-    /// Looks at all events at once where they lie close together.
-    fn of(batch: &RoutedBatch) -> Result<Text, DecodeError> {
-        let length = |span: &Option<Range<u32>>| span.as_ref().map_or(0, |span| span.len() as u64);
-        let (mut bytes, mut values, mut records) = (0, 0, 0);
-        let (mut start, mut end) = (usize::MAX, 0);
-        for record in batch.records() {
-            let value = span(record);
-            start = start.min(value.start);
-            end = end.max(value.end);
-            values += value.len();
-            bytes += value.len() as u64 + length(&record.key) + length(&record.headers);
-            records += 1;
-        }
-        if bytes > MAX_BATCH_BYTES {
-            return Err(DecodeError::BatchTooLarge {
-                bytes,
-                limit: MAX_BATCH_BYTES,
-            });
-        }
-        let close = start < end && values >= (end - start) / 2;
-        let whole = match close && batch.raw.slab.get(start..end).is_some_and(is_utf8) {
-            true => start..end,
-            false => 0..0,
-        };
-        Ok(Text {
-            records,
-            utf8: whole,
-        })
-    }
-
-    /// Whether the record's value is UTF-8.
-    #[inline]
-    fn is_utf8(&self, slab: &[u8], record: &RecordSpan) -> bool {
-        let value = span(record);
-        if self.utf8.start <= value.start && value.end <= self.utf8.end {
-            // Part of a UTF-8 text is UTF-8 if it begins and ends between characters.
-            let between = |at: usize| {
-                at == self.utf8.end || slab.get(at).is_none_or(|byte| byte & 0xc0 != 0x80)
-            };
-            return between(value.start) && between(value.end);
-        }
-        slab.get(value).is_some_and(is_utf8)
-    }
-}
-
-fn span(record: &RecordSpan) -> Range<usize> {
-    record.value.start as usize..record.value.end as usize
-}
-
 fn an_object(json: Json<'_>) -> Result<Json<'_>, RejectReason> {
     match json.kind(0) {
         NodeKind::Object => Ok(json),
@@ -554,28 +495,5 @@ fn an_object(json: Json<'_>) -> Result<Json<'_>, RejectReason> {
                 Kind::from(kind)
             )),
         }),
-    }
-}
-
-impl CopyColumn {
-    fn append(&mut self, json: Json<'_>, row: &mut Row, at_row: usize) {
-        let mut at = Some(0);
-        for name in &self.path {
-            at = at.and_then(|at| json.get(at, name));
-        }
-        let Some(at) = at else {
-            return;
-        };
-        let here = Path {
-            parent: None,
-            step: Step::Field {
-                event: &self.name,
-                column: &self.name,
-            },
-        };
-        self.column.pad(at_row);
-        if !self.column.append(json, at, Some(&here), row) {
-            row.keep_as(&self.name, json.text(at));
-        }
     }
 }

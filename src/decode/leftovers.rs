@@ -253,38 +253,35 @@ impl Row {
         if out.len() < row {
             out.pad(row);
         }
-        let written = out.push_json(|text| -> Result<(), ()> {
-            let mut separator = b'{';
-            for entry in entries.iter().filter(|entry| entry.kind != NodeKind::Null) {
-                let Some(spot) = self.left.spots.get_mut(entry.spot as usize) else {
-                    continue;
-                };
-                text.push(separator);
-                separator = b',';
-                match &spot.key {
-                    Some((_, key)) => text.extend_from_slice(key.as_bytes()),
-                    None => {
-                        text.extend_from_slice(quoted(&entry.key).as_bytes());
-                        text.push(b':');
-                    }
+        let text = out.json();
+        let mut separator = b'{';
+        for entry in entries.iter().filter(|entry| entry.kind != NodeKind::Null) {
+            let Some(spot) = self.left.spots.get_mut(entry.spot as usize) else {
+                continue;
+            };
+            text.push(separator);
+            separator = b',';
+            match &spot.key {
+                Some((_, key)) => text.extend_from_slice(key.as_bytes()),
+                None => {
+                    text.extend_from_slice(quoted(&entry.key).as_bytes());
+                    text.push(b':');
                 }
-                text.extend_from_slice(value(event, entry));
-                let counter = match spot.counter {
-                    Some(counter) => counter,
-                    None => {
-                        let counter = self.counted.counter(&spot.counted);
-                        // Without a name left, another batch may have one.
-                        spot.counter = Some(counter);
-                        self.left.touched.push(entry.spot);
-                        counter
-                    }
-                };
-                self.counted.count(counter);
             }
-            text.push(b'}');
-            Ok(())
-        });
-        debug_assert!(written.is_ok());
+            text.extend_from_slice(value(event, entry));
+            let counter = match spot.counter {
+                Some(counter) => counter,
+                None => {
+                    let counter = self.counted.counter(&spot.counted);
+                    spot.counter = Some(counter);
+                    self.left.touched.push(entry.spot);
+                    counter
+                }
+            };
+            self.counted.count(counter);
+        }
+        text.push(b'}');
+        out.end();
     }
 
     /// Adds a value to what the batch has seen.

@@ -18,9 +18,11 @@
 
 mod build;
 mod column;
+mod copies;
 mod dead_letters;
 mod decoder;
 mod error;
+mod extent;
 mod fast;
 mod fields;
 mod infer;

@@ -3,8 +3,8 @@
 /// How many bytes are looked at together.
 pub(crate) const BLOCK: usize = 32;
 
-/// Work that runs on a set of instructions. `run` must be `#[inline(always)]`, and so must be what it
-/// calls in its inner loops, or the compiler leaves the instructions out of it.
+/// Work that runs on a set of instructions. `run` must be `#[inline(always)]`, and so must be all that
+/// it calls down to the instructions, closures left out, or the compiler makes calls of these.
 pub(crate) trait Task {
     type Out;
 

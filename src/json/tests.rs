@@ -27,9 +27,10 @@ fn agrees(text: &[u8]) -> Result<(), String> {
     let theirs = serde_json::from_slice::<Value>(text);
     let ours = check(text);
     for engine in engines() {
-        for behind in [
+        let behinds: &[u8] = &[
             0, b'"', b'\\', b'}', b']', b' ', b'7', b'e', b'.', b'[', b'{', b'u',
-        ] {
+        ];
+        for &behind in behinds.iter().take(if cfg!(miri) { 2 } else { usize::MAX }) {
             if judged(engine, text, behind) != ours {
                 return Err(format!("{engine:?} with {behind:?} behind differs"));
             }
@@ -75,7 +76,8 @@ fn rebuilt(json: Json<'_>, at: u32) -> Value {
 
 #[test]
 fn strings_ending_anywhere_in_a_block() {
-    for length in 0..if cfg!(miri) { 70 } else { 140 } {
+    // Under Miri only around the ends of blocks.
+    for length in (0..140).filter(|n| !cfg!(miri) || (n % 32 + 1) % 32 < 2) {
         let plain = "x".repeat(length);
         for tail in [
             "",
@@ -104,7 +106,7 @@ fn strings_ending_anywhere_in_a_block() {
 #[test]
 fn strings_are_copied_unescaped() {
     for engine in engines() {
-        for length in 0..100 {
+        for length in (0..100).filter(|n| !cfg!(miri) || n % 32 > 29) {
             let expected = format!("{}\"é\u{1f600}\n{}", "a".repeat(length), "b".repeat(40));
             let text = Value::from(expected.clone()).to_string();
             let escaped = text.replace('\u{1f600}', "\\uD83D\\ude00");

@@ -43,7 +43,7 @@ pub(crate) fn skip_string<S: Simd>(simd: S, cursor: &mut Cursor<'_>) -> Result<b
             cursor.advance(1)?;
             return Ok(escaped);
         }
-        escape(cursor)?;
+        (_, *cursor) = escape(*cursor)?;
         escaped = true;
     }
 }
@@ -79,33 +79,35 @@ pub(crate) fn push_string<S: Simd>(
         if cursor.byte() == b'"' {
             return cursor.advance(1);
         }
-        let mut utf8 = [0; 4];
-        out.extend_from_slice(escape(cursor)?.encode_utf8(&mut utf8).as_bytes());
+        let (character, behind) = escape(*cursor)?;
+        out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+        *cursor = behind;
     }
 }
 
-/// Passes an escape, a surrogate pair as one; a control character is an error.
+/// Passes an escape, a surrogate pair as one; a control character is an error. By value, as all calls
+/// of a pass: what a call has the address of cannot stay in a register.
 #[inline(never)]
-fn escape(cursor: &mut Cursor<'_>) -> Result<char, Stop> {
+fn escape(mut cursor: Cursor<'_>) -> Result<(char, Cursor<'_>), Stop> {
     let [first, second] = *cursor.bytes();
     if first != b'\\' {
         return Err(Stop);
     }
     cursor.advance(2)?;
-    Ok(match second {
+    let character = match second {
         b'"' | b'\\' | b'/' => char::from(second),
         b'b' => '\u{8}',
         b'f' => '\u{c}',
         b'n' => '\n',
         b'r' => '\r',
         b't' => '\t',
-        b'u' => match hex(cursor)? {
+        b'u' => match hex(&mut cursor)? {
             high @ 0xd800..=0xdbff => {
                 if *cursor.bytes() != *b"\\u" {
                     return Err(Stop);
                 }
                 cursor.advance(2)?;
-                let low @ 0xdc00..=0xdfff = hex(cursor)? else {
+                let low @ 0xdc00..=0xdfff = hex(&mut cursor)? else {
                     return Err(Stop);
                 };
                 char::from_u32(0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00)).ok_or(Stop)?
@@ -114,7 +116,8 @@ fn escape(cursor: &mut Cursor<'_>) -> Result<char, Stop> {
             code => char::from_u32(code).ok_or(Stop)?,
         },
         _ => return Err(Stop),
-    })
+    };
+    Ok((character, cursor))
 }
 
 fn hex(cursor: &mut Cursor<'_>) -> Result<u32, Stop> {

@@ -14,7 +14,7 @@ mod numbers;
 mod object;
 mod values;
 
-use super::{decoder::CopyColumn, fields::FieldColumns, leftovers::NONE, row::Row};
+use super::{copies::CopyColumn, fields::FieldColumns, leftovers::NONE, row::Row};
 use crate::json::{Cursor, Simd, Stop, Task, spaces};
 use object::object;
 use values::value;
@@ -29,7 +29,8 @@ struct Pass<'a, 'r> {
 }
 
 impl<'a> Pass<'a, '_> {
-    fn at(&self, cursor: &Cursor<'a>) -> u32 {
+    #[inline(always)]
+    fn at(&self, cursor: Cursor<'a>) -> u32 {
         cursor.distance(self.start) as u32
     }
 }
@@ -61,7 +62,7 @@ impl Task for Event<'_, '_> {
         if cursor.left() == 0 || cursor.byte() != b'{' {
             return Err(Stop);
         }
-        object(simd, self.fields, self.at_row, &mut pass, &mut cursor)?;
+        cursor = object(simd, self.fields, self.at_row, &mut pass, cursor)?;
         if cursor.left() > 0 {
             spaces(simd, &mut cursor)?;
             if cursor.left() > 0 {

@@ -12,14 +12,14 @@ use crate::{
 /// The most keys of a map that are compared with each other.
 const MAX_COMPARED: usize = 64;
 
-/// Reads a list, which begins here.
+/// Reads a list, which begins here; returns where it ends.
 #[inline(always)]
 pub(super) fn list<'a, S: Simd>(
     simd: S,
     column: &mut ListColumn,
     pass: &mut Pass<'a, '_>,
-    cursor: &mut Cursor<'a>,
-) -> Result<(), Stop> {
+    cursor: Cursor<'a>,
+) -> Result<Cursor<'a>, Stop> {
     simd.enter(List {
         column,
         pass,
@@ -27,14 +27,14 @@ pub(super) fn list<'a, S: Simd>(
     })
 }
 
-/// Reads a map, which begins here.
+/// Reads a map, which begins here; returns where it ends.
 #[inline(always)]
 pub(super) fn map<'a, S: Simd>(
     simd: S,
     column: &mut MapColumn,
     pass: &mut Pass<'a, '_>,
-    cursor: &mut Cursor<'a>,
-) -> Result<(), Stop> {
+    cursor: Cursor<'a>,
+) -> Result<Cursor<'a>, Stop> {
     simd.enter(Map {
         column,
         pass,
@@ -45,20 +45,19 @@ pub(super) fn map<'a, S: Simd>(
 struct List<'t, 'a, 'r> {
     column: &'t mut ListColumn,
     pass: &'t mut Pass<'a, 'r>,
-    cursor: &'t mut Cursor<'a>,
+    cursor: Cursor<'a>,
 }
 
-impl Task for List<'_, '_, '_> {
-    type Out = Result<(), Stop>;
+impl<'a> Task for List<'_, 'a, '_> {
+    type Out = Result<Cursor<'a>, Stop>;
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) -> Result<(), Stop> {
+    fn run<S: Simd>(self, simd: S) -> Self::Out {
         let List {
             column,
             pass,
-            cursor: outer,
+            mut cursor,
         } = self;
-        let mut cursor = *outer;
         let depth = column.depth;
         if depth > MAX_DEPTH {
             return Err(Stop);
@@ -96,28 +95,26 @@ impl Task for List<'_, '_, '_> {
             }
         }
         column.lists.push(at);
-        *outer = cursor;
-        Ok(())
+        Ok(cursor)
     }
 }
 
 struct Map<'t, 'a, 'r> {
     column: &'t mut MapColumn,
     pass: &'t mut Pass<'a, 'r>,
-    cursor: &'t mut Cursor<'a>,
+    cursor: Cursor<'a>,
 }
 
-impl Task for Map<'_, '_, '_> {
-    type Out = Result<(), Stop>;
+impl<'a> Task for Map<'_, 'a, '_> {
+    type Out = Result<Cursor<'a>, Stop>;
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) -> Result<(), Stop> {
+    fn run<S: Simd>(self, simd: S) -> Self::Out {
         let Map {
             column,
             pass,
-            cursor: outer,
+            mut cursor,
         } = self;
-        let mut cursor = *outer;
         let depth = column.depth;
         if depth > MAX_DEPTH {
             return Err(Stop);
@@ -134,9 +131,8 @@ impl Task for Map<'_, '_, '_> {
                 if cursor.byte() != b'"' {
                     return Err(Stop);
                 }
-                column
-                    .keys
-                    .push_json(|data| push_string(simd, &mut cursor, data))?;
+                push_string(simd, &mut cursor, column.keys.json())?;
+                column.keys.end();
                 let key = column.keys.value(at);
                 if at - first >= MAX_COMPARED
                     || (first..at).any(|other| column.keys.value(other) == key)
@@ -174,7 +170,6 @@ impl Task for Map<'_, '_, '_> {
             }
         }
         column.lists.push(at);
-        *outer = cursor;
-        Ok(())
+        Ok(cursor)
     }
 }

@@ -30,6 +30,16 @@ const POWERS: [f64; 20] = [
 
 const EXACT_DOUBLE: u64 = 1 << 53;
 
+const TENS: [u64; 20] = {
+    let mut tens = [1; 20];
+    let mut i = 1;
+    while i < tens.len() {
+        tens[i] = tens[i - 1] * 10;
+        i += 1;
+    }
+    tens
+};
+
 /// Passes `null`, if it stands here.
 #[inline(always)]
 pub(super) fn null<T>(cursor: &mut Cursor<'_>) -> Result<Found<T>, Stop> {
@@ -41,22 +51,31 @@ pub(super) fn null<T>(cursor: &mut Cursor<'_>) -> Result<Found<T>, Stop> {
 }
 
 /// Passes a number of any spelling that `read` takes.
-#[inline(never)]
+#[inline(always)]
 pub(super) fn any_number<T>(
     cursor: &mut Cursor<'_>,
     read: impl FnOnce(&str, bool) -> Option<T>,
 ) -> Result<Found<T>, Stop> {
-    let start = *cursor;
+    let (found, behind) = spelled(*cursor, read)?;
+    *cursor = behind;
+    Ok(found)
+}
+
+#[inline(never)]
+fn spelled<'a, T>(
+    start: Cursor<'a>,
+    read: impl FnOnce(&str, bool) -> Option<T>,
+) -> Result<(Found<T>, Cursor<'a>), Stop> {
+    let mut cursor = start;
     if !matches!(cursor.byte(), b'-' | b'0'..=b'9') {
-        return null(cursor);
+        return Ok((null(&mut cursor)?, cursor));
     }
-    let kind = skip_number(cursor)?;
+    let kind = skip_number(&mut cursor)?;
     let text = str::from_utf8(cursor.since(start)).map_err(|_| Stop)?;
-    let value = read(text, kind == NodeKind::Integer);
-    if value.is_none() {
-        *cursor = start;
-    }
-    Ok(value.into())
+    Ok(match read(text, kind == NodeKind::Integer) {
+        Some(value) => (Found::Value(value), cursor),
+        None => (Found::Misfit, start),
+    })
 }
 
 /// An integer of up to 18 digits, or whatever is one.
@@ -103,7 +122,10 @@ fn plain(cursor: &mut Cursor<'_>) -> Result<Option<(u64, usize, bool)>, Stop> {
             return Ok(None);
         }
         behind = length;
-        digits = digits * 10u64.pow(length as u32) + fraction;
+        let Some(power) = TENS.get(length) else {
+            return Ok(None);
+        };
+        digits = digits * power + fraction;
     }
     if count > 19 || matches!(cursor.byte(), b'e' | b'E') {
         return Ok(None);
@@ -119,7 +141,8 @@ pub(super) fn double(cursor: &mut Cursor<'_>) -> Result<Found<f64>, Stop> {
         && digits <= EXACT_DOUBLE
         && let Some(power) = POWERS.get(behind)
     {
-        let value = digits as f64 / power;
+        // As a signed number, for which there is an instruction.
+        let value = digits as i64 as f64 / power;
         return Ok(Found::Value(if negative { -value } else { value }));
     }
     *cursor = start;
@@ -136,10 +159,10 @@ pub(super) fn decimal(
     if let Some((digits, behind, negative)) = plain(cursor)?
         && let Ok(scale) = usize::try_from(scale)
         && behind <= scale
-        && scale - behind <= 18
+        && let Some(power) = TENS.get(scale - behind)
     {
-        // Below 10^20 × 10^18.
-        let value = i128::from(digits) * 10i128.pow((scale - behind) as u32);
+        // Below 10^19 × 10^19.
+        let value = i128::from(digits) * i128::from(*power);
         if value < 10i128.pow(precision.min(38).into()) {
             return Ok(Found::Value(if negative { -value } else { value }));
         }
@@ -151,7 +174,7 @@ pub(super) fn decimal(
 /// The microseconds of `"YYYY-MM-DDTHH:MM:SS"` with up to six digits of a fraction and a `Z` where
 /// the column has a zone, and its length with both quotes. `None` for all other spellings.
 #[inline(always)]
-pub(super) fn time(times: &mut Times, cursor: &Cursor<'_>) -> Option<(i64, usize)> {
+pub(super) fn time(times: &mut Times, cursor: Cursor<'_>) -> Option<(i64, usize)> {
     let text = cursor.bytes::<32>();
     let minute = text[1..].first_chunk::<16>()?;
     if *minute != times.minute {

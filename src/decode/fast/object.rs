@@ -12,15 +12,15 @@ use crate::{
     json::{Cursor, MAX_DEPTH, Simd, Stop, Task, skip_string, skip_value, spaces},
 };
 
-/// Reads an object, which begins here, into row `at_row` of its fields' columns.
+/// Reads an object, which begins here, into row `at_row` of its fields' columns; returns where it ends.
 #[inline(always)]
 pub(super) fn object<'a, S: Simd>(
     simd: S,
     columns: &mut FieldColumns,
     at_row: usize,
     pass: &mut Pass<'a, '_>,
-    cursor: &mut Cursor<'a>,
-) -> Result<(), Stop> {
+    cursor: Cursor<'a>,
+) -> Result<Cursor<'a>, Stop> {
     simd.enter(Object {
         columns,
         at_row,
@@ -33,32 +33,30 @@ struct Object<'t, 'a, 'r> {
     columns: &'t mut FieldColumns,
     at_row: usize,
     pass: &'t mut Pass<'a, 'r>,
-    cursor: &'t mut Cursor<'a>,
+    cursor: Cursor<'a>,
 }
 
-impl Task for Object<'_, '_, '_> {
-    type Out = Result<(), Stop>;
+impl<'a> Task for Object<'_, 'a, '_> {
+    type Out = Result<Cursor<'a>, Stop>;
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) -> Result<(), Stop> {
+    fn run<S: Simd>(self, simd: S) -> Self::Out {
         let Object {
             columns,
             at_row,
             pass,
-            cursor: outer,
+            mut cursor,
         } = self;
-        let mut cursor = *outer;
         let depth = columns.depth;
         if depth > MAX_DEPTH {
             return Err(Stop);
         }
-        let place = pass.at(&cursor);
+        let place = pass.at(cursor);
         cursor.advance(1)?;
         spaces(simd, &mut cursor)?;
         if cursor.byte() == b'}' {
             cursor.advance(1)?;
-            *outer = cursor;
-            return Ok(());
+            return Ok(cursor);
         }
         let entries = pass.row.left.entries.len();
         let pending = pass.row.left.pending.len();
@@ -103,8 +101,8 @@ impl Task for Object<'_, '_, '_> {
                         field.column.pad(at_row + 1);
                         pass.row.left.pending.push(Pending {
                             field: i,
-                            start: pass.at(&start),
-                            end: pass.at(&cursor),
+                            start: pass.at(start),
+                            end: pass.at(cursor),
                             kind,
                         });
                     }
@@ -114,7 +112,7 @@ impl Task for Object<'_, '_, '_> {
                         }
                     }
                     if field.watch != NONE {
-                        watched(pass, field.watch, &start, &cursor);
+                        watched(pass, field.watch, start, cursor);
                     }
                     previous = i;
                     guess = field.next;
@@ -123,9 +121,9 @@ impl Task for Object<'_, '_, '_> {
                     let kind = skip_value(simd, &mut cursor, depth).map_err(|_| Stop)?;
                     let watch = pass.row.left.first_in(spot, place).ok_or(Stop)?;
                     if watch != NONE {
-                        watched(pass, watch, &start, &cursor);
+                        watched(pass, watch, start, cursor);
                     }
-                    let span = (pass.at(&start), pass.at(&cursor));
+                    let span = (pass.at(start), pass.at(cursor));
                     pass.row.left.push_unknown(spot, span, kind);
                 }
             }
@@ -146,12 +144,11 @@ impl Task for Object<'_, '_, '_> {
                 _ => return Err(Stop),
             }
         }
-        *outer = cursor;
         let left = &pass.row.left;
         if left.pending.len() > pending || left.entries.len() > entries {
             settle(columns, at_row, pass, pending, entries)?;
         }
-        Ok(())
+        Ok(cursor)
     }
 }
 
@@ -209,7 +206,7 @@ fn new_key(
 }
 
 #[cold]
-fn watched<'a>(pass: &mut Pass<'a, '_>, watch: u32, start: &Cursor<'a>, end: &Cursor<'a>) {
+fn watched<'a>(pass: &mut Pass<'a, '_>, watch: u32, start: Cursor<'a>, end: Cursor<'a>) {
     let span = (pass.at(start), pass.at(end));
     if let Some(watched) = pass.row.left.watched.get_mut(watch as usize) {
         *watched = Some(span);

@@ -60,7 +60,8 @@ pub(super) fn value<'a, S: Simd>(
         Column::Text(column) => {
             pad_to!(at, column);
             if cursor.byte() == b'"' {
-                column.push_json(|data| push_string(simd, cursor, data))?;
+                push_string(simd, cursor, column.json())?;
+                column.end();
                 return Ok(true);
             }
             null_only(cursor, || column.pad(at + 1))
@@ -90,7 +91,7 @@ pub(super) fn value<'a, S: Simd>(
         }
         Column::Timestamp(times) => {
             pad_to!(at, times.values);
-            if let Some((micros, length)) = time(times, cursor) {
+            if let Some((micros, length)) = time(times, *cursor) {
                 cursor.advance(length)?;
                 times.values.push(micros);
                 return Ok(true);
@@ -100,7 +101,7 @@ pub(super) fn value<'a, S: Simd>(
         Column::Struct(column) => {
             pad_to!(at, column);
             if cursor.byte() == b'{' {
-                object(simd, &mut column.columns, at, pass, cursor)?;
+                *cursor = object(simd, &mut column.columns, at, pass, *cursor)?;
                 column.end();
                 return Ok(true);
             }
@@ -109,7 +110,7 @@ pub(super) fn value<'a, S: Simd>(
         Column::List(column) => {
             pad_to!(at, column);
             if cursor.byte() == b'[' {
-                list(simd, column, pass, cursor)?;
+                *cursor = list(simd, column, pass, *cursor)?;
                 return Ok(true);
             }
             null_only(cursor, || column.pad(at + 1))
@@ -117,7 +118,7 @@ pub(super) fn value<'a, S: Simd>(
         Column::Map(column) => {
             pad_to!(at, column);
             if cursor.byte() == b'{' {
-                map(simd, column, pass, cursor)?;
+                *cursor = map(simd, column, pass, *cursor)?;
                 return Ok(true);
             }
             null_only(cursor, || column.pad(at + 1))
@@ -138,10 +139,10 @@ pub(super) fn value<'a, S: Simd>(
             let start = *cursor;
             match skip_value(simd, cursor, depth).map_err(|_| Stop)? {
                 NodeKind::Null => column.pad(at + 1),
-                _ => column.push_json(|data| -> Result<(), Stop> {
-                    data.extend_from_slice(cursor.since(start));
-                    Ok(())
-                })?,
+                _ => {
+                    column.json().extend_from_slice(cursor.since(start));
+                    column.end();
+                }
             }
             Ok(true)
         }
