@@ -3,6 +3,9 @@
 //!
 //! The rows are a flat click stream of 15 columns, and nested track events.
 
+// Sizes of files and memory held are results too, which criterion has no place for.
+#![allow(clippy::print_stderr)]
+
 use alluvium::{
     event::{PartitionColumn, SchemaFingerprint, WriteSpec},
     write::{Compression, EncodedFile, TableWriter, ValueEncoding, WriteOptions},
