@@ -5,6 +5,9 @@
 
 mod data;
 
+// Sizes of files and memory held are results too, which criterion has no place for.
+#![allow(clippy::print_stderr)]
+
 use alluvium::{
     commit::new_table_spec,
     event::WriteSpec,

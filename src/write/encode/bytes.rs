@@ -50,7 +50,7 @@ impl Bytes {
     /// Adds the values between neighbours of `offsets`, which point into `data`.
     pub(super) fn add(&mut self, mut offsets: &[i32], data: &[u8]) {
         while self.phase.is_open() && offsets.len() > 1 {
-            let some = (offsets.len() - 1).min(indices::FIRST_LOOK);
+            let some = (offsets.len() - 1).min(indices::LOOK);
             self.intern(&offsets[..=some], data);
             offsets = &offsets[some..];
             if self.phase == Phase::Trying

@@ -74,7 +74,7 @@ impl<T: Native> FixedDictionary<T> {
     }
 
     fn grow(&mut self) {
-        let size = (self.slots.len() * 4).max(FIRST_SLOTS);
+        let size = (self.slots.len() * 2).max(FIRST_SLOTS);
         self.slots.clear();
         self.slots.resize(size, 0);
         for (entry, value) in (1..).zip(&self.values) {
@@ -255,7 +255,7 @@ impl BytesDictionary {
     }
 
     fn grow(&mut self) {
-        let size = (self.slots.len() * 4).max(FIRST_SLOTS);
+        let size = (self.slots.len() * 2).max(FIRST_SLOTS);
         let old = std::mem::replace(&mut self.slots, vec![0; size]);
         for slot in old.into_iter().filter(|slot| *slot != 0) {
             let mut at = (slot >> 32) as usize & (size - 1);

@@ -40,7 +40,7 @@ impl<T: Native> Fixed<T> {
     /// Adds values to the page.
     pub(super) fn add(&mut self, mut values: &[T]) {
         while self.phase.is_open() && !values.is_empty() {
-            let (some, rest) = values.split_at(values.len().min(indices::FIRST_LOOK));
+            let (some, rest) = values.split_at(values.len().min(indices::LOOK));
             self.intern(some);
             values = rest;
             if self.phase == Phase::Trying

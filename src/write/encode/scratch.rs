@@ -12,7 +12,7 @@ const MOST_IDLE: usize = 16;
 /// One that grew past this is not kept: a page of very long strings made it so.
 const LARGEST_KEPT: usize = 8 << 20;
 
-static IDLE: Mutex<Vec<Box<Scratch>>> = Mutex::new(Vec::new());
+static IDLE: Mutex<Vec<Scratch>> = Mutex::new(Vec::new());
 
 #[derive(Default)]
 pub(super) struct Scratch {
@@ -50,7 +50,7 @@ impl Scratch {
 }
 
 /// A [`Scratch`] that goes back when dropped.
-pub(in crate::write) struct Lease(Box<Scratch>);
+pub(in crate::write) struct Lease(Scratch);
 
 impl Lease {
     pub(in crate::write) fn take() -> Self {
