@@ -28,6 +28,7 @@ mod quiet;
 mod reader;
 mod slab;
 mod source;
+mod spare;
 mod topic_id;
 
 #[cfg(test)]
