@@ -7,7 +7,7 @@
 //! (invariant 4). A position the topic no longer holds, a recreated topic and framed values stop the source
 //! with the command that goes on (invariant 8). Memory: slabs are charged to the byte budget as they
 //! grow; librdkafka's queue of fetched records is an eighth of it, between 4 and 8 MiB, on top, and what one
-//! answer of each broker brings.
+//! answer of each broker brings, and eight let-go buffers of slabs.
 //!
 //! Known limit: a topic deleted and made again while it is read is noticed by its id within ten seconds, or at
 //! once if its offsets are out of range; records read in between bear the old id.
@@ -28,6 +28,7 @@ mod quiet;
 mod reader;
 mod slab;
 mod source;
+mod spare;
 mod topic_id;
 
 #[cfg(test)]

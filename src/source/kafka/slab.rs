@@ -1,11 +1,10 @@
 //! Records of one partition gathered into one piece of memory.
 
-use super::{MagicByte, fetch::Record};
+use super::{MagicByte, fetch::Record, spare};
 use crate::event::{
     ByteBudget, BytePermit, Epoch, Offset, Partition, RawBatch, RecordKind, RecordSpan,
     RejectReason,
 };
-use bytes::Bytes;
 use std::{
     borrow::Cow,
     ops::Range,
@@ -112,7 +111,7 @@ impl Slab {
         }
         if self.records.is_empty() {
             // A little more than last time: a slab that grows by its last record would double.
-            self.bytes.reserve(self.hint.0 + self.hint.0 / 16);
+            self.bytes = spare::buffer(self.hint.0 + self.hint.0 / 16);
             self.records.reserve(self.hint.1 + self.hint.1 / 16);
             self.opened = Some(now);
         }
@@ -166,7 +165,7 @@ impl Slab {
             epoch,
             start,
             end: self.next,
-            slab: Bytes::from(bytes),
+            slab: spare::lend(bytes),
             records,
             tables: Vec::new(),
             permit,
