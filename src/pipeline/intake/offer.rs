@@ -147,7 +147,7 @@ impl SourceIntake {
             .taken(batch.records.len() as u64, batch.slab.len() as u64);
         for share in blocked {
             // Another partition, or an epoch begun for another table, tells nothing new.
-            if share.handle.inbox.shut_since().is_none() {
+            if share.handle.inbox.is_news() {
                 left_behind(&batch, share);
             }
             withhold_inbox(shared, &share.name, &share.handle.inbox);
