@@ -145,12 +145,19 @@ impl SourceIntake {
         shared
             .rates
             .taken(batch.records.len() as u64, batch.slab.len() as u64);
-        for share in blocked {
+        for (share, slot) in shares.iter().zip(&slots) {
+            if slot.is_some() {
+                continue;
+            }
+            let inbox = &share.handle.inbox;
+            let is_withheld = withheld.contains(&share.name);
             // Another partition, or an epoch begun for another table, tells nothing new.
-            if share.handle.inbox.is_news() {
+            if (!is_withheld || inbox.shut_since().is_some()) && inbox.is_news() {
                 left_behind(&batch, share);
             }
-            withhold_inbox(shared, &share.name, &share.handle.inbox);
+            if !is_withheld {
+                withhold_inbox(shared, &share.name, inbox);
+            }
         }
         let raw = Arc::new(batch);
         for ((share, slot), given) in shares.into_iter().zip(slots).zip(given) {
