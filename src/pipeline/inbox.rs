@@ -28,6 +28,8 @@ struct Queue {
     refused: Option<Instant>,
     /// Since when it is shut.
     shut: Option<Instant>,
+    /// Somebody was told that the table is left behind, since it last had room.
+    told: bool,
     /// The last epoch of each partition of which deliveries were shed.
     shed: HashMap<SourcePartition, Epoch>,
 }
@@ -102,11 +104,17 @@ impl Inbox {
         self.queue.lock().shut
     }
 
+    /// Whether it is news that the table is left behind.
+    pub(crate) fn is_news(&self) -> bool {
+        !std::mem::replace(&mut self.queue.lock().told, true)
+    }
+
     /// The worker makes progress again.
     pub(crate) fn open(&self) {
         let mut queue = self.queue.lock();
         queue.shut = None;
         queue.refused = None;
+        queue.told = false;
     }
 
     /// The partition was given up; what was shed of it no longer matters.
@@ -193,7 +201,9 @@ mod tests {
         assert!(inbox.try_reserve(now).is_none(), "it is shut");
         promised.send(delivery(1, 1));
         assert!(inbox.is_empty());
+        assert!(inbox.is_news() && !inbox.is_news());
         inbox.open();
+        assert!(inbox.is_news());
         inbox.try_reserve(now).unwrap().send(delivery(1, 2));
         assert!(inbox.is_empty(), "of that epoch nothing more");
         inbox.try_reserve(now).unwrap().send(delivery(2, 0));

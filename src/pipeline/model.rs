@@ -7,6 +7,8 @@
 //! goes on. In every state reached, no record stands twice (invariant 2), the
 //! mark is below everything unsettled (rule 9), and a process that starts afresh from the tables
 //! and the ledger alone completes the history (invariant 1, rules 1–3, 5, 9–11).
+//!
+//! Past 500 lines because a model is read as a whole: its state, its steps, and what must hold in each state.
 
 use super::{
     lane::{Lane, LetterRange, letter_stream},
