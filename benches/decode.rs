@@ -75,6 +75,7 @@ fn ratios() {
         let (mut ours, mut theirs) = (decoder(schema::table(kind)), arrow_decoder(kind));
         cpu::ratio(
             &format!("decode/{} to decode/arrow_json/{0}", kind.name()),
+            51,
             || drop(black_box(decode(&mut ours, &batch))),
             || drop(black_box(arrow_decode(&mut theirs, &batch.raw.slab))),
         );

@@ -135,6 +135,7 @@ fn ratios() {
         let spec = Arc::new(new_table_spec(&schema::table(kind)));
         cpu::ratio(
             &format!("write/{} to write/arrow_writer/{0}", kind.name()),
+            7,
             || drop(black_box(encode(&spec, &WriteOptions::default(), &batches))),
             || drop(black_box(arrow_encode(&batches))),
         );

@@ -8,9 +8,6 @@ use criterion::{
 };
 use std::time::Duration;
 
-/// Turns of [`ratio`]; odd, so that one of them is the median.
-const TURNS: usize = 51;
-
 /// User and system time of all threads.
 pub struct CpuTime;
 
@@ -22,17 +19,17 @@ pub fn criterion() -> Criterion<CpuTime> {
 /// Prints the CPU time of `theirs` over that of `ours`, the median over turns of one run each: what shares
 /// the machine meets both alike.
 #[allow(clippy::print_stdout, reason = "the result of a bench")]
-pub fn ratio(name: &str, mut ours: impl FnMut(), mut theirs: impl FnMut()) {
+pub fn ratio(name: &str, turns: usize, mut ours: impl FnMut(), mut theirs: impl FnMut()) {
     let time = |run: &mut dyn FnMut()| {
         let start = ProcessTime::now();
         run();
         start.elapsed().as_secs_f64()
     };
-    let mut ratios: Vec<f64> = (0..TURNS)
+    let mut ratios: Vec<f64> = (0..turns)
         .map(|_| time(&mut theirs) / time(&mut ours))
         .collect();
     ratios.sort_by(f64::total_cmp);
-    println!("{name}: {:.2}× the speed", ratios[TURNS / 2]);
+    println!("{name}: {:.2}× the speed", ratios[turns / 2]);
 }
 
 impl Measurement for CpuTime {

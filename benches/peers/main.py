@@ -60,6 +60,7 @@ def rounds(kind, source, peers, options, folder):
             outputs[name] = out
             if number > 0:  # the first round warms: libraries and bytecode into the page cache
                 results[name].append(usage)
+            print(f"{kind} {number} {name} {usage.cpu_seconds:.3f} s {usage.peak_bytes / 1e6:.0f} MB", file=sys.stderr, flush=True)
     return results, failed, {name: path for name, path in outputs.items() if name in results}
 
 
