@@ -3,6 +3,7 @@
 import argparse
 import os
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -119,6 +120,7 @@ def main():
     parser.add_argument("--core", type=int, default=max(os.sched_getaffinity(0)), help="the core all processes run on")
     parser.add_argument("--keep", action="store_true", help="keep the folder with events and outputs")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
     peers = [name for name in PEERS if name == "alluvium" or not options.peers or name in options.peers]
     if "ALLUVIUM_BASE" not in os.environ:
