@@ -26,6 +26,10 @@ acceptance *arguments:
 bench *name:
     cargo bench {{ if name == "" { "" } else { "--bench " + name } }}
 
+# Whole processes in turn, Alluvium and its peers: `just peers --rounds 9 --only flat`
+peers *arguments:
+    benches/peers/run {{ arguments }}
+
 # HTTP events to Delta tables under ./lake
 serve *arguments:
     cargo run --release -- serve {{ arguments }}

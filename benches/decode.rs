@@ -68,9 +68,23 @@ fn benchmarks(criterion: &mut Criterion<CpuTime>) {
     group.finish();
 }
 
+/// What the two above cost in one run, turn by turn.
+fn ratios() {
+    for kind in Kind::ALL {
+        let batch = next(&mut Events::new(kind, SEED));
+        let (mut ours, mut theirs) = (decoder(schema::table(kind)), arrow_decoder(kind));
+        cpu::ratio(
+            &format!("decode/{} to decode/arrow_json/{0}", kind.name()),
+            51,
+            || drop(black_box(decode(&mut ours, &batch))),
+            || drop(black_box(arrow_decode(&mut theirs, &batch.raw.slab))),
+        );
+    }
+}
+
 criterion_group! {
     name = benches;
     config = cpu::criterion();
     targets = benchmarks
 }
-criterion_main!(benches);
+criterion_main!(benches, ratios);

@@ -33,6 +33,7 @@ use std::{hint::black_box, sync::Arc};
 
 /// Mebibytes of JSON in one file.
 const BATCHES: usize = 16;
+const COMPARED: [Kind; 3] = [Kind::Flat, Kind::Nested, Kind::Mixed];
 
 fn encode(
     spec: &Arc<WriteSpec>,
@@ -81,7 +82,7 @@ fn partitioned(batches: &[RecordBatch], partitions: usize) -> (Arc<WriteSpec>, V
 fn write(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("write");
     group.sample_size(20);
-    for kind in [Kind::Flat, Kind::Nested, Kind::Mixed] {
+    for kind in COMPARED {
         let (batches, bytes) = batch::rows(&mut Events::new(kind, SEED), BATCHES);
         let spec = Arc::new(new_table_spec(&schema::table(kind)));
         group.throughput(Throughput::Bytes(bytes));
@@ -130,9 +131,23 @@ fn write(criterion: &mut Criterion<CpuTime>) {
     group.finish();
 }
 
+/// What the two above cost in one run, turn by turn.
+fn ratios() {
+    for kind in COMPARED {
+        let (batches, _) = batch::rows(&mut Events::new(kind, SEED), BATCHES);
+        let spec = Arc::new(new_table_spec(&schema::table(kind)));
+        cpu::ratio(
+            &format!("write/{} to write/arrow_writer/{0}", kind.name()),
+            7,
+            || drop(black_box(encode(&spec, &WriteOptions::default(), &batches))),
+            || drop(black_box(arrow_encode(&batches))),
+        );
+    }
+}
+
 criterion_group! {
     name = benches;
     config = cpu::criterion();
     targets = write
 }
-criterion_main!(benches);
+criterion_main!(benches, ratios);

@@ -2,7 +2,11 @@
 //!
 //! Pages, users and countries are skewed (log-uniform ranks), users come back in sessions, times ascend with jitter:
 //! what a dictionary, a prediction of keys or a compressor gains here it gains on real streams too.
-#![allow(dead_code, reason = "each bench uses a part of it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each bench and example has it as a module of its own and uses a part of it"
+)]
 
 pub mod batch;
 pub mod cpu;

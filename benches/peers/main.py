@@ -3,6 +3,7 @@
 import argparse
 import os
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -60,6 +61,7 @@ def rounds(kind, source, peers, options, folder):
             outputs[name] = out
             if number > 0:  # the first round warms: libraries and bytecode into the page cache
                 results[name].append(usage)
+            print(f"{kind} {number} {name} {usage.cpu_seconds:.3f} s {usage.peak_bytes / 1e6:.0f} MB", file=sys.stderr, flush=True)
     return results, failed, {name: path for name, path in outputs.items() if name in results}
 
 
@@ -74,7 +76,7 @@ def table(head, rows):
 def report(all_results):
     """Three tables of the same shape: a row a kind of events, a column a peer."""
     names = [name for name in PEERS if any(name in found[0] for found in all_results.values())]
-    speed, memory, sizes = [], [], []
+    speed, memory, sizes, ratios = [], [], [], {name: [] for name in names}
     for kind, (results, failed, written, length) in all_results.items():
         rows = [[kind] for _ in range(3)]
         for name in names:
@@ -84,15 +86,18 @@ def report(all_results):
                 continue
             cpu = [usage.cpu_seconds for usage in results[name]]
             ours = [usage.cpu_seconds for usage in results["alluvium"]]
-            ratio = statistics.median(mine / theirs for mine, theirs in zip(ours, cpu, strict=True))
+            ratio = statistics.median(theirs / mine for mine, theirs in zip(ours, cpu, strict=True))
             rate = length / 1e6 / statistics.median(cpu)
-            rows[0].append(f"{rate:.0f}" if name == "alluvium" else f"{rate:.0f} ({1 / ratio:.2f}×)")
+            rows[0].append(f"{rate:.0f}" if name == "alluvium" else f"{rate:.0f} ({ratio:.2f}×)")
+            if kind != "hostile":
+                ratios[name].append(ratio)
             rows[1].append(f"{statistics.median(usage.peak_bytes for usage in results[name]) / 1e6:.0f}")
             rows[2].append(f"{written[name][0] / 1e6:.1f}")
         for out, row in zip([speed, memory, sizes], rows, strict=True):
             out.append(row)
-    print("\nMB of JSON a CPU second, and in brackets Alluvium's CPU time as a multiple faster: peer's CPU seconds / Alluvium's, median of the rounds.\n")
-    table(["events", *names], speed)
+    print("\nMB of JSON a CPU second; in brackets the peer's CPU seconds over Alluvium's, the median of the rounds.\n")
+    means = (f"({statistics.geometric_mean(of):.2f}×)" if of and name != "alluvium" else "" for name, of in ratios.items())
+    table(["events", *names], [*speed, ["geometric mean but for hostile", *means]])
     print("Peak resident memory, MB.\n")
     table(["events", *names], memory)
     print("Parquet written, MB; of Alluvium's without the metadata columns.\n")
@@ -115,6 +120,7 @@ def main():
     parser.add_argument("--core", type=int, default=max(os.sched_getaffinity(0)), help="the core all processes run on")
     parser.add_argument("--keep", action="store_true", help="keep the folder with events and outputs")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
     peers = [name for name in PEERS if name == "alluvium" or not options.peers or name in options.peers]
     if "ALLUVIUM_BASE" not in os.environ:
