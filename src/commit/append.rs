@@ -76,7 +76,7 @@ impl KernelTable {
         let Some(snapshot) = snapshot else {
             return Err(self.conflict(base.version + 1));
         };
-        let mut state = base.at(snapshot);
+        let mut state = base.at(self.sound(engine, base, snapshot)?);
         // The base showed its positions, and this version moved these alone.
         {
             let mut positions = state.positions.lock();

@@ -74,8 +74,9 @@ impl TableLog {
             .map_err(|error| CommitError::corrupt(self.name(), "checkpoint", error))?;
         self.checkpoints.reset();
         let started = Instant::now();
-        let summed_up = state.snapshot.crc_at_version().is_some();
-        self.log
+        let before = state.clone();
+        let snapshot = self
+            .log
             .blocking(move |table, engine| {
                 let engine = engine.as_ref();
                 let snapshot = table.readable(engine, &state)?;
@@ -95,8 +96,12 @@ impl TableLog {
             .await?;
         self.checkpoints.rest(started.elapsed(), options);
         metrics::counter!("alluvium_commit_checkpoints_total").increment(1);
-        if !summed_up {
-            // The next commit starts from the checksum, where there is one now, and carries it on.
+        if before.snapshot.crc_at_version().is_none() {
+            // The next commit starts from the checksum, where there is one now, and carries it on:
+            // from this state while it is the newest, else the log is read up to its end.
+            if let Some(snapshot) = snapshot.filter(|found| found.version() == before.version) {
+                self.log.keep(&Arc::new(before.at(snapshot)));
+            }
             self.refresh.store(true, Ordering::Relaxed);
         }
         Ok(())
@@ -106,12 +111,15 @@ impl TableLog {
     pub(super) fn after_commit(&self, bytes: u64) {
         let options = &self.log.inner.options;
         let due = self.checkpoints.count(bytes, options, Instant::now());
-        if due == Due::Nothing || self.checkpoints.running.swap(true, Ordering::AcqRel) {
+        if due == Due::Nothing {
             return;
         }
         let Some(state) = self.log.state() else {
             return;
         };
+        if self.checkpoints.running.swap(true, Ordering::AcqRel) {
+            return;
+        }
         let background = TableLog {
             log: self.log.clone(),
             checkpoints: self.checkpoints.clone(),
@@ -146,6 +154,7 @@ impl TableLog {
         self.log
             .blocking(move |table, engine| sum_up(&table.name, engine.as_ref(), &state.snapshot))
             .await
+            .map(|_| ())
     }
 }
 
@@ -190,17 +199,24 @@ impl Checkpoints {
     }
 }
 
-/// Writes the version checksum, so that positions are at hand at the next start; not every log can
-/// be summed up.
-fn sum_up(table: &str, engine: &dyn delta_kernel::Engine, snapshot: &SnapshotRef) -> Result<()> {
-    if let Err(error) = snapshot.write_checksum(engine) {
-        let error = CommitError::kernel(table, "sum up", error);
-        if error.kind() == Kind::Unauthorized {
-            return Err(error);
+/// Writes the version checksum, so that positions are at hand at the next start. Returns the snapshot
+/// that knows it; not every log can be summed up.
+fn sum_up(
+    table: &str,
+    engine: &dyn delta_kernel::Engine,
+    snapshot: &SnapshotRef,
+) -> Result<Option<SnapshotRef>> {
+    match snapshot.write_checksum(engine) {
+        Ok((_, snapshot)) => Ok(Some(snapshot)),
+        Err(error) => {
+            let error = CommitError::kernel(table, "sum up", error);
+            if error.kind() == Kind::Unauthorized {
+                return Err(error);
+            }
+            tracing::debug!(table, %error, "no checksum was written");
+            Ok(None)
         }
-        tracing::debug!(table, %error, "no checksum was written");
     }
-    Ok(())
 }
 
 #[cfg(test)]

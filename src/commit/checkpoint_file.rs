@@ -79,10 +79,18 @@ pub(super) fn write(
         .with_skip_arrow_metadata(true);
     let mut file =
         AsyncArrowWriter::try_new_with_options(sink, first.schema(), options).map_err(parquet)?;
-    let mut batch = Some(first);
-    while let Some(rows) = batch {
-        runtime.block_on(file.write(&rows)).map_err(parquet)?;
-        batch = next()?;
+    let mut fill = || -> Result<()> {
+        let mut batch = Some(first);
+        while let Some(rows) = batch {
+            runtime.block_on(file.write(&rows)).map_err(parquet)?;
+            batch = next()?;
+        }
+        Ok(())
+    };
+    if let Err(error) = fill() {
+        // Parts that were uploaded are let go.
+        let _ = runtime.block_on(file.into_inner().abort());
+        return Err(error);
     }
     runtime.block_on(file.finish()).map_err(parquet)?;
     let size = file.bytes_written() as u64;

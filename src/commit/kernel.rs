@@ -200,6 +200,10 @@ impl KernelTable {
         snapshot: SnapshotRef,
         before: Option<&TableState>,
     ) -> Result<Arc<TableState>> {
+        let snapshot = match before {
+            Some(before) => self.sound(engine, before, snapshot)?,
+            None => snapshot,
+        };
         TableState::read(&self.name, engine, snapshot, before, &self.options).map(Arc::new)
     }
 

@@ -20,6 +20,15 @@ use std::sync::Arc;
 /// The versions after which a state sheds its list of commits.
 pub(super) const SHED_EVERY: u64 = 64;
 
+/// Whether committing on `snapshot` needs nothing of the log: its version checksum is in memory and
+/// tells all positions and domains.
+fn needs_no_log(snapshot: &SnapshotRef) -> bool {
+    snapshot.crc_at_version().is_some_and(|crc| {
+        matches!(crc.set_transaction_state, SetTransactionState::Complete(_))
+            && matches!(crc.domain_metadata_state, DomainMetadataState::Complete(_))
+    })
+}
+
 /// A checkpoint of one file that this process wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct CheckpointFile {
@@ -36,23 +45,37 @@ impl KernelTable {
         engine: &dyn Engine,
         state: &TableState,
     ) -> Option<SnapshotRef> {
-        let crc = state.snapshot.crc_at_version()?;
-        let complete = matches!(crc.set_transaction_state, SetTransactionState::Complete(_))
-            && matches!(crc.domain_metadata_state, DomainMetadataState::Complete(_))
-            && state.positions.lock().complete;
-        if !complete {
+        if !needs_no_log(&state.snapshot) || !state.positions.lock().complete {
             return None;
         }
+        let crc = state.snapshot.crc_at_version().cloned();
         // As if a checkpoint stood at this very version: nothing reads it.
         let base = CheckpointFile {
             version: state.version,
             size: 1,
         };
-        self.assembled(engine, state, base, Some(crc.clone()))
+        self.assembled(engine, state, base, crc)
             .inspect_err(|error| {
                 tracing::debug!(table = self.name, %error, "the list of commits is kept");
             })
             .ok()
+    }
+
+    /// `snapshot`, which follows `before`; listed anew where its checksum does not do any more and
+    /// `before` had shed the log, as after very many commits of others.
+    ///
+    /// # Errors
+    /// Those of reading the log.
+    pub(super) fn sound(
+        &self,
+        engine: &dyn Engine,
+        before: &TableState,
+        snapshot: SnapshotRef,
+    ) -> Result<SnapshotRef> {
+        if before.shed && !needs_no_log(&snapshot) {
+            return self.listed(engine);
+        }
+        Ok(snapshot)
     }
 
     /// A snapshot whose log can be read: of the state's version, or a newer one.

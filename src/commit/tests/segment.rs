@@ -103,6 +103,29 @@ async fn the_commits_of_others_are_found_from_a_shed_state() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn after_very_many_commits_of_others_the_log_is_listed_anew() {
+    let location = memory();
+    let log = open(&location);
+    let at = fill(&log, 0).await;
+    let version = log.state().unwrap().version;
+    // More than are read one by one.
+    let others = crate::commit::positions::MAX_TAIL + 10;
+    for number in 1..=others {
+        let other = json!({"txn": {"appId": "other", "version": number, "lastUpdated": 1}});
+        foreign(&location, version + number, &[other]).await;
+    }
+    log.commit(upload(&schema(), "p", Some(at), at + 1), token())
+        .await
+        .unwrap();
+    assert_eq!(log.state().unwrap().version, version + others + 1);
+    let ids = ["p", "other", "q"].map(str::to_owned);
+    let found = log.positions(&ids, false).await.unwrap();
+    assert_eq!(found, [Some(at + 1), Some(others), None]);
+    log.checkpoint().await.unwrap();
+    assert_eq!(files_of(&open(&location)).await, at + 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn checkpoints_of_shed_states_are_whole() {
     let location = memory();
     let log = open(&location);
