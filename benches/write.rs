@@ -1,113 +1,35 @@
-//! Encoding rows: how many a second, by compression and by number of partitions.
+//! Rows to Parquet in memory: bytes of the JSON that the rows came from a second on one core.
 //!
-//! The rows are a flat click stream of 15 columns.
+//! `cargo bench --bench write`. The rows are those of `benches/data` with their metadata columns. Beside each kind stands
+//! `arrow_writer`, parquet's own writer as it comes, with the same compression.
+
+mod data;
 
 use alluvium::{
-    event::{PartitionColumn, SchemaFingerprint, WriteSpec},
+    commit::new_table_spec,
+    event::WriteSpec,
+    schema::TableSchema,
     write::{Compression, EncodedFile, TableWriter, WriteOptions},
 };
 use arrow::{
-    array::{
-        ArrayRef, BooleanArray, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray,
-        TimestampMicrosecondArray,
-    },
-    datatypes::SchemaRef,
+    array::{ArrayRef, RecordBatch, StringArray},
+    datatypes::{DataType, Field, Schema},
 };
-use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use data::{
+    Events, Kind, SEED, batch,
+    cpu::{self, CpuTime},
+    schema,
+};
+use parquet::{
+    arrow::ArrowWriter,
+    basic::{self, ZstdLevel},
+    file::properties::WriterProperties,
+};
 use std::{hint::black_box, sync::Arc};
 
-const ROWS: usize = 8_192;
-const BATCHES: usize = 8;
-
-fn rows(batch: usize, partitions: usize) -> RecordBatch {
-    let mut random = fastrand::Rng::with_seed(batch as u64);
-    let mut ints = |range: std::ops::Range<i64>| -> ArrayRef {
-        Arc::new(Int64Array::from_iter_values(
-            (0..ROWS).map(|_| random.i64(range.clone())),
-        ))
-    };
-    let (user, session, x, y, duration) = (
-        ints(0..100_000),
-        ints(0..1_000_000),
-        ints(0..1_920),
-        ints(0..1_080),
-        ints(0..60_000),
-    );
-    let mut texts = |make: &dyn Fn(&mut fastrand::Rng) -> String| -> ArrayRef {
-        Arc::new(StringArray::from_iter_values(
-            (0..ROWS).map(|_| make(&mut random)),
-        ))
-    };
-    let id = texts(&|r| format!("{:032x}", r.u128(..)));
-    let kind = texts(&|r| ["click", "view", "scroll", "submit"][r.usize(..4)].to_owned());
-    let url = texts(&|r| format!("https://shop.example/item/{}?from=search", r.u32(..50_000)));
-    let referrer = texts(&|r| format!("https://search.example/?q={}", r.u32(..500)));
-    let agent = texts(&|r| format!("Mozilla/5.0 (X11; Linux x86_64) Gecko/{}", r.u32(..40)));
-    let country = texts(&|r| ["DE", "FR", "US", "JP", "BR"][r.usize(..5)].to_owned());
-    let bucket = texts(&|r| format!("p{}", r.usize(..partitions)));
-    let start = 1_760_000_000_000_000 + (batch * ROWS) as i64 * 1_000;
-    let time =
-        TimestampMicrosecondArray::from_iter_values((0..ROWS as i64).map(|i| start + i * 1_000));
-    let columns: Vec<(&str, ArrayRef)> = vec![
-        ("event_id", id),
-        ("event", kind),
-        ("time", Arc::new(time.with_timezone("UTC"))),
-        ("user_id", user),
-        ("session_id", session),
-        ("url", url),
-        ("referrer", referrer),
-        ("user_agent", agent),
-        ("country", country),
-        ("x", x),
-        ("y", y),
-        ("duration_ms", duration),
-        (
-            "price",
-            Arc::new(Float64Array::from_iter_values(
-                (0..ROWS).map(|_| random.f64() * 100.0),
-            )),
-        ),
-        (
-            "mobile",
-            Arc::new(BooleanArray::from_iter((0..ROWS).map(|i| Some(i % 3 == 0)))),
-        ),
-        (
-            "version",
-            Arc::new(Int32Array::from_iter_values((0..ROWS).map(|_| 7))),
-        ),
-        ("bucket", bucket),
-    ];
-    RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, a)| (n, a, true)))
-        .expect("columns of one length")
-}
-
-fn spec(logical: &SchemaRef, partitioned: bool) -> Arc<WriteSpec> {
-    let last = logical.fields().len() - 1;
-    let projection: Vec<usize> = (0..logical.fields().len() - usize::from(partitioned)).collect();
-    let name = logical.field(last).name().clone();
-    let partition = PartitionColumn {
-        index: last,
-        logical_name: name.clone(),
-        physical_name: name,
-    };
-    let stats_columns = projection
-        .iter()
-        .map(|i| vec![logical.field(*i).name().clone()])
-        .collect();
-    Arc::new(WriteSpec {
-        logical: logical.clone(),
-        physical: Arc::new(
-            logical
-                .project(&projection)
-                .expect("columns that are there"),
-        ),
-        projection,
-        partition_columns: if partitioned { vec![partition] } else { vec![] },
-        stats_columns,
-        random_prefix_length: None,
-        fingerprint: SchemaFingerprint(0),
-    })
-}
+/// Mebibytes of JSON in one file.
+const BATCHES: usize = 16;
 
 fn encode(
     spec: &Arc<WriteSpec>,
@@ -121,14 +43,56 @@ fn encode(
     writer.finish().expect("files")
 }
 
-fn write(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("write");
-    group
-        .sample_size(10)
-        .throughput(Throughput::Elements((ROWS * BATCHES) as u64));
+fn arrow_encode(batches: &[RecordBatch]) -> Vec<u8> {
+    let level = ZstdLevel::try_new(1).expect("a level");
+    let properties = WriterProperties::builder()
+        .set_compression(basic::Compression::ZSTD(level))
+        .build();
+    let mut writer = ArrowWriter::try_new(Vec::new(), batches[0].schema(), Some(properties))
+        .expect("columns that Parquet has");
+    for batch in batches {
+        writer.write(batch).expect("rows of the schema");
+    }
+    writer.into_inner().expect("a file")
+}
 
-    let batches: Vec<_> = (0..BATCHES).map(|b| rows(b, 1)).collect();
-    let whole = spec(&batches[0].schema(), false);
+/// The same rows with a last column `bucket` of so many values, by which the table is partitioned.
+fn partitioned(batches: &[RecordBatch], partitions: usize) -> (Arc<WriteSpec>, Vec<RecordBatch>) {
+    let mut random = fastrand::Rng::with_seed(SEED);
+    let mut fields = batches[0].schema().fields().to_vec();
+    fields.push(Arc::new(Field::new("bucket", DataType::Utf8, true)));
+    let columns = Arc::new(Schema::new(fields));
+    let batches = batches
+        .iter()
+        .map(|batch| {
+            let buckets = (0..batch.num_rows()).map(|_| format!("p{}", random.usize(..partitions)));
+            let bucket: ArrayRef = Arc::new(StringArray::from_iter_values(buckets));
+            let arrays = batch.columns().iter().cloned().chain([bucket]).collect();
+            RecordBatch::try_new(columns.clone(), arrays).expect("columns of one length")
+        })
+        .collect();
+    let table = TableSchema::new(columns, vec!["bucket".into()]);
+    (Arc::new(new_table_spec(&table)), batches)
+}
+
+fn write(criterion: &mut Criterion<CpuTime>) {
+    let mut group = criterion.benchmark_group("write");
+    group.sample_size(20);
+    for kind in [Kind::Flat, Kind::Nested, Kind::Mixed] {
+        let (batches, bytes) = batch::rows(&mut Events::new(kind, SEED), BATCHES);
+        let spec = Arc::new(new_table_spec(&schema::table(kind)));
+        group.throughput(Throughput::Bytes(bytes));
+        group.bench_function(kind.name(), |b| {
+            b.iter(|| black_box(encode(&spec, &WriteOptions::default(), &batches)));
+        });
+        group.bench_function(BenchmarkId::new("arrow_writer", kind.name()), |b| {
+            b.iter(|| black_box(arrow_encode(&batches)));
+        });
+    }
+
+    let (batches, bytes) = batch::rows(&mut Events::new(Kind::Flat, SEED), BATCHES);
+    let whole = Arc::new(new_table_spec(&schema::table(Kind::Flat)));
+    group.sample_size(10).throughput(Throughput::Bytes(bytes));
     for (name, compression) in [
         ("zstd", Compression::Zstd { level: 1 }),
         ("snappy", Compression::Snappy),
@@ -140,11 +104,7 @@ fn write(criterion: &mut Criterion) {
             ..WriteOptions::default()
         };
         group.bench_function(BenchmarkId::new("compression", name), |b| {
-            b.iter_batched(
-                || (),
-                |()| black_box(encode(&whole, &options, &batches)),
-                BatchSize::LargeInput,
-            );
+            b.iter(|| black_box(encode(&whole, &options, &batches)));
         });
     }
     let blind = Arc::new(WriteSpec {
@@ -155,8 +115,7 @@ fn write(criterion: &mut Criterion) {
         b.iter(|| black_box(encode(&blind, &WriteOptions::default(), &batches)));
     });
     for partitions in [1, 16, 256] {
-        let batches: Vec<_> = (0..BATCHES).map(|b| rows(b, partitions)).collect();
-        let spec = spec(&batches[0].schema(), true);
+        let (spec, batches) = partitioned(&batches, partitions);
         let options = WriteOptions {
             max_open_partitions: 512,
             ..WriteOptions::default()
@@ -168,5 +127,9 @@ fn write(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, write);
+criterion_group! {
+    name = benches;
+    config = cpu::criterion();
+    targets = write
+}
 criterion_main!(benches);

@@ -55,6 +55,11 @@ impl OpenBatch {
         self.recharge();
     }
 
+    /// Counts rows that were encoded at once.
+    pub fn add_rows(&mut self, rows: u64) {
+        self.rows += rows;
+    }
+
     /// Takes the rows that are not encoded yet.
     pub fn take_pieces(&mut self) -> Vec<RecordBatch> {
         self.piece_bytes = 0;

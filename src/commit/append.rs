@@ -7,6 +7,7 @@ use super::{
     error::{CommitError, Result},
     kernel::{KernelTable, engine_info},
     log::Change,
+    segment::SHED_EVERY,
     state::TableState,
 };
 use crate::event::Offset;
@@ -75,7 +76,7 @@ impl KernelTable {
         let Some(snapshot) = snapshot else {
             return Err(self.conflict(base.version + 1));
         };
-        let state = base.at(snapshot);
+        let mut state = base.at(snapshot);
         // The base showed its positions, and this version moved these alone.
         {
             let mut positions = state.positions.lock();
@@ -85,6 +86,12 @@ impl KernelTable {
             for (app_id, version) in txns {
                 positions.known.insert(app_id, Some(version));
             }
+        }
+        if state.version.is_multiple_of(SHED_EVERY)
+            && let Some(snapshot) = self.without_commits(engine, &state)
+        {
+            state.snapshot = snapshot;
+            state.shed = true;
         }
         Ok(Arc::new(state))
     }

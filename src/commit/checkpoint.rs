@@ -1,12 +1,39 @@
 //! Checkpoints: background work, never in a commit's way, one at a time in the process.
+//!
+//! When one is due: a checkpoint names every file of the table, so its cost grows with the table
+//! while that of a commit does not. It is written after so many commits or bytes of actions, yet
+//! rests long enough that checkpoints take no more than a share of the time
+//! ([`CommitOptions::checkpoint_rest`]): a table of 100,000 files that commits once a second is
+//! checkpointed as often as asked, one that catches up with a backlog by hundreds of commits a
+//! second is not. Readers pay for what is not in a checkpoint yet, so the rest ends after
+//! [`MAX_STRETCH_COMMITS`] times the commits or [`MAX_STRETCH_BYTES`] times the bytes. Meanwhile a
+//! version checksum, whose cost does not grow, keeps restarts quick.
+//!
+//! [`CommitOptions::checkpoint_rest`]: super::CommitOptions::checkpoint_rest
 
 use super::{
+    checkpoint_file,
     error::{CommitError, Result},
+    options::CommitOptions,
+    state::TableState,
     table_log::TableLog,
 };
 use crate::error::Kind;
 use delta_kernel::snapshot::SnapshotRef;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use parking_lot::Mutex;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// How many times `checkpoint_interval_commits` a rest may let pass.
+const MAX_STRETCH_COMMITS: u64 = 50;
+
+/// How many times `checkpoint_interval_bytes` a rest may let pass.
+const MAX_STRETCH_BYTES: u64 = 4;
 
 /// What was committed since the last checkpoint of ours.
 #[derive(Debug, Default)]
@@ -14,6 +41,15 @@ pub(super) struct Checkpoints {
     commits: AtomicU64,
     bytes: AtomicU64,
     running: AtomicBool,
+    rest_until: Mutex<Option<Instant>>,
+}
+
+/// What is due after a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Due {
+    Nothing,
+    Checksum,
+    Checkpoint,
 }
 
 impl TableLog {
@@ -23,40 +59,59 @@ impl TableLog {
     /// # Errors
     /// Those of reading the log and of writing the files. None of them harms the table.
     pub async fn checkpoint(&self) -> Result<()> {
+        match self.load().await? {
+            Some(state) => self.checkpoint_of(state).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn checkpoint_of(&self, state: Arc<TableState>) -> Result<()> {
         let options = &self.log.inner.options;
         let _turn = options
             .checkpoint_permits
             .acquire()
             .await
             .map_err(|error| CommitError::corrupt(self.name(), "checkpoint", error))?;
-        let Some(state) = self.load().await? else {
-            return Ok(());
-        };
         self.checkpoints.reset();
-        let snapshot = state.snapshot.clone();
+        let started = Instant::now();
+        let summed_up = state.snapshot.crc_at_version().is_some();
         self.log
-            .blocking(move |table, engine| write(&table.name, engine.as_ref(), &snapshot))
+            .blocking(move |table, engine| {
+                let engine = engine.as_ref();
+                let snapshot = table.readable(engine, &state)?;
+                let listed = snapshot.log_segment();
+                if listed.checkpoint_version != Some(listed.end_version) {
+                    let file = match checkpoint_file::write(table, engine, &snapshot) {
+                        // Others clean up the log; what is left of it is listed.
+                        Err(_) if state.shed => {
+                            checkpoint_file::write(table, engine, &table.listed(engine)?)
+                        }
+                        result => result,
+                    }?;
+                    *table.last_checkpoint.lock() = Some(file);
+                }
+                sum_up(&table.name, engine, &snapshot)
+            })
             .await?;
+        self.checkpoints.rest(started.elapsed(), options);
         metrics::counter!("alluvium_commit_checkpoints_total").increment(1);
-        // The next commit starts from the checkpoint, and lets go of the commits below it.
-        self.refresh.store(true, Ordering::Relaxed);
+        if !summed_up {
+            // The next commit starts from the checksum, where there is one now, and carries it on.
+            self.refresh.store(true, Ordering::Relaxed);
+        }
         Ok(())
     }
 
     /// Counts a commit of ours and starts a checkpoint when one is due.
     pub(super) fn after_commit(&self, bytes: u64) {
         let options = &self.log.inner.options;
-        let commits = self.checkpoints.commits.fetch_add(1, Ordering::Relaxed) + 1;
-        let bytes = self.checkpoints.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        let due = |have: u64, interval: u64| interval > 0 && have >= interval;
-        if !due(commits, options.checkpoint_interval_commits)
-            && !due(bytes, options.checkpoint_interval_bytes)
-        {
+        let due = self.checkpoints.count(bytes, options, Instant::now());
+        if due == Due::Nothing || self.checkpoints.running.swap(true, Ordering::AcqRel) {
             return;
         }
-        if self.checkpoints.running.swap(true, Ordering::AcqRel) {
+        let Some(state) = self.log.state() else {
             return;
-        }
+        };
         let background = TableLog {
             log: self.log.clone(),
             checkpoints: self.checkpoints.clone(),
@@ -64,7 +119,11 @@ impl TableLog {
             refresh: self.refresh.clone(),
         };
         tokio::spawn(async move {
-            if let Err(error) = background.checkpoint().await {
+            let done = match due {
+                Due::Checkpoint => background.checkpoint_of(state).await,
+                _ => background.checksum_of(state).await,
+            };
+            if let Err(error) = done {
                 metrics::counter!(
                     "alluvium_errors_total", "stage" => "checkpoint", "kind" => error.kind().as_str()
                 )
@@ -78,20 +137,62 @@ impl TableLog {
                 .store(false, Ordering::Release);
         });
     }
+
+    /// Writes the version checksum of `state`, where it is at hand.
+    async fn checksum_of(&self, state: Arc<TableState>) -> Result<()> {
+        if state.snapshot.crc_at_version().is_none() {
+            return Ok(());
+        }
+        self.log
+            .blocking(move |table, engine| sum_up(&table.name, engine.as_ref(), &state.snapshot))
+            .await
+    }
 }
 
 impl Checkpoints {
+    fn count(&self, bytes: u64, options: &CommitOptions, now: Instant) -> Due {
+        let commits = self.commits.fetch_add(1, Ordering::Relaxed) + 1;
+        let bytes = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let reached = |have: u64, interval: u64, stretch: u64| {
+            interval > 0 && have >= interval.saturating_mul(stretch)
+        };
+        let after = options.checkpoint_interval_commits;
+        let after_bytes = options.checkpoint_interval_bytes;
+        if !reached(commits, after, 1) && !reached(bytes, after_bytes, 1) {
+            return Due::Nothing;
+        }
+        let rests = self.rest_until.lock().is_some_and(|until| now < until);
+        if !rests
+            || reached(commits, after, MAX_STRETCH_COMMITS)
+            || reached(bytes, after_bytes, MAX_STRETCH_BYTES)
+        {
+            return Due::Checkpoint;
+        }
+        if after > 0 && commits.is_multiple_of(after) {
+            return Due::Checksum;
+        }
+        Due::Nothing
+    }
+
+    #[cfg(test)]
+    pub(super) fn runs(&self) -> bool {
+        self.running.load(Ordering::Acquire)
+    }
+
+    fn rest(&self, took: Duration, options: &CommitOptions) {
+        *self.rest_until.lock() =
+            Instant::now().checked_add(took.saturating_mul(options.checkpoint_rest));
+    }
+
     fn reset(&self) {
         self.commits.store(0, Ordering::Relaxed);
         self.bytes.store(0, Ordering::Relaxed);
     }
 }
 
-fn write(table: &str, engine: &dyn delta_kernel::Engine, snapshot: &SnapshotRef) -> Result<()> {
-    let (_, snapshot) = snapshot
-        .checkpoint(engine, None)
-        .map_err(|error| CommitError::kernel(table, "checkpoint", error))?;
-    // Positions are then at hand at the next start; not every log can be summed up.
+/// Writes the version checksum, so that positions are at hand at the next start; not every log can
+/// be summed up.
+fn sum_up(table: &str, engine: &dyn delta_kernel::Engine, snapshot: &SnapshotRef) -> Result<()> {
     if let Err(error) = snapshot.write_checksum(engine) {
         let error = CommitError::kernel(table, "sum up", error);
         if error.kind() == Kind::Unauthorized {
@@ -100,4 +201,64 @@ fn write(table: &str, engine: &dyn delta_kernel::Engine, snapshot: &SnapshotRef)
         tracing::debug!(table, %error, "no checksum was written");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn options() -> CommitOptions {
+        CommitOptions {
+            checkpoint_interval_commits: 10,
+            checkpoint_interval_bytes: 1000,
+            checkpoint_rest: 20,
+            ..CommitOptions::default()
+        }
+    }
+
+    /// What came due over `commits` of `bytes` each, as (number, what).
+    fn run(checkpoints: &Checkpoints, commits: u64, bytes: u64, now: Instant) -> Vec<(u64, Due)> {
+        (1..=commits)
+            .map(|number| (number, checkpoints.count(bytes, &options(), now)))
+            .filter(|(_, due)| *due != Due::Nothing)
+            .inspect(|(_, due)| {
+                if *due == Due::Checkpoint {
+                    checkpoints.reset();
+                }
+            })
+            .collect()
+    }
+
+    #[test]
+    fn due_after_commits_or_bytes() {
+        let now = Instant::now();
+        let found = run(&Checkpoints::default(), 25, 1, now);
+        assert_eq!(found, [(10, Due::Checkpoint), (20, Due::Checkpoint)]);
+        let found = run(&Checkpoints::default(), 5, 400, now);
+        assert_eq!(found, [(3, Due::Checkpoint)]);
+    }
+
+    #[test]
+    fn a_checkpoint_that_took_long_rests_but_not_for_ever() {
+        let checkpoints = Checkpoints::default();
+        checkpoints.rest(SECOND, &options());
+        let now = Instant::now();
+        // A checksum each ten commits, and at fifty times as many the checkpoint.
+        let found = run(&checkpoints, 500, 1, now);
+        assert_eq!(found.len(), 50);
+        assert!(found[..49].iter().all(|(_, due)| *due == Due::Checksum));
+        assert_eq!(found[49], (500, Due::Checkpoint));
+        // Much in few commits: four times the bytes.
+        let found = run(&checkpoints, 9, 500, now);
+        assert_eq!(found, [(8, Due::Checkpoint)]);
+        // Twenty times as long as the checkpoint took.
+        checkpoints.reset();
+        let found = run(&checkpoints, 10, 1, now + 19 * SECOND);
+        assert_eq!(found, [(10, Due::Checksum)]);
+        checkpoints.reset();
+        let found = run(&checkpoints, 10, 1, now + 21 * SECOND);
+        assert_eq!(found, [(10, Due::Checkpoint)]);
+    }
 }

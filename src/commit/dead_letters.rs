@@ -44,7 +44,6 @@ impl TableLog {
         if from >= until {
             return Ok(Vec::new());
         }
-        let snapshot = state.snapshot.clone();
         let window = Window {
             source_partition: source_partition.to_owned(),
             from: i64::try_from(from).unwrap_or(i64::MAX),
@@ -53,6 +52,7 @@ impl TableLog {
         let mut found = self
             .log
             .blocking(move |table, engine| {
+                let snapshot = table.readable(engine.as_ref(), &state)?;
                 window.scan(&snapshot, engine).map_err(|error| {
                     CommitError::kernel(&table.name, "read dead letters through", error)
                 })

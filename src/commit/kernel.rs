@@ -6,6 +6,7 @@ use super::{
     log::{Change, DeltaLog, Put},
     options::CommitOptions,
     positions::MAX_TAIL,
+    segment::CheckpointFile,
     state::TableState,
 };
 use crate::{error::Kind, event::Offset, schema::TableSchema, storage::TableLocation};
@@ -20,6 +21,7 @@ use futures::TryStreamExt;
 use object_store::{ObjectStoreExt, path::Path, prefix::PrefixStore};
 use parking_lot::Mutex;
 use std::{
+    num::NonZero,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -28,6 +30,9 @@ use url::Url;
 
 /// How often a log is read that lists but does not load, as one that is just being made may.
 const LOOKS_AT_A_NEW_LOG: u32 = 3;
+
+/// Commit files read at once: each is held in memory, and its reader is many times its size.
+const FILES_READ_AHEAD: NonZero<usize> = NonZero::new(32).unwrap();
 
 /// `engineInfo` of our commits.
 pub(super) fn engine_info() -> String {
@@ -47,6 +52,8 @@ pub(super) struct KernelTable {
     pub(super) root_url: Url,
     pub(super) options: CommitOptions,
     engine: OnceLock<Arc<DefaultEngine<TokioMultiThreadExecutor>>>,
+    /// The checkpoint that this process wrote last.
+    pub(super) last_checkpoint: Mutex<Option<CheckpointFile>>,
     /// The newest state known.
     state: Mutex<Option<Arc<TableState>>>,
 }
@@ -61,6 +68,7 @@ impl KernelLog {
                 root_url,
                 options,
                 engine: OnceLock::new(),
+                last_checkpoint: Mutex::new(None),
                 state: Mutex::new(None),
             }),
         }
@@ -129,6 +137,7 @@ impl KernelTable {
                     self.location.root.clone(),
                 )))
                 .with_task_executor(executor)
+                .with_buffer_size(FILES_READ_AHEAD)
                 .build(),
             )
         });
@@ -140,7 +149,7 @@ impl KernelTable {
     }
 
     /// Some features keep the kernel from reading a table at all.
-    fn load_error(&self, error: KernelError) -> CommitError {
+    pub(super) fn load_error(&self, error: KernelError) -> CommitError {
         let message = match error.without_backtrace() {
             KernelError::MaxCatalogVersion(_) => format!(
                 "the table's commits belong to a catalog (feature catalogManaged), which is not written; \
@@ -161,7 +170,7 @@ impl KernelTable {
     }
 
     /// The newest snapshot, advanced from `before` where there is one.
-    fn snapshot(
+    pub(super) fn snapshot(
         &self,
         engine: &dyn Engine,
         before: Option<&TableState>,

@@ -10,7 +10,7 @@
 //! - `land`: the loop that repeats a commit until its fate is known
 //! - `state`, `preflight`: what a snapshot means to a writer, and which tables are refused
 //! - `table_log`: one table, for the other rooms; `group`: one committer for all its producers
-//! - `evolve`: metadata commits; `checkpoint`: background work; `history`, `dead_letters`: reading
+//! - `evolve`: metadata commits; `checkpoint`, `checkpoint_file`: background work; `segment`: snapshots without a listing; `history`, `dead_letters`: reading
 //!
 //! Kernel calls block, so each runs in `spawn_blocking`. Limits: a table holds at most
 //! [`options::MAX_COLUMNS`] columns and one version names at most [`options::MAX_FILES_PER_COMMIT`] files.
@@ -19,6 +19,7 @@ mod account;
 mod adds;
 mod append;
 mod checkpoint;
+mod checkpoint_file;
 mod create;
 mod dead_letters;
 pub mod decide;
@@ -34,6 +35,7 @@ pub mod options;
 mod positions;
 mod preflight;
 mod reset;
+mod segment;
 mod sql;
 mod state;
 mod table_log;

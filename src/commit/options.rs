@@ -24,6 +24,9 @@ pub struct CommitOptions {
     pub checkpoint_interval_commits: u64,
     /// And after this many bytes of actions; 0 for never.
     pub checkpoint_interval_bytes: u64,
+    /// How many times as long as a checkpoint took the table then goes without one, however much is
+    /// committed, within limits; 0 for not at all.
+    pub checkpoint_rest: u32,
     /// How many checkpoints run at once over all tables that share this.
     pub checkpoint_permits: Arc<Semaphore>,
     /// How long the source keeps its records. A table that forgets positions sooner
@@ -46,6 +49,7 @@ impl Default for CommitOptions {
         Self {
             checkpoint_interval_commits: 100,
             checkpoint_interval_bytes: 64 << 20,
+            checkpoint_rest: 20,
             checkpoint_permits: CHECKPOINTS.clone(),
             source_retention: None,
             guaranteed_columns: BTreeSet::new(),

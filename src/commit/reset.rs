@@ -32,9 +32,9 @@ impl TableLog {
         let Some(state) = self.load().await? else {
             return Ok(BTreeMap::new());
         };
-        let snapshot = state.snapshot.clone();
         self.log
             .blocking(move |table, engine| {
+                let snapshot = table.readable(engine.as_ref(), &state)?;
                 let kernel = |error| CommitError::kernel(&table.name, "read", error);
                 let mut positions = BTreeMap::new();
                 let batches = snapshot

@@ -40,6 +40,8 @@ pub struct TableState {
     pub protocol: Arc<ProtocolSummary>,
     pub(super) layout: Arc<Layout>,
     pub(super) snapshot: SnapshotRef,
+    /// The snapshot does not list the log: see [`segment`](super::segment).
+    pub(super) shed: bool,
     pub(super) positions: Mutex<Positions>,
 }
 
@@ -225,6 +227,7 @@ impl TableState {
                 clustered: configuration.is_feature_supported(&TableFeature::ClusteredTable),
             }),
             positions: Mutex::new(Positions::of(&snapshot)),
+            shed: before.is_some_and(|before| before.shed),
             snapshot,
         })
     }
@@ -241,6 +244,7 @@ impl TableState {
             protocol: self.protocol.clone(),
             layout: self.layout.clone(),
             positions: Mutex::new(Positions::of(&snapshot)),
+            shed: self.shed,
             snapshot,
         }
     }

@@ -46,7 +46,10 @@ pub struct TableOptions {
     pub max_event_bytes: Option<u64>,
     /// Parquet compression: `zstd`, `snappy`, `lz4` or `none`.
     pub compression: Option<Compression>,
-    /// A checkpoint is written after this many commits.
+    /// How values are written in Parquet that repeat too little for a dictionary: `plain` or `delta`.
+    pub parquet_encoding: Option<ParquetEncoding>,
+    /// A checkpoint is written after this many commits; later, at most after fifty times as many, where
+    /// checkpoints of a large table would take more than a twentieth of the time.
     pub checkpoint_interval_commits: Option<u64>,
 }
 
@@ -60,6 +63,18 @@ pub enum Compression {
     Snappy,
     Lz4,
     None,
+}
+
+/// How values are written in Parquet that repeat too little for a dictionary.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ParquetEncoding {
+    /// One after the other, which every reader knows.
+    #[default]
+    Plain,
+    /// Integers and times as differences, lengths of strings apart: smaller files for less time; readers must know Parquet's
+    /// delta encodings (Spark since 3.3).
+    Delta,
 }
 
 /// A column that tells where a row came from.
@@ -155,6 +170,7 @@ pub struct Table {
     pub metadata_columns: Vec<MetadataColumn>,
     pub max_event_bytes: u64,
     pub compression: Compression,
+    pub parquet_encoding: ParquetEncoding,
     pub checkpoint_interval_commits: u64,
 }
 
@@ -183,6 +199,7 @@ pub(super) fn built_in() -> TableOptions {
         metadata_columns: Some(MetadataColumn::ALL[..6].to_vec()),
         max_event_bytes: Some(1 << 20),
         compression: Some(Compression::Zstd),
+        parquet_encoding: Some(ParquetEncoding::Plain),
         checkpoint_interval_commits: Some(100),
     }
 }
@@ -228,6 +245,7 @@ pub(super) fn resolve(
         metadata_columns: first!(metadata_columns),
         max_event_bytes: first!(max_event_bytes),
         compression: first!(compression),
+        parquet_encoding: first!(parquet_encoding),
         checkpoint_interval_commits: first!(checkpoint_interval_commits),
     }
 }

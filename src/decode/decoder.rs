@@ -2,11 +2,14 @@
 
 use super::{
     DecodeError,
+    build::Texts,
     column::{Column, ColumnRules},
+    fast::Event,
     fields::FieldColumns,
     json::{Json, NodeKind, Parser},
-    metadata::MetadataBuilder,
-    path::{Path, Step},
+    leftovers::NONE,
+    metadata::Metadata,
+    path::{Path, Place, Step},
     row::Row,
     time::TimestampUnit,
 };
@@ -14,13 +17,13 @@ use crate::{
     event::{
         Counts, DeadLetter, Offset, RawBatch, RecordKind, RecordSpan, RejectReason, RoutedBatch,
     },
+    json::{Engine, Kind, Padded, is_utf8},
     schema::{
         ColumnOptions, EvolutionPolicy, MetadataColumn, RESCUED_DATA, Seen, TableSchema, types,
     },
 };
 use arrow::{
-    array::{ArrayRef, BooleanArray, RecordBatch, StringBuilder},
-    compute::filter_record_batch,
+    array::{ArrayRef, RecordBatch},
     datatypes::DataType,
 };
 use std::{collections::HashSet, ops::Range, sync::Arc};
@@ -89,12 +92,29 @@ pub struct Decoder {
     schema: Arc<TableSchema>,
     options: Arc<DecodeOptions>,
     parser: Parser,
+    padded: Padded,
+    /// What the fast pass runs on; without, every event takes the reference pass.
+    engine: Option<Engine>,
+    /// How many events the fast pass gave up on.
+    given_up: u64,
     fields: FieldColumns,
     copies: Vec<CopyColumn>,
-    metadata: Vec<MetadataBuilder>,
-    rescued: StringBuilder,
+    metadata: Vec<Metadata>,
+    rescued: Texts,
     outputs: Vec<Output>,
     row: Row,
+}
+
+/// How events are read. All ways make the same of them; this is for tests and measurements.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// The fast pass with the best instructions that the machine has.
+    Fast,
+    /// The fast pass with the instructions that every machine has.
+    Portable,
+    /// By way of a list of nodes, as the fast pass does where it gives up.
+    Reference,
 }
 
 /// Where a column of the schema comes from.
@@ -106,10 +126,14 @@ enum Output {
 }
 
 /// A declared column with `field`: a copy of what is at a path, which also lands in its own column.
-struct CopyColumn {
+pub(super) struct CopyColumn {
     name: String,
-    path: Vec<String>,
-    column: Column,
+    pub(super) path: Vec<String>,
+    pub(super) column: Column,
+    /// The first step of the path, among what the top level watches.
+    pub(super) watch: u32,
+    /// How many objects stand around the value.
+    pub(super) depth: u32,
 }
 
 impl Decoder {
@@ -121,10 +145,13 @@ impl Decoder {
     ) -> Result<Decoder, DecodeError> {
         let mut decoder = Decoder {
             parser: Parser::default(),
-            fields: FieldColumns::new(std::iter::empty()),
+            padded: Padded::default(),
+            engine: Some(Engine::best()),
+            given_up: 0,
+            fields: FieldColumns::new(std::iter::empty(), &Place::default()),
             copies: Vec::new(),
             metadata: Vec::new(),
-            rescued: StringBuilder::new(),
+            rescued: Texts::default(),
             outputs: Vec::new(),
             row: Row::new(options.policy.clone(), schema.column_count()),
             schema: Arc::clone(&schema),
@@ -161,7 +188,7 @@ impl Decoder {
                     .push(Output::Metadata(decoder.metadata.len()));
                 decoder
                     .metadata
-                    .push(MetadataBuilder::new(column, field.data_type()));
+                    .push(Metadata::new(column, field.data_type()));
                 continue;
             }
             if field.name() == RESCUED_DATA {
@@ -181,10 +208,14 @@ impl Decoder {
                 Some(source) if source != field.name() => {
                     rules.date_of_time = true;
                     decoder.outputs.push(Output::Copy(decoder.copies.len()));
+                    let place = Place::default().field(field.name(), field.name());
+                    let path: Vec<String> = source.split('.').map(str::to_string).collect();
                     decoder.copies.push(CopyColumn {
                         name: field.name().clone(),
-                        path: source.split('.').map(str::to_string).collect(),
-                        column: Column::new(field.data_type(), rules),
+                        column: Column::new(field.data_type(), rules, &place),
+                        watch: NONE,
+                        depth: path.len() as u32,
+                        path,
                     });
                 }
                 _ => {
@@ -193,12 +224,34 @@ impl Decoder {
                 }
             }
         }
-        decoder.fields = FieldColumns::new(from_events.into_iter());
+        decoder.fields = FieldColumns::new(from_events.into_iter(), &Place::default());
+        for copy in &mut decoder.copies {
+            if let Some(first) = copy.path.first() {
+                copy.watch = decoder.fields.watch(first);
+            }
+        }
+        decoder.row.left.watched = vec![None; decoder.fields.watches.len()];
         Ok(decoder)
     }
 
     pub fn schema(&self) -> &Arc<TableSchema> {
         &self.schema
+    }
+
+    /// Reads events another way from here on.
+    #[doc(hidden)]
+    pub fn by(&mut self, way: Way) {
+        self.engine = match way {
+            Way::Fast => Some(Engine::best()),
+            Way::Portable => Some(Engine::Portable),
+            Way::Reference => None,
+        };
+    }
+
+    /// How many events the fast pass gave up on so far; dead letters mostly do.
+    #[doc(hidden)]
+    pub fn given_up(&self) -> u64 {
+        self.given_up
     }
 
     /// Decodes the selected records of one batch. `ingested_at_us`: microseconds since the epoch.
@@ -211,51 +264,30 @@ impl Decoder {
         verdicts: &Verdicts,
         ingested_at_us: i64,
     ) -> Result<Decoded, DecodeError> {
-        let raw = &batch.raw;
-        let length = |span: &Option<Range<u32>>| span.as_ref().map_or(0, |span| span.len() as u64);
-        let bytes: u64 = batch
-            .records()
-            .map(|r| r.value.len() as u64 + length(&r.key) + length(&r.headers))
-            .sum();
-        if bytes > MAX_BATCH_BYTES {
-            return Err(DecodeError::BatchTooLarge {
-                bytes,
-                limit: MAX_BATCH_BYTES,
-            });
-        }
-        let mut out = Pass {
+        let raw = &*batch.raw;
+        let text = Text::of(batch)?;
+        let mut out = Out {
             counts: Counts::default(),
             rejected: Vec::new(),
-            keep: Vec::new(),
-            dropped: false,
+            rows: Vec::with_capacity(text.records),
         };
-        for record in batch.records() {
-            if record.kind == RecordKind::Tombstone {
-                out.counts.skipped += 1;
-                continue;
-            }
-            let forced = record.offset < verdicts.until;
-            if forced && verdicts.dead.contains(&(record.offset, 0)) {
-                out.counts.dead_letters += 1;
-                continue;
-            }
-            match self.record(raw, record, forced, ingested_at_us, &mut out) {
-                Ok(()) => out.counts.records += 1,
-                Err(reason) => {
-                    out.counts.dead_letters += 1;
-                    let span = record.value.start as usize..record.value.end as usize;
-                    out.rejected.push(DeadLetter {
-                        offset: record.offset,
-                        index: 0,
-                        table: Arc::clone(&self.options.table),
-                        reason,
-                        value: raw.slab.slice(span),
-                        event_time: record.event_time,
-                    });
-                }
-            }
+        let all = 0..raw.records.len() as u32;
+        match &batch.select {
+            None => all.for_each(|i| self.judge(raw, i, &text, verdicts, &mut out)),
+            Some(select) => select
+                .iter()
+                .for_each(|&i| self.judge(raw, i, &text, verdicts, &mut out)),
         }
-        let rows = self.finish(&out)?;
+        let rows = self.finish(raw, &out.rows, ingested_at_us)?;
+        self.row.end_batch();
+        if self.row.left.is_full() {
+            self.fields.forget_spots();
+            for copy in &mut self.copies {
+                copy.column.forget_spots();
+            }
+            self.row.left.forget();
+        }
+        out.counts.rescued_fields = self.row.counted.take();
         Ok(Decoded {
             rows,
             rejected: out.rejected,
@@ -264,16 +296,53 @@ impl Decoder {
         })
     }
 
+    /// Makes record `i` a row, a dead letter or a skip.
+    fn judge(&mut self, raw: &RawBatch, i: u32, text: &Text, verdicts: &Verdicts, out: &mut Out) {
+        let record = &raw.records[i as usize];
+        if record.kind == RecordKind::Tombstone {
+            out.counts.skipped += 1;
+            return;
+        }
+        let forced = record.offset < verdicts.until;
+        if forced && verdicts.dead.contains(&(record.offset, 0)) {
+            out.counts.dead_letters += 1;
+            return;
+        }
+        match self.record(raw, record, text, forced, &mut out.counts) {
+            Ok(()) => {
+                out.counts.records += 1;
+                out.rows.push(i);
+            }
+            Err(reason) => {
+                out.counts.dead_letters += 1;
+                out.rejected.push(DeadLetter {
+                    offset: record.offset,
+                    index: 0,
+                    table: Arc::clone(&self.options.table),
+                    reason,
+                    value: raw.slab.slice(span(record)),
+                    event_time: record.event_time,
+                });
+            }
+        }
+    }
+
     /// Appends the row of one record, or says why it is a dead letter.
     fn record(
         &mut self,
         raw: &RawBatch,
         record: &RecordSpan,
+        text: &Text,
         forced: bool,
-        ingested_at_us: i64,
-        out: &mut Pass,
+        counts: &mut Counts,
     ) -> Result<(), RejectReason> {
         let value = raw.value(record);
+        let limit = if self.rescued.bytes() > MAX_RESCUED_BYTES {
+            0
+        } else {
+            value.len().saturating_mul(4).saturating_add(1_024)
+        };
+        self.row.begin(forced, limit);
         let judged = match &record.kind {
             RecordKind::Rejected(reason) => Err(reason.clone()),
             _ if !forced && value.len() as u64 > self.options.max_event_bytes => {
@@ -286,123 +355,216 @@ impl Decoder {
                     )),
                 })
             }
+            _ if self.fast(raw, record, text, counts) => return Ok(()),
             _ => self
                 .parser
-                .parse_in(
-                    &raw.slab,
-                    record.value.start as usize..record.value.end as usize,
-                )
+                .parse_in(&raw.slab, span(record))
                 .and_then(an_object),
         };
-        let limit = if self.rescued.values_slice().len() > MAX_RESCUED_BYTES {
-            0
-        } else {
-            value.len().saturating_mul(4).saturating_add(1_024)
-        };
-        self.row.begin(forced, limit);
         let json = match judged {
             Ok(json) => json,
             Err(reason) if !forced => return Err(reason),
             Err(_) => {
-                self.whole(value);
-                self.end(raw, record, ingested_at_us, out);
+                self.row.keep_whole(value);
+                self.end(raw, record, counts);
                 return Ok(());
             }
         };
-        self.fields.append(json, 0, None, &mut self.row);
+        let at_row = counts.rows as usize;
+        self.fields.append(json, 0, None, &mut self.row, at_row);
         for copy in &mut self.copies {
-            copy.append(json, &mut self.row);
+            copy.append(json, &mut self.row, at_row);
         }
         let rejected = self.row.take_rejected();
         if rejected.is_some() || self.row.overflows() {
-            // What was appended is filtered out at the end: builders cannot take a row back.
-            self.rescued.append_null();
-            for column in &mut self.metadata {
-                column.append(raw, record, ingested_at_us);
-            }
-            out.keep.push(false);
-            out.dropped = true;
+            self.truncate(at_row);
             if let Some(reason) = rejected {
                 return Err(reason);
             }
-            self.whole(value);
+            self.row.keep_whole(value);
         }
-        self.end(raw, record, ingested_at_us, out);
+        self.end(raw, record, counts);
         Ok(())
     }
 
-    /// A row of nulls that keeps the whole event.
-    fn whole(&mut self, value: &[u8]) {
-        self.fields.append_null();
+    /// Makes the row of one record in a single pass over its text; `false`, and nothing done, where
+    /// only the reference pass can.
+    fn fast(
+        &mut self,
+        raw: &RawBatch,
+        record: &RecordSpan,
+        text: &Text,
+        counts: &mut Counts,
+    ) -> bool {
+        let Some(engine) = self.engine else {
+            return false;
+        };
+        if !text.is_utf8(&raw.slab, record)
+            || (record.key.is_some() && self.key_misfit(raw, record).is_some())
+        {
+            return false;
+        }
+        let Some(cursor) = self.padded.cursor(&raw.slab, span(record)) else {
+            return false;
+        };
+        let at_row = counts.rows as usize;
+        let made = engine.run(Event {
+            cursor,
+            fields: &mut self.fields,
+            copies: &mut self.copies,
+            row: &mut self.row,
+            at_row,
+        });
+        if made.is_ok()
+            && self
+                .row
+                .settle(raw.value(record), &mut self.rescued, counts)
+        {
+            return true;
+        }
+        self.truncate(at_row);
+        self.given_up += 1;
+        false
+    }
+
+    /// Takes back the rows from this one on.
+    fn truncate(&mut self, rows: usize) {
+        self.fields.truncate(rows);
         for copy in &mut self.copies {
-            copy.column.append_null();
+            copy.column.truncate(rows);
         }
-        self.row.keep_whole(value);
     }
 
-    fn end(&mut self, raw: &RawBatch, record: &RecordSpan, ingested_at_us: i64, out: &mut Pass) {
-        for column in &mut self.metadata {
-            if let Some(key) = column.append(raw, record, ingested_at_us) {
-                self.row.keep_record_key(key);
-            }
-        }
-        self.row.finish(&mut self.rescued, &mut out.counts);
-        out.keep.push(true);
+    /// The record's key, if a column would hold it as text and it is none.
+    fn key_misfit<'a>(&self, raw: &'a RawBatch, record: &RecordSpan) -> Option<&'a [u8]> {
+        self.metadata
+            .iter()
+            .find_map(|column| column.misfit(raw, record))
     }
 
-    fn finish(&mut self, out: &Pass) -> Result<RecordBatch, DecodeError> {
+    /// Ends a row of the reference pass.
+    fn end(&mut self, raw: &RawBatch, record: &RecordSpan, counts: &mut Counts) {
+        if let Some(key) = self.key_misfit(raw, record) {
+            self.row.keep_record_key(key);
+        }
+        self.row.finish(&mut self.rescued, counts);
+    }
+
+    /// The columns of the rows made from these records of the batch.
+    fn finish(
+        &mut self,
+        raw: &RawBatch,
+        records: &[u32],
+        ingested_at_us: i64,
+    ) -> Result<RecordBatch, DecodeError> {
+        let rows = records.len();
         let mut arrays: Vec<ArrayRef> = Vec::with_capacity(self.outputs.len());
         for output in &self.outputs {
             arrays.push(match *output {
-                Output::Field(i) => self.fields.finish(i)?,
-                Output::Copy(i) => self.copies[i].column.finish()?,
-                Output::Metadata(i) => self.metadata[i].finish(),
-                Output::Rescued => Arc::new(self.rescued.finish()),
+                Output::Field(i) => self.fields.finish(i, rows)?,
+                Output::Copy(i) => self.copies[i].column.finish(rows)?,
+                Output::Metadata(i) => self.metadata[i].array(raw, records, ingested_at_us),
+                Output::Rescued => {
+                    if self.rescued.len() < rows {
+                        self.rescued.pad(rows);
+                    }
+                    Arc::new(self.rescued.finish())
+                }
             });
         }
-        let rows = RecordBatch::try_new(Arc::clone(&self.schema.columns), arrays)?;
-        if out.dropped {
-            return Ok(filter_record_batch(
-                &rows,
-                &BooleanArray::from(out.keep.clone()),
-            )?);
-        }
-        Ok(rows)
+        Ok(RecordBatch::try_new(
+            Arc::clone(&self.schema.columns),
+            arrays,
+        )?)
     }
 }
 
 /// What one call gathers.
-struct Pass {
+struct Out {
     counts: Counts,
     rejected: Vec<DeadLetter>,
-    /// For each row appended, whether it stays.
-    keep: Vec<bool>,
-    dropped: bool,
+    /// The records that became rows, by their index in the batch.
+    rows: Vec<u32>,
+}
+
+/// Where a batch's events lie, and whether all that is UTF-8.
+struct Text {
+    records: usize,
+    /// What is known to be UTF-8, in bytes of the slab.
+    utf8: Range<usize>,
+}
+
+impl Text {
+    /// Looks at all events at once where they lie close together.
+    fn of(batch: &RoutedBatch) -> Result<Text, DecodeError> {
+        let length = |span: &Option<Range<u32>>| span.as_ref().map_or(0, |span| span.len() as u64);
+        let (mut bytes, mut values, mut records) = (0, 0, 0);
+        let (mut start, mut end) = (usize::MAX, 0);
+        for record in batch.records() {
+            let value = span(record);
+            start = start.min(value.start);
+            end = end.max(value.end);
+            values += value.len();
+            bytes += value.len() as u64 + length(&record.key) + length(&record.headers);
+            records += 1;
+        }
+        if bytes > MAX_BATCH_BYTES {
+            return Err(DecodeError::BatchTooLarge {
+                bytes,
+                limit: MAX_BATCH_BYTES,
+            });
+        }
+        let close = start < end && values >= (end - start) / 2;
+        let whole = match close && batch.raw.slab.get(start..end).is_some_and(is_utf8) {
+            true => start..end,
+            false => 0..0,
+        };
+        Ok(Text {
+            records,
+            utf8: whole,
+        })
+    }
+
+    /// Whether the record's value is UTF-8.
+    #[inline]
+    fn is_utf8(&self, slab: &[u8], record: &RecordSpan) -> bool {
+        let value = span(record);
+        if self.utf8.start <= value.start && value.end <= self.utf8.end {
+            // Part of a UTF-8 text is UTF-8 if it begins and ends between characters.
+            let between = |at: usize| {
+                at == self.utf8.end || slab.get(at).is_none_or(|byte| byte & 0xc0 != 0x80)
+            };
+            return between(value.start) && between(value.end);
+        }
+        slab.get(value).is_some_and(is_utf8)
+    }
+}
+
+fn span(record: &RecordSpan) -> Range<usize> {
+    record.value.start as usize..record.value.end as usize
 }
 
 fn an_object(json: Json<'_>) -> Result<Json<'_>, RejectReason> {
-    let found = match json.kind(0) {
-        NodeKind::Object => return Ok(json),
-        NodeKind::Array => "an array",
-        NodeKind::Null => "null",
-        NodeKind::True | NodeKind::False => "a boolean",
-        NodeKind::Integer | NodeKind::Float => "a number",
-        NodeKind::Plain | NodeKind::Escaped => "a string",
-    };
-    Err(RejectReason {
-        code: "not_an_object",
-        detail: Arc::from(format!("an event must be a JSON object: found=`{found}`")),
-    })
+    match json.kind(0) {
+        NodeKind::Object => Ok(json),
+        kind => Err(RejectReason {
+            code: "not_an_object",
+            detail: Arc::from(format!(
+                "an event must be a JSON object: found=`{}`",
+                Kind::from(kind)
+            )),
+        }),
+    }
 }
 
 impl CopyColumn {
-    fn append(&mut self, json: Json<'_>, row: &mut Row) {
+    fn append(&mut self, json: Json<'_>, row: &mut Row, at_row: usize) {
         let mut at = Some(0);
         for name in &self.path {
             at = at.and_then(|at| json.get(at, name));
         }
         let Some(at) = at else {
-            return self.column.append_null();
+            return;
         };
         let here = Path {
             parent: None,
@@ -411,8 +573,8 @@ impl CopyColumn {
                 column: &self.name,
             },
         };
+        self.column.pad(at_row);
         if !self.column.append(json, at, Some(&here), row) {
-            self.column.append_null();
             row.keep_as(&self.name, json.text(at));
         }
     }

@@ -5,33 +5,78 @@ use super::{
     column::{Column, ColumnRules},
     infer,
     json::Json,
-    path::{Path, Step},
+    keys::{Keys, Target},
+    leftovers::{KINDS, Leftovers, NONE},
+    path::{Path, Place, Step},
     row::{Row, last_of_each},
 };
-use crate::schema::{names, sibling_name};
+use crate::{
+    json::{BLOCK, Cursor, Pattern},
+    schema::{names, sibling_name},
+};
 use arrow::{
     array::ArrayRef,
     datatypes::{DataType, FieldRef},
 };
 use std::{collections::HashMap, sync::Arc};
 
-/// No value.
-const NONE: u32 = u32::MAX;
-
 /// One field of a struct and the column it feeds.
-struct FieldColumn {
+pub(super) struct FieldColumn {
+    /// The key as most events spell it, quotes and colon included.
+    pub(super) pattern: Pattern,
+    /// Its length; 0 where it needs escapes or another field has the name.
+    pub(super) key_length: u32,
+    /// The field that followed this one last.
+    pub(super) next: u32,
+    /// Its place in the order in which fields are judged, from 1.
+    pub(super) rank: u32,
+    /// What wants a copy of the value, by [`Leftovers::watched`].
+    pub(super) watch: u32,
+    pub(super) column: Column,
+    /// Where its own values are left over, and where those of another field whose sibling it is.
+    spots: [u32; 2],
+    /// Its siblings by the kind of what they take.
+    siblings: [u32; KINDS.len()],
     /// Its name in events.
     event: Arc<str>,
     name: String,
     data_type: DataType,
-    column: Column,
     /// Whether it is another field's sibling.
-    sibling: bool,
+    pub(super) sibling: bool,
 }
 
-/// The fields of one level: matches an object's keys to columns.
+impl FieldColumn {
+    /// Whether the text goes on with the rest of a key that is longer than a block.
+    pub(super) fn goes_on(&self, cursor: Cursor<'_>) -> bool {
+        let rest = cursor.rest().get(1..).unwrap_or_default();
+        rest.strip_prefix(self.event.as_bytes())
+            .is_some_and(|rest| rest.starts_with(b"\":"))
+    }
+
+    #[inline(always)]
+    pub(super) fn is_long(&self) -> bool {
+        self.key_length as usize > BLOCK
+    }
+
+    /// The sibling that takes values of this kind.
+    pub(super) fn sibling_for(&self, kind: crate::schema::Kind) -> Option<usize> {
+        let sibling = *self.siblings.get(kind as usize)?;
+        (sibling != NONE).then_some(sibling as usize)
+    }
+}
+
+/// The fields of one level: matches an object's keys to columns. Columns may have fewer rows than the
+/// level: what they lack is null.
 pub(super) struct FieldColumns {
-    fields: Vec<FieldColumn>,
+    pub(super) fields: Vec<FieldColumn>,
+    pub(super) keys: Keys,
+    /// The field that came first last.
+    pub(super) first: u32,
+    /// How many objects and lists stand around the fields' values.
+    pub(super) depth: u32,
+    /// Whether copies are wanted of what stands here: the top level alone.
+    pub(super) watches: Vec<(String, u32)>,
+    place: Place,
     by_event: HashMap<Arc<str>, usize>,
     by_name: HashMap<String, usize>,
     /// Siblings last, so that they are free when their field's value does not fit.
@@ -41,15 +86,38 @@ pub(super) struct FieldColumns {
     unknown: Vec<(u32, u32)>,
 }
 
+/// Whether the name stands in an event as it is.
+fn is_plain(name: &str) -> bool {
+    !name
+        .bytes()
+        .any(|byte| byte < b' ' || byte == b'"' || byte == b'\\')
+}
+
 impl FieldColumns {
-    pub(super) fn new(fields: impl Iterator<Item = (FieldRef, ColumnRules)>) -> Self {
+    /// Those of the objects at `place`.
+    pub(super) fn new(
+        fields: impl Iterator<Item = (FieldRef, ColumnRules)>,
+        place: &Place,
+    ) -> Self {
         let mut fields: Vec<FieldColumn> = fields
-            .map(|(field, rules)| FieldColumn {
-                event: Arc::from(names::event_field(&field)),
-                name: field.name().clone(),
-                data_type: field.data_type().clone(),
-                column: Column::new(field.data_type(), rules),
-                sibling: false,
+            .map(|(field, rules)| {
+                let event = names::event_field(&field);
+                let within = place.field(event, field.name());
+                FieldColumn {
+                    // No UTF-8 text has this byte: nothing agrees with it.
+                    pattern: Pattern::new(&[0xff]),
+                    key_length: 0,
+                    next: NONE,
+                    rank: 0,
+                    watch: NONE,
+                    column: Column::new(field.data_type(), rules, &within),
+                    spots: [NONE; 2],
+                    siblings: [NONE; KINDS.len()],
+                    event: Arc::from(event),
+                    name: field.name().clone(),
+                    data_type: field.data_type().clone(),
+                    sibling: false,
+                }
             })
             .collect();
         let by_name: HashMap<String, usize> = fields
@@ -57,20 +125,46 @@ impl FieldColumns {
             .enumerate()
             .map(|(i, field)| (field.name.clone(), i))
             .collect();
-        for field in &mut fields {
-            field.sibling =
-                crate::schema::is_sibling_name(&field.name, |base| by_name.contains_key(base));
-        }
-        let mut by_event = HashMap::new();
-        for (i, field) in fields.iter().enumerate() {
+        let (mut by_event, mut keys) = (HashMap::new(), Keys::default());
+        let (mut first, mut previous) = (NONE, NONE);
+        for i in 0..fields.len() {
+            let event = fields[i].event.clone();
             // The first of two columns that claim one field gets it.
-            by_event.entry(field.event.clone()).or_insert(i);
+            if !by_event.contains_key(&event) {
+                by_event.insert(event.clone(), i);
+                keys.insert(event.as_bytes(), Target::Field(i as u32));
+                if is_plain(&event) {
+                    fields[i].pattern = Pattern::new(format!("\"{event}\":").as_bytes());
+                    fields[i].key_length = event.len() as u32 + 3;
+                    match fields.get_mut(previous as usize) {
+                        Some(previous) => previous.next = i as u32,
+                        None => first = i as u32,
+                    }
+                    previous = i as u32;
+                }
+            }
+            let name = fields[i].name.clone();
+            fields[i].sibling =
+                crate::schema::is_sibling_name(&name, |base| by_name.contains_key(base));
+            for kind in KINDS {
+                if let Some(&sibling) = sibling_name(&name, kind).and_then(|n| by_name.get(&n)) {
+                    fields[i].siblings[kind as usize] = sibling as u32;
+                }
+            }
         }
         let mut order: Vec<usize> = (0..fields.len()).collect();
         order.sort_by_key(|&i| fields[i].sibling);
+        for (rank, &i) in order.iter().enumerate() {
+            fields[i].rank = rank as u32 + 1;
+        }
         Self {
             slots: vec![(NONE, 0); fields.len()],
             fields,
+            keys,
+            first,
+            depth: place.depth() + 1,
+            watches: Vec::new(),
+            place: place.clone(),
             by_event,
             by_name,
             order,
@@ -78,18 +172,76 @@ impl FieldColumns {
         }
     }
 
-    /// The array of one column, which starts anew.
-    pub(super) fn finish(&mut self, i: usize) -> Result<ArrayRef, DecodeError> {
-        self.fields[i].column.finish()
+    /// Wants the values of a name; returns the index in [`Leftovers::watched`].
+    pub(super) fn watch(&mut self, name: &str) -> u32 {
+        if let Some((_, watch)) = self.watches.iter().find(|(watched, _)| watched == name) {
+            return *watch;
+        }
+        let watch = self.watches.len() as u32;
+        self.watches.push((name.to_string(), watch));
+        if let Some(&i) = self.by_event.get(name) {
+            self.fields[i].watch = watch;
+        }
+        watch
     }
 
-    /// Appends one value to each column from the members of an object.
+    /// The spot of an unknown field, new to this level. `None` where there are too many.
+    #[cold]
+    pub(super) fn unknown_spot(&mut self, name: &[u8], left: &mut Leftovers) -> Option<u32> {
+        let text = str::from_utf8(name).ok()?;
+        let watch = self.watches.iter().find(|(watched, _)| watched == text);
+        let watch = watch.map_or(NONE, |(_, watch)| *watch);
+        let spot = left.spot(self.place.field(text, text), true, watch)?;
+        self.keys.insert(name, Target::Spot(spot));
+        Some(spot)
+    }
+
+    /// The spot of values of field `origin` that the column of field `i` does not take.
+    pub(super) fn conflict_spot(
+        &mut self,
+        i: usize,
+        origin: usize,
+        left: &mut Leftovers,
+    ) -> Option<u32> {
+        let event = self.fields.get(origin)?.event.clone();
+        let field = self.fields.get_mut(i)?;
+        let spot = field.spots.get_mut(usize::from(i != origin))?;
+        if *spot == NONE {
+            *spot = left.spot(self.place.field(&event, &field.name), false, NONE)?;
+        }
+        Some(*spot)
+    }
+
+    /// Forgets all spots, here and below.
+    pub(super) fn forget_spots(&mut self) {
+        self.keys.forget_spots();
+        for field in &mut self.fields {
+            field.spots = [NONE; 2];
+            field.column.forget_spots();
+        }
+    }
+
+    /// The array of one column, which starts anew.
+    pub(super) fn finish(&mut self, i: usize, rows: usize) -> Result<ArrayRef, DecodeError> {
+        self.fields[i].column.finish(rows)
+    }
+
+    /// Takes back the rows from this one on.
+    pub(super) fn truncate(&mut self, rows: usize) {
+        for field in &mut self.fields {
+            field.column.truncate(rows);
+        }
+    }
+
+    /// Makes row `at_row` of all columns from the members of an object. The reference for what the
+    /// fast pass ([`super::fast`]) makes, and the way of events that it gives up on.
     pub(super) fn append(
         &mut self,
         json: Json<'_>,
         at: u32,
         path: Option<&Path<'_>>,
         row: &mut Row,
+        at_row: usize,
     ) {
         self.assign(json, at);
         if !self.unknown.is_empty() {
@@ -104,7 +256,6 @@ impl FieldColumns {
             let i = self.order[o];
             let (value, origin) = self.slots[i];
             if value == NONE {
-                self.fields[i].column.append_null();
                 continue;
             }
             // What a sibling holds is named as in the event, by its field.
@@ -117,10 +268,10 @@ impl FieldColumns {
                     column: &field.name,
                 },
             };
+            field.column.pad(at_row);
             if field.column.append(json, value, Some(&here), row) {
                 continue;
             }
-            field.column.append_null();
             self.misfit(json, value, i, origin, path, row);
         }
     }
@@ -183,16 +334,10 @@ impl FieldColumns {
     }
 
     /// The arrays of all columns, in the fields' order.
-    pub(super) fn finish_all(&mut self) -> Result<Vec<ArrayRef>, DecodeError> {
+    pub(super) fn finish_all(&mut self, rows: usize) -> Result<Vec<ArrayRef>, DecodeError> {
         self.fields
             .iter_mut()
-            .map(|field| field.column.finish())
+            .map(|field| field.column.finish(rows))
             .collect()
-    }
-
-    pub(super) fn append_null(&mut self) {
-        for field in &mut self.fields {
-            field.column.append_null();
-        }
     }
 }

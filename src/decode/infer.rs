@@ -8,17 +8,26 @@ use crate::schema::{Kind, Room, Shape};
 
 /// The kind of a value.
 pub(super) fn kind(json: Json<'_>, at: u32) -> Kind {
-    match json.kind(at) {
+    kind_of(json.kind(at), json.text(at))
+}
+
+/// The kind of the value that this JSON text is.
+pub(super) fn kind_of(node: NodeKind, text: &str) -> Kind {
+    match node {
         NodeKind::Null => Kind::Null,
         NodeKind::True | NodeKind::False => Kind::Boolean,
         NodeKind::Object => Kind::Struct,
         NodeKind::Array => Kind::List,
-        NodeKind::Integer if json.text(at).parse::<i64>().is_ok() => Kind::Long,
-        NodeKind::Integer if number::decimal(json.text(at), 38, 0).is_some() => Kind::BigInteger,
-        NodeKind::Float if number::double(json.text(at), false).is_some() => Kind::Double,
+        NodeKind::Integer if text.parse::<i64>().is_ok() => Kind::Long,
+        NodeKind::Integer if number::decimal(text, 38, 0).is_some() => Kind::BigInteger,
+        NodeKind::Float if number::double(text, false).is_some() => Kind::Double,
         NodeKind::Integer | NodeKind::Float => Kind::Huge,
-        NodeKind::Plain | NodeKind::Escaped => match json.string(at) {
-            Some(text) if time::instant(&text).is_some() => Kind::Timestamp,
+        NodeKind::Plain => match text.get(1..text.len().saturating_sub(1)) {
+            Some(text) if time::instant(text).is_some() => Kind::Timestamp,
+            _ => Kind::String,
+        },
+        NodeKind::Escaped => match serde_json::from_str::<String>(text) {
+            Ok(text) if time::instant(&text).is_some() => Kind::Timestamp,
             _ => Kind::String,
         },
     }

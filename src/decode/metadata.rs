@@ -1,4 +1,4 @@
-//! Columns that say where a row came from.
+//! Columns that say where a row came from, made for a whole batch at once.
 
 use crate::{
     event::{RawBatch, RecordSpan},
@@ -6,82 +6,75 @@ use crate::{
 };
 use arrow::{
     array::{
-        ArrayRef, BinaryBuilder, Int32Builder, Int64Builder, StringBuilder,
-        TimestampMicrosecondBuilder,
+        ArrayRef, BinaryArray, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray,
     },
     datatypes::DataType,
 };
 use std::sync::Arc;
 
-/// A metadata column under construction.
-pub(super) enum MetadataBuilder {
-    Source(StringBuilder),
-    Partition(Int32Builder),
-    Offset(Int64Builder),
-    Index(Int32Builder),
-    EventTime(TimestampMicrosecondBuilder),
-    IngestedAt(TimestampMicrosecondBuilder),
-    KeyText(StringBuilder),
-    KeyBytes(BinaryBuilder),
-    Headers(StringBuilder),
+/// A metadata column of a table.
+pub(super) struct Metadata {
+    column: MetadataColumn,
+    /// Of a key: whether its bytes are kept, text or not.
+    bytes: bool,
 }
 
-impl MetadataBuilder {
+impl Metadata {
     pub(super) fn new(column: MetadataColumn, data_type: &DataType) -> Self {
-        let time = || TimestampMicrosecondBuilder::new().with_data_type(types::timestamp());
-        match column {
-            MetadataColumn::Source => Self::Source(StringBuilder::new()),
-            MetadataColumn::Partition => Self::Partition(Int32Builder::new()),
-            MetadataColumn::Offset => Self::Offset(Int64Builder::new()),
-            MetadataColumn::Index => Self::Index(Int32Builder::new()),
-            MetadataColumn::EventTime => Self::EventTime(time()),
-            MetadataColumn::IngestedAt => Self::IngestedAt(time()),
-            MetadataColumn::Key if *data_type == DataType::Binary => {
-                Self::KeyBytes(BinaryBuilder::new())
-            }
-            MetadataColumn::Key => Self::KeyText(StringBuilder::new()),
-            MetadataColumn::Headers => Self::Headers(StringBuilder::new()),
+        Self {
+            column,
+            bytes: *data_type == DataType::Binary,
         }
     }
 
-    /// Returns a key that is no text, for `_rescued_data`.
-    pub(super) fn append<'a>(
-        &mut self,
-        raw: &'a RawBatch,
-        record: &RecordSpan,
-        ingested_at_us: i64,
-    ) -> Option<&'a [u8]> {
-        match self {
-            Self::Source(b) => b.append_value(&raw.partition.label),
-            Self::Partition(b) => b.append_value(raw.partition.number),
+    /// The record's key, if this column would hold it and it is no text: it goes to `_rescued_data`.
+    pub(super) fn misfit<'a>(&self, raw: &'a RawBatch, record: &RecordSpan) -> Option<&'a [u8]> {
+        if self.column != MetadataColumn::Key || self.bytes {
+            return None;
+        }
+        raw.key(record).filter(|key| str::from_utf8(key).is_err())
+    }
+
+    /// The column of the rows made from these records of the batch.
+    pub(super) fn array(&self, raw: &RawBatch, rows: &[u32], ingested_at_us: i64) -> ArrayRef {
+        let records = || rows.iter().map(|&i| &raw.records[i as usize]);
+        let times = |times: Vec<i64>| -> ArrayRef {
+            Arc::new(TimestampMicrosecondArray::from(times).with_data_type(types::timestamp()))
+        };
+        match self.column {
+            MetadataColumn::Source => {
+                Arc::new(StringArray::new_repeated(&raw.partition.label, rows.len()))
+            }
+            MetadataColumn::Partition => {
+                Arc::new(Int32Array::from(vec![raw.partition.number; rows.len()]))
+            }
             // Offsets are Kafka's, or counted from 0: far below i64::MAX.
-            Self::Offset(b) => b.append_option(i64::try_from(record.offset).ok()),
-            Self::Index(b) => b.append_value(0),
-            Self::EventTime(b) => b.append_value(record.event_time),
-            Self::IngestedAt(b) => b.append_value(ingested_at_us),
-            Self::KeyBytes(b) => b.append_option(raw.key(record)),
-            Self::KeyText(b) => match raw.key(record).map(|key| (key, str::from_utf8(key))) {
-                None => b.append_null(),
-                Some((_, Ok(key))) => b.append_value(key),
-                Some((key, Err(_))) => {
-                    b.append_null();
-                    return Some(key);
-                }
-            },
-            Self::Headers(b) => {
-                b.append_option(raw.headers(record).and_then(|h| str::from_utf8(h).ok()));
-            }
+            MetadataColumn::Offset => Arc::new(
+                match records().all(|record| i64::try_from(record.offset).is_ok()) {
+                    true => {
+                        Int64Array::from_iter_values(records().map(|record| record.offset as i64))
+                    }
+                    false => records()
+                        .map(|record| i64::try_from(record.offset).ok())
+                        .collect(),
+                },
+            ),
+            MetadataColumn::Index => Arc::new(Int32Array::from(vec![0; rows.len()])),
+            MetadataColumn::EventTime => times(records().map(|record| record.event_time).collect()),
+            MetadataColumn::IngestedAt => times(vec![ingested_at_us; rows.len()]),
+            MetadataColumn::Key if self.bytes => Arc::new(
+                records()
+                    .map(|record| raw.key(record))
+                    .collect::<BinaryArray>(),
+            ),
+            MetadataColumn::Key => texts(records().map(|record| raw.key(record))),
+            MetadataColumn::Headers => texts(records().map(|record| raw.headers(record))),
         }
-        None
     }
+}
 
-    pub(super) fn finish(&mut self) -> ArrayRef {
-        match self {
-            Self::Source(b) | Self::KeyText(b) | Self::Headers(b) => Arc::new(b.finish()),
-            Self::Partition(b) | Self::Index(b) => Arc::new(b.finish()),
-            Self::Offset(b) => Arc::new(b.finish()),
-            Self::EventTime(b) | Self::IngestedAt(b) => Arc::new(b.finish()),
-            Self::KeyBytes(b) => Arc::new(b.finish()),
-        }
-    }
+/// What is no text is null.
+fn texts<'a>(values: impl Iterator<Item = Option<&'a [u8]>>) -> ArrayRef {
+    let text = |bytes: Option<&'a [u8]>| bytes.and_then(|bytes| str::from_utf8(bytes).ok());
+    Arc::new(values.map(text).collect::<StringArray>())
 }

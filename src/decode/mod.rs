@@ -16,13 +16,17 @@
 //! `_rescued_data` is at most four times its length and 1 KiB: past that, the whole event is kept
 //! there instead, once, and its columns are null.
 
+mod build;
 mod column;
 mod dead_letters;
 mod decoder;
 mod error;
+mod fast;
 mod fields;
 mod infer;
 mod json;
+mod keys;
+mod leftovers;
 mod metadata;
 mod nested;
 mod number;
@@ -32,6 +36,8 @@ mod row;
 mod time;
 
 pub use dead_letters::dead_letter_batch;
+#[doc(hidden)]
+pub use decoder::Way;
 pub use decoder::{DecodeOptions, Decoded, Decoder, MAX_BATCH_BYTES, MAX_EVENT_BYTES, Verdicts};
 pub use error::DecodeError;
 pub use reproject::reproject;

@@ -2,32 +2,36 @@
 
 use super::{
     DecodeError,
+    build::{Lists, Texts, Validity},
     column::{Column, ColumnRules},
     fields::FieldColumns,
     json::{Json, NodeKind},
-    path::{Path, Step},
+    path::{Path, Place, PlaceStep, Step},
     row::{Row, last_of_each},
 };
 use arrow::{
-    array::{ListArray, MapArray, NullBufferBuilder, StringBuilder, StructArray},
-    buffer::{OffsetBuffer, ScalarBuffer},
+    array::{ListArray, MapArray, StructArray},
     datatypes::{DataType, FieldRef, Fields},
 };
 use std::sync::Arc;
 
+/// Its fields' columns may have fewer rows than it has: what they lack is null.
 pub(super) struct StructColumn {
     fields: Fields,
-    columns: FieldColumns,
-    validity: NullBufferBuilder,
+    pub(super) columns: FieldColumns,
+    pub(super) rows: usize,
+    pub(super) validity: Validity,
 }
 
 impl StructColumn {
-    pub(super) fn new(fields: Fields, rules: ColumnRules) -> Self {
+    pub(super) fn new(fields: Fields, rules: ColumnRules, place: &Place) -> Self {
         let rules = rules.within();
+        let columns = fields.iter().map(|field| (field.clone(), rules));
         Self {
-            columns: FieldColumns::new(fields.iter().map(|field| (field.clone(), rules))),
+            columns: FieldColumns::new(columns, place),
             fields,
-            validity: NullBufferBuilder::new(0),
+            rows: 0,
+            validity: Validity::default(),
         }
     }
 
@@ -41,62 +45,61 @@ impl StructColumn {
         if json.kind(at) != NodeKind::Object {
             return false;
         }
-        self.columns.append(json, at, path, row);
-        self.validity.append_non_null();
+        self.columns.append(json, at, path, row, self.rows);
+        self.end();
         true
     }
 
-    pub(super) fn append_null(&mut self) {
-        self.columns.append_null();
-        self.validity.append_null();
+    /// Ends a row that is a struct.
+    #[inline(always)]
+    pub(super) fn end(&mut self) {
+        self.validity.set(self.rows);
+        self.rows += 1;
+    }
+
+    #[inline(always)]
+    pub(super) fn len(&self) -> usize {
+        self.rows
+    }
+
+    pub(super) fn pad(&mut self, rows: usize) {
+        self.validity.null(self.rows, rows);
+        self.rows = rows;
+    }
+
+    pub(super) fn truncate(&mut self, rows: usize) {
+        self.rows = self.rows.min(rows);
+        self.validity.truncate(rows);
+        self.columns.truncate(rows);
     }
 
     pub(super) fn finish(&mut self) -> Result<StructArray, DecodeError> {
+        let rows = std::mem::take(&mut self.rows);
         Ok(StructArray::try_new(
             self.fields.clone(),
-            self.columns.finish_all()?,
-            self.validity.finish(),
+            self.columns.finish_all(rows)?,
+            self.validity.finish(rows),
         )?)
     }
 }
 
-/// Ends of lists in their elements, beginning with 0.
-struct Offsets(Vec<i32>);
-
-impl Offsets {
-    fn new() -> Self {
-        Self(vec![0])
-    }
-
-    /// Ends a list of so many more elements. A batch is far smaller than `i32::MAX` bytes, and an
-    /// element takes one at least.
-    fn push(&mut self, elements: usize) {
-        let last = self.0.last().copied().unwrap_or(0);
-        let more = i32::try_from(elements).unwrap_or(0);
-        self.0.push(last.saturating_add(more));
-    }
-
-    fn finish(&mut self) -> OffsetBuffer<i32> {
-        let offsets = std::mem::replace(&mut self.0, vec![0]);
-        OffsetBuffer::new(ScalarBuffer::from(offsets))
-    }
-}
-
 pub(super) struct ListColumn {
-    element: FieldRef,
-    column: Column,
-    offsets: Offsets,
-    validity: NullBufferBuilder,
+    pub(super) element: FieldRef,
+    pub(super) column: Column,
+    pub(super) lists: Lists,
+    /// How many objects and lists stand around its elements.
+    pub(super) depth: u32,
 }
 
 impl ListColumn {
-    pub(super) fn new(element: FieldRef, rules: ColumnRules) -> Self {
+    pub(super) fn new(element: FieldRef, rules: ColumnRules, place: &Place) -> Self {
         let rules = rules.within();
+        let within = place.then(PlaceStep::Element);
         Self {
-            column: Column::new(element.data_type(), rules),
+            column: Column::new(element.data_type(), rules, &within),
             element,
-            offsets: Offsets::new(),
-            validity: NullBufferBuilder::new(0),
+            lists: Lists::default(),
+            depth: within.depth(),
         }
     }
 
@@ -127,27 +130,37 @@ impl ListColumn {
             };
             if !self.column.append(json, element, Some(&here), row) {
                 // `fits` and `append` agree; should they ever not, the value is kept all the same.
-                self.column.append_null();
+                self.column.pad(self.lists.elements() + count + 1);
                 row.rescue(json, element, &here);
             }
             count += 1;
         }
-        self.offsets.push(count);
-        self.validity.append_non_null();
+        self.lists.push(self.lists.elements() + count);
         true
     }
 
-    pub(super) fn append_null(&mut self) {
-        self.offsets.push(0);
-        self.validity.append_null();
+    #[inline(always)]
+    pub(super) fn len(&self) -> usize {
+        self.lists.len()
+    }
+
+    pub(super) fn pad(&mut self, rows: usize) {
+        self.lists.pad(rows);
+    }
+
+    pub(super) fn truncate(&mut self, rows: usize) {
+        self.lists.truncate(rows);
+        self.column.truncate(self.lists.elements());
     }
 
     pub(super) fn finish(&mut self) -> Result<ListArray, DecodeError> {
+        let values = self.column.finish(self.lists.elements())?;
+        let (offsets, nulls) = self.lists.finish();
         Ok(ListArray::try_new(
             self.element.clone(),
-            self.offsets.finish(),
-            self.column.finish()?,
-            self.validity.finish(),
+            offsets,
+            values,
+            nulls,
         )?)
     }
 }
@@ -155,18 +168,24 @@ impl ListColumn {
 pub(super) struct MapColumn {
     entries: FieldRef,
     pair: Fields,
-    value: FieldRef,
+    pub(super) value: FieldRef,
     sorted: bool,
-    keys: StringBuilder,
-    values: Column,
-    offsets: Offsets,
-    validity: NullBufferBuilder,
+    pub(super) keys: Texts,
+    pub(super) values: Column,
+    pub(super) lists: Lists,
+    /// How many objects and lists stand around its values.
+    pub(super) depth: u32,
     members: Vec<(u32, u32)>,
 }
 
 impl MapColumn {
     /// `None` for keys other than strings, which JSON has not.
-    pub(super) fn new(entries: FieldRef, sorted: bool, rules: ColumnRules) -> Option<Self> {
+    pub(super) fn new(
+        entries: FieldRef,
+        sorted: bool,
+        rules: ColumnRules,
+        place: &Place,
+    ) -> Option<Self> {
         let DataType::Struct(pair) = entries.data_type() else {
             return None;
         };
@@ -178,15 +197,16 @@ impl MapColumn {
             return None;
         }
         let rules = rules.within();
+        let within = place.then(PlaceStep::Value);
         Some(Self {
-            values: Column::new(value.data_type(), rules),
+            values: Column::new(value.data_type(), rules, &within),
             value: value.clone(),
             pair,
             entries,
             sorted,
-            keys: StringBuilder::new(),
-            offsets: Offsets::new(),
-            validity: NullBufferBuilder::new(0),
+            keys: Texts::default(),
+            lists: Lists::default(),
+            depth: within.depth(),
             members: Vec::new(),
         })
     }
@@ -218,33 +238,44 @@ impl MapColumn {
                 parent: path,
                 step: Step::Key(&name),
             };
-            self.keys.append_value(&name);
+            self.keys.push(&name);
             if !self.values.append(json, value, Some(&here), row) {
-                self.values.append_null();
+                self.values.pad(self.keys.len());
                 row.rescue(json, value, &here);
             }
         }
-        self.offsets.push(self.members.len());
-        self.validity.append_non_null();
+        self.lists.push(self.keys.len());
         true
     }
 
-    pub(super) fn append_null(&mut self) {
-        self.offsets.push(0);
-        self.validity.append_null();
+    #[inline(always)]
+    pub(super) fn len(&self) -> usize {
+        self.lists.len()
+    }
+
+    pub(super) fn pad(&mut self, rows: usize) {
+        self.lists.pad(rows);
+    }
+
+    pub(super) fn truncate(&mut self, rows: usize) {
+        self.lists.truncate(rows);
+        self.keys.truncate(self.lists.elements());
+        self.values.truncate(self.lists.elements());
     }
 
     pub(super) fn finish(&mut self) -> Result<MapArray, DecodeError> {
+        let values = self.values.finish(self.lists.elements())?;
         let entries = StructArray::try_new(
             self.pair.clone(),
-            vec![Arc::new(self.keys.finish()), self.values.finish()?],
+            vec![Arc::new(self.keys.finish()), values],
             None,
         )?;
+        let (offsets, nulls) = self.lists.finish();
         Ok(MapArray::try_new(
             self.entries.clone(),
-            self.offsets.finish(),
+            offsets,
             entries,
-            self.validity.finish(),
+            nulls,
             self.sorted,
         )?)
     }

@@ -1,6 +1,6 @@
 //! Where in an event a value stands, as a chain on the stack: it costs nothing until it is needed.
 
-use std::fmt::Write;
+use std::{fmt::Write, sync::Arc};
 
 /// The last step to a value.
 #[derive(Clone, Copy)]
@@ -74,6 +74,95 @@ impl Path<'_> {
             Step::Key(_) => "value".to_string(),
         });
         path
+    }
+}
+
+/// A step to a column.
+#[derive(Clone)]
+pub(super) enum PlaceStep {
+    /// A field, by its name in events, and its column.
+    Field { event: Arc<str>, column: Arc<str> },
+    /// The elements of a list.
+    Element,
+    /// The values of a map.
+    Value,
+}
+
+/// Where a column's values stand, the same in every event.
+#[derive(Clone, Default)]
+pub(super) struct Place(Vec<PlaceStep>);
+
+/// Which element of a list, which value of a map.
+pub(super) enum Within {
+    Index(usize),
+    Key(String),
+}
+
+impl Place {
+    pub(super) fn then(&self, step: PlaceStep) -> Place {
+        let mut steps = self.0.clone();
+        steps.push(step);
+        Place(steps)
+    }
+
+    pub(super) fn field(&self, event: &str, column: &str) -> Place {
+        self.then(PlaceStep::Field {
+            event: Arc::from(event),
+            column: Arc::from(column),
+        })
+    }
+
+    /// How many objects and lists stand around a value here.
+    pub(super) fn depth(&self) -> u32 {
+        self.0.len() as u32
+    }
+
+    /// Whether it lies in no list and no map.
+    pub(super) fn is_fixed(&self) -> bool {
+        self.0
+            .iter()
+            .all(|step| matches!(step, PlaceStep::Field { .. }))
+    }
+
+    /// Reads the path to one value here. `within`: the innermost first, one for each list and map on
+    /// the way; where there are fewer, the first element or an empty key stands for it.
+    pub(super) fn with_path<R>(
+        &self,
+        within: &[Within],
+        read: impl FnOnce(&Path<'_>) -> R,
+    ) -> Option<R> {
+        fn walk<R>(
+            steps: &[PlaceStep],
+            within: &[Within],
+            parent: Option<&Path<'_>>,
+            read: impl FnOnce(&Path<'_>) -> R,
+        ) -> Option<R> {
+            let Some((first, rest)) = steps.split_first() else {
+                return parent.map(read);
+            };
+            let (outermost, inner) = match within.split_last() {
+                Some((outermost, inner)) => (Some(outermost), inner),
+                None => (None, within),
+            };
+            let (step, within) = match (first, outermost) {
+                (PlaceStep::Field { event, column }, _) => (Step::Field { event, column }, within),
+                (PlaceStep::Element, Some(Within::Index(i))) => (Step::Index(*i), inner),
+                (PlaceStep::Element, _) => (Step::Index(0), inner),
+                (PlaceStep::Value, Some(Within::Key(key))) => (Step::Key(key), inner),
+                (PlaceStep::Value, _) => (Step::Key(""), inner),
+            };
+            walk_on(rest, within, Path { parent, step }, read)
+        }
+        // Apart, so that the path lives on the stack of its own call.
+        fn walk_on<R>(
+            steps: &[PlaceStep],
+            within: &[Within],
+            here: Path<'_>,
+            read: impl FnOnce(&Path<'_>) -> R,
+        ) -> Option<R> {
+            walk(steps, within, Some(&here), read)
+        }
+        walk(&self.0, within, None, read)
     }
 }
 

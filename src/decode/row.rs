@@ -1,17 +1,22 @@
 //! What one event left over: values for `_rescued_data`, and whether it is to be rejected.
 
 use super::{
+    build::Texts,
     infer,
     json::Json,
+    leftovers::Leftovers,
     path::{Path, Step},
 };
 use crate::{
     event::{Counts, RejectReason},
     schema::{Evolution, EvolutionPolicy, Kind, OnConflict, Seen, Shape, sibling_name},
 };
-use arrow::{array::StringBuilder, datatypes::DataType};
+use arrow::datatypes::DataType;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
 
 /// Distinct paths by which one batch counts rescued values; the rest share one name, so that the
 /// commit metadata stays small whatever events send.
@@ -28,16 +33,66 @@ const RECORD_KEY: &str = "[_key]";
 
 /// The state of the event at hand, and what the batch has gathered.
 pub(super) struct Row {
-    policy: EvolutionPolicy,
+    pub(super) policy: EvolutionPolicy,
     /// The table has as many columns as it may: the sibling rung is past.
     full: bool,
     /// Whether the event must become a row whatever it holds (rule 11).
-    forced: bool,
+    pub(super) forced: bool,
     entries: Vec<Entry>,
     bytes: usize,
-    limit: usize,
+    pub(super) limit: usize,
     rejected: Option<RejectReason>,
     pub(super) seen: Seen,
+    pub(super) counted: Counted,
+    /// What the fast pass leaves over.
+    pub(super) left: Leftovers,
+}
+
+/// How many values were rescued, by the path that counts them.
+#[derive(Default)]
+pub(super) struct Counted {
+    index: HashMap<String, usize>,
+    counts: Vec<u64>,
+    /// Those for which there was no name left.
+    other: u64,
+}
+
+impl Counted {
+    /// The counter of a path, the same until [`Counted::take`]; `None` where all names are taken.
+    pub(super) fn counter(&mut self, path: &str) -> Option<usize> {
+        match self.index.get(path) {
+            Some(&counter) => Some(counter),
+            None if self.counts.len() < MAX_COUNTED_FIELDS => {
+                self.index.insert(path.to_string(), self.counts.len());
+                self.counts.push(0);
+                Some(self.counts.len() - 1)
+            }
+            None => None,
+        }
+    }
+
+    pub(super) fn count(&mut self, counter: Option<usize>) {
+        match counter.and_then(|counter| self.counts.get_mut(counter)) {
+            Some(count) => *count += 1,
+            None => self.other += 1,
+        }
+    }
+
+    /// The counts of a batch; begins anew.
+    pub(super) fn take(&mut self) -> BTreeMap<String, u64> {
+        let counted = std::mem::take(self);
+        let count = |counter: usize| counted.counts.get(counter).copied().unwrap_or(0);
+        let mut fields: BTreeMap<String, u64> = counted
+            .index
+            .iter()
+            .map(|(path, &counter)| (path.clone(), count(counter)))
+            .filter(|(_, count)| *count > 0)
+            .collect();
+        if counted.other > 0 {
+            *fields.entry(OTHER_FIELDS.to_string()).or_default() += counted.other;
+        }
+        fields
+    }
 }
 
 struct Entry {
@@ -51,6 +106,8 @@ impl Row {
     pub(super) fn new(policy: EvolutionPolicy, columns: usize) -> Self {
         Self {
             full: columns >= policy.max_columns,
+            left: Leftovers::new(&policy),
+            counted: Counted::default(),
             policy,
             forced: false,
             entries: Vec::new(),
@@ -202,11 +259,15 @@ impl Row {
     }
 
     /// Writes the row's `_rescued_data` and counts it.
-    pub(super) fn finish(&mut self, out: &mut StringBuilder, counts: &mut Counts) {
+    pub(super) fn finish(&mut self, out: &mut Texts, counts: &mut Counts) {
+        // The rows before without any, and this one without, are null once `out` is padded.
+        let row = counts.rows as usize;
         counts.rows += 1;
         if self.entries.is_empty() {
-            out.append_null();
             return;
+        }
+        if out.len() < row {
+            out.pad(row);
         }
         counts.rescued += 1;
         let mut text = String::with_capacity(self.bytes + 2);
@@ -217,16 +278,11 @@ impl Row {
             text.push_str(&quoted(&entry.key));
             text.push(':');
             text.push_str(&entry.value);
-            let fields = &mut counts.rescued_fields;
-            let counted =
-                match fields.contains_key(&entry.counted) || fields.len() < MAX_COUNTED_FIELDS {
-                    true => entry.counted,
-                    false => OTHER_FIELDS.to_string(),
-                };
-            *fields.entry(counted).or_default() += 1;
+            let counter = self.counted.counter(&entry.counted);
+            self.counted.count(counter);
         }
         text.push('}');
-        out.append_value(text);
+        out.push(&text);
     }
 
     /// Keeps the whole event in place of what was kept of it, without a limit.
@@ -245,7 +301,7 @@ impl Row {
 }
 
 /// A JSON string.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 

@@ -54,6 +54,11 @@ impl<'a> Json<'a> {
             .unwrap_or("null")
     }
 
+    /// Where in the text the value begins.
+    pub fn start(self, at: u32) -> u32 {
+        self.node(at).start
+    }
+
     /// The text of a string or a key, unescaped; `None` for another kind.
     pub fn string(self, at: u32) -> Option<Cow<'a, str>> {
         let quoted = self.text(at);

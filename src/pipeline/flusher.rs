@@ -3,7 +3,11 @@
 //! The worker goes on decoding and encoding the next batch meanwhile. After a failure that drops
 //! files, jobs of the same generation are dropped too: their ranges continue one that did not land.
 
-use super::{lane::LetterRange, retry::Backoff, worker::Shared};
+use super::{
+    lane::LetterRange,
+    retry::Backoff,
+    worker::{Shared, WorkerGauges},
+};
 use crate::{
     commit::{CommitOutcome, TableLog, TableState, Upload},
     error::Result,
@@ -18,7 +22,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +30,8 @@ use tracing::Instrument;
 
 /// Files of one flush uploaded at once.
 const UPLOADS: usize = 4;
+/// How often an upload is looked at that may be given up.
+const GIVEN_UP_POLL: Duration = Duration::from_millis(100);
 
 /// One flush.
 pub(crate) struct Job {
@@ -47,7 +53,7 @@ pub(crate) struct Job {
 
 /// What became of a job; each has one.
 pub(crate) enum Done {
-    /// Of a generation that was reset before its turn came.
+    /// Of a generation that was reset before its turn came or while its files could not be stored.
     Skipped,
     Settled {
         ends: Vec<(SourcePartition, Epoch, Offset)>,
@@ -70,6 +76,7 @@ pub(crate) struct Flusher {
     pub(crate) cancel: CancellationToken,
     /// The worker's; jobs of an older one are dropped.
     pub(crate) generation: Arc<AtomicU64>,
+    pub(crate) gauges: Arc<WorkerGauges>,
     pub(crate) jobs: mpsc::Receiver<Job>,
     pub(crate) done: mpsc::UnboundedSender<Done>,
 }
@@ -93,7 +100,9 @@ impl Flusher {
                 rows = job.rows,
                 files = job.files.len()
             );
-            match self.flush(job).instrument(span).await {
+            let flushed = self.flush(job).instrument(span).await;
+            self.gauges.fails.store(false, Ordering::Release);
+            match flushed {
                 Ok(done) => {
                     if matches!(done, Done::Dropped { .. }) {
                         dropped = Some(generation);
@@ -114,7 +123,11 @@ impl Flusher {
     }
 
     async fn flush(&self, job: Job) -> Result<Done> {
-        let made = self.upload(job.files).await?;
+        let uploaded = self.upload(job.files, job.generation).await;
+        self.gauges.upload_fails.store(false, Ordering::Release);
+        let Some(made) = uploaded? else {
+            return Ok(Done::Skipped);
+        };
         // Dead letters are committed first, and their verdicts are final (rule 11).
         for letters in &job.letters {
             if let Some(dropped) = self.commit_letters(job.generation, letters).await? {
@@ -179,8 +192,13 @@ impl Flusher {
         })
     }
 
-    /// Until all files are stored or the process stops: a store that refuses now may be mended.
-    async fn upload(&self, files: Vec<EncodedFile>) -> Result<Vec<DataFile>> {
+    /// Until all files are stored or the process stops: a store that refuses now may be mended. `None`: the
+    /// worker needs the bytes no more that could not be stored yet.
+    async fn upload(
+        &self,
+        files: Vec<EncodedFile>,
+        generation: u64,
+    ) -> Result<Option<Vec<DataFile>>> {
         let options = UploadOptions {
             cancel: self.shared.cancel.clone(),
             ..UploadOptions::default()
@@ -191,15 +209,28 @@ impl Flusher {
             loop {
                 match upload(&self.location, file.clone(), options).await {
                     Ok(stored) => return Ok(stored),
-                    Err(error) => backoff.failed(error.into(), &self.shared.cancel).await?,
+                    Err(error) => {
+                        self.gauges.fails.store(true, Ordering::Release);
+                        self.gauges.upload_fails.store(true, Ordering::Release);
+                        backoff.failed(error.into(), &self.shared.cancel).await?;
+                    }
                 }
             }
         };
-        stream::iter(files)
-            .map(one)
-            .buffered(UPLOADS)
-            .try_collect()
-            .await
+        let all = stream::iter(files).map(one).buffered(UPLOADS).try_collect();
+        tokio::select! {
+            stored = all => stored.map(Some),
+            () = self.given_up(generation) => Ok(None),
+        }
+    }
+
+    /// Completes when an upload fails whose job the worker has given up.
+    async fn given_up(&self, generation: u64) {
+        while generation >= self.generation.load(Ordering::Acquire)
+            || !self.gauges.upload_fails.load(Ordering::Acquire)
+        {
+            tokio::time::sleep(GIVEN_UP_POLL).await;
+        }
     }
 
     async fn commit_letters(&self, generation: u64, letters: &LetterRange) -> Result<Option<Done>> {
@@ -223,7 +254,10 @@ impl Flusher {
                         state: None,
                     }));
                 }
-                Err(error) => backoff.failed(error, &self.cancel).await?,
+                Err(error) => {
+                    self.gauges.fails.store(true, Ordering::Release);
+                    backoff.failed(error, &self.cancel).await?;
+                }
             }
         }
     }
@@ -235,7 +269,10 @@ impl Flusher {
         loop {
             match self.log.commit(upload.clone(), self.cancel.clone()).await {
                 Ok(outcome) => return Ok(outcome),
-                Err(error) => backoff.failed(error.into(), &self.cancel).await?,
+                Err(error) => {
+                    self.gauges.fails.store(true, Ordering::Release);
+                    backoff.failed(error.into(), &self.cancel).await?;
+                }
             }
         }
     }

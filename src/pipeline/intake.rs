@@ -5,7 +5,8 @@ use super::{
     resume::{self, Known},
     retry::stopping,
     tables::{Handle, Tables},
-    worker::{Control, Delivery},
+    tracker::{Feed, Given},
+    worker::{Control, Delivery, What, withhold_inbox},
 };
 use crate::{
     error::{Error, Kind, Result},
@@ -18,7 +19,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use std::{sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio::{
     sync::mpsc,
     time::{Instant, timeout, timeout_at},
@@ -29,15 +30,21 @@ const POLL: Duration = Duration::from_millis(20);
 const DRAIN_POLL: Duration = Duration::from_millis(200);
 /// How long a drain that is at its limit may still take to write marks.
 const MARKS_LIMIT: Duration = Duration::from_secs(1);
+/// How long a source waits for the only tables it is seen to feed before it reads on without them, for
+/// the sake of tables that may come behind.
+const LONG_PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) struct SourceIntake {
     tables: Arc<Tables>,
     router: Mutex<Router>,
     /// The source keeps its records until they are below the mark (a spool).
     keeps_records: bool,
+    /// The source has an end that somebody waits for: it waits for its tables.
+    is_bounded: bool,
     events: mpsc::UnboundedSender<SourceEvent>,
     inbox: tokio::sync::Mutex<mpsc::UnboundedReceiver<SourceEvent>>,
-    refused: Mutex<Vec<Arc<Partition>>>,
+    /// Who was answered `Full`, the longest waiting first.
+    refused: Mutex<VecDeque<Arc<Partition>>>,
 }
 
 /// One table's share of a raw batch.
@@ -45,24 +52,36 @@ struct Share {
     handle: Handle,
     name: Arc<str>,
     first: Offset,
-    what: What,
+    records: Records,
 }
 
-enum What {
+enum Records {
     Rows(Option<Vec<u32>>),
     Unroutable(Vec<(u32, RejectReason)>),
 }
 
 impl SourceIntake {
+    /// Of a source without an end: tables that stand still are left behind, and catch up later.
     pub(crate) fn new(tables: Arc<Tables>, router: Router, keeps_records: bool) -> Arc<Self> {
+        tables.let_shed();
+        Self::of(tables, router, keeps_records, false)
+    }
+
+    /// Of a source that is read to an end and waits for its tables.
+    pub(crate) fn bounded(tables: Arc<Tables>, router: Router) -> Arc<Self> {
+        Self::of(tables, router, false, true)
+    }
+
+    fn of(tables: Arc<Tables>, router: Router, keeps_records: bool, is_bounded: bool) -> Arc<Self> {
         let (events, inbox) = mpsc::unbounded_channel();
         Arc::new(Self {
             tables,
             router: Mutex::new(router),
             keeps_records,
+            is_bounded,
             events,
             inbox: tokio::sync::Mutex::new(inbox),
-            refused: Mutex::new(Vec::new()),
+            refused: Mutex::default(),
         })
     }
 
@@ -84,7 +103,7 @@ impl SourceIntake {
                     handle,
                     name,
                     first,
-                    what: What::Rows(select),
+                    records: Records::Rows(select),
                 }),
                 None => {
                     let reason = RejectReason {
@@ -114,7 +133,7 @@ impl SourceIntake {
                 handle,
                 name,
                 first,
-                what: What::Unroutable(unroutable),
+                records: Records::Unroutable(unroutable),
             });
         }
         Ok(shares)
@@ -122,9 +141,9 @@ impl SourceIntake {
 
     fn try_offer(&self, batch: RawBatch) -> Result<Offer> {
         let shared = self.tables.shared();
-        if !shared.registry.is_current(&batch.partition.id, batch.epoch) {
+        let Some(withheld) = shared.registry.withheld(&batch.partition.id, batch.epoch) else {
             return Ok(Offer::Stale);
-        }
+        };
         tracing::trace!(
             partition = %batch.partition.id,
             epoch = batch.epoch,
@@ -135,41 +154,102 @@ impl SourceIntake {
             "offered"
         );
         let shares = self.shares(&batch)?;
-        let mut reserved = Vec::with_capacity(shares.len());
+        let now = std::time::Instant::now();
+        let (mut slots, mut blocked) = (Vec::with_capacity(shares.len()), Vec::new());
         for share in &shares {
-            match share.handle.inbox.try_reserve() {
-                Ok(permit) => reserved.push(permit),
-                Err(mpsc::error::TrySendError::Full(())) => return Ok(Offer::Full(batch)),
-                Err(mpsc::error::TrySendError::Closed(())) => return Err(stopping()),
+            let is_withheld = withheld.contains(&share.name);
+            let slot = if is_withheld {
+                None
+            } else {
+                share.handle.inbox.try_reserve(now)
+            };
+            if slot.is_none() && !is_withheld {
+                blocked.push(share);
             }
+            slots.push(slot);
         }
-        let feeds: Vec<(Arc<str>, Offset)> = shares
+        let has_blocked = !blocked.is_empty();
+        if has_blocked && shared.cancel.is_cancelled() {
+            return Err(stopping());
+        }
+        if (has_blocked || slots.iter().any(Option::is_none))
+            && !self.may_leave_behind(&batch.partition, &withheld, &blocked, now)
+        {
+            return Ok(Offer::Full(batch));
+        }
+        let feeds: Vec<Feed> = shares
             .iter()
-            .map(|share| (share.name.clone(), share.first))
+            .zip(&slots)
+            .map(|(share, slot)| Feed {
+                table: share.name.clone(),
+                first: share.first,
+                withhold: slot.is_none(),
+            })
             .collect();
-        if !shared.registry.read(&batch, &feeds) {
+        let Some(given) = shared.registry.read(&batch, &feeds) else {
             return Ok(Offer::Stale);
-        }
+        };
         shared
             .rates
             .taken(batch.records.len() as u64, batch.slab.len() as u64);
+        for share in blocked {
+            // Another partition, or an epoch begun for another table, tells nothing new.
+            if share.handle.inbox.shut_since().is_none() {
+                left_behind(&batch, share);
+            }
+            withhold_inbox(shared, &share.name, &share.handle.inbox);
+        }
         let raw = Arc::new(batch);
-        for (permit, what) in reserved
-            .into_iter()
-            .zip(shares.iter().map(|share| &share.what))
-        {
-            permit.send(match what {
-                What::Rows(select) => Delivery::Rows(RoutedBatch {
-                    raw: raw.clone(),
-                    select: select.clone(),
+        for ((share, slot), given) in shares.into_iter().zip(slots).zip(given) {
+            match (slot, given) {
+                (Some(slot), Given::Numbered(number)) => slot.send(Delivery {
+                    share: number,
+                    what: share.records.of(&raw),
                 }),
-                What::Unroutable(letters) => Delivery::Unroutable {
-                    raw: raw.clone(),
-                    letters: letters.clone(),
-                },
-            });
+                // Without a slot it is withheld, and with one where it was shed just now.
+                _ => {
+                    let records = share.records.len(&raw);
+                    metrics::counter!("alluvium_pipeline_withheld_records_total")
+                        .increment(records as u64);
+                }
+            }
         }
         Ok(Offer::Accepted)
+    }
+
+    /// Whether the partition is read on without the tables that have no room: where it may feed others,
+    /// and each of these has had none for so long that it is no matter of moments. What is passed over is
+    /// read again when they make progress.
+    fn may_leave_behind(
+        &self,
+        partition: &Partition,
+        withheld: &[Arc<str>],
+        blocked: &[&Share],
+        now: std::time::Instant,
+    ) -> bool {
+        if self.is_bounded || !self.router.lock().is_fan_out() {
+            return false;
+        }
+        if blocked.is_empty() {
+            return true;
+        }
+        let is_behind = |table: &Arc<str>| {
+            withheld.contains(table) || blocked.iter().any(|share| share.name == *table)
+        };
+        let fed = self.tables.shared().registry.fed(&partition.id);
+        let feeds_others = fed
+            .iter()
+            .any(|table| !is_behind(table) && !self.tables.is_shut(table));
+        blocked.iter().all(|share| {
+            let handle = &share.handle;
+            handle.inbox.shut_since().is_some()
+                || handle.inbox.refuses_for(now)
+                    >= if feeds_others {
+                        handle.gauges.patience(now)
+                    } else {
+                        LONG_PATIENCE
+                    }
+        })
     }
 
     async fn known(
@@ -248,6 +328,33 @@ impl SourceIntake {
     }
 }
 
+impl Records {
+    fn of(self, raw: &Arc<RawBatch>) -> What {
+        let raw = raw.clone();
+        match self {
+            Records::Rows(select) => What::Rows(RoutedBatch { raw, select }),
+            Records::Unroutable(letters) => What::Unroutable { raw, letters },
+        }
+    }
+
+    fn len(&self, raw: &RawBatch) -> usize {
+        match self {
+            Records::Rows(None) => raw.records.len(),
+            Records::Rows(Some(select)) => select.len(),
+            Records::Unroutable(letters) => letters.len(),
+        }
+    }
+}
+
+fn left_behind(batch: &RawBatch, share: &Share) {
+    tracing::warn!(
+        table = &*share.name,
+        partition = %batch.partition.id,
+        offset = share.first,
+        "the table stands still and is left behind, so that others go on; look at its store and at the warnings of its uploads and commits. It catches up by itself, nothing is lost while the source keeps the records"
+    );
+}
+
 #[async_trait]
 impl Intake for SourceIntake {
     async fn assign(&self, partitions: Vec<Arc<Partition>>) -> Result<Vec<Assignment>> {
@@ -298,7 +405,7 @@ impl Intake for SourceIntake {
             Ok(Offer::Full(batch)) => {
                 let mut refused = self.refused.lock();
                 if !refused.contains(&partition) {
-                    refused.push(partition);
+                    refused.push_back(partition);
                 }
                 Offer::Full(batch)
             }
@@ -328,11 +435,14 @@ impl Intake for SourceIntake {
     async fn drain(&self, partitions: &[Arc<Partition>], limit: Duration) -> Vec<Acked> {
         let registry = &self.tables.shared().registry;
         let deadline = Instant::now() + limit;
+        for partition in partitions {
+            registry.drain(&partition.id);
+        }
         loop {
             let moved = registry.moved();
             let open: Vec<_> = partitions
                 .iter()
-                .filter(|partition| !registry.is_settled(&partition.id))
+                .filter(|partition| !registry.open_tables(&partition.id).is_empty())
                 .collect();
             if open.is_empty() || Instant::now() >= deadline {
                 break;
@@ -380,7 +490,7 @@ impl Intake for SourceIntake {
             if let Ok(event) = next {
                 return event;
             }
-            if let Some(partition) = self.refused.lock().pop() {
+            if let Some(partition) = self.refused.lock().pop_front() {
                 return Some(SourceEvent::Room(partition));
             }
             if self.tables.shared().cancel.is_cancelled() {

@@ -17,12 +17,18 @@ use std::{collections::HashSet, sync::Arc};
 pub(crate) struct Lane {
     pub(crate) partition: Arc<Partition>,
     pub(crate) epoch: Epoch,
-    /// Where the epoch began to read.
+    /// The first epoch of which it took anything; those since continue it.
+    first_epoch: Epoch,
+    /// How many shares of the epoch were heard of.
+    shares: u64,
+    /// Where the first epoch began to read.
     resume: Offset,
     /// The table's position once everything handed to a commit has landed.
     expected: Option<Offset>,
     /// Records below it are taken, or were committed before.
     accepted: Offset,
+    /// Records below it are handed to a commit, or were committed before.
+    handed: Offset,
     /// Records below it are committed, dead letters or counted skips.
     settled: Offset,
     /// What was taken since `expected`.
@@ -69,9 +75,12 @@ impl Lane {
         Self {
             partition,
             epoch,
+            first_epoch: epoch,
+            shares: 0,
             resume,
             expected: position,
             accepted: position.unwrap_or(0),
+            handed: position.unwrap_or(0),
             settled: position.unwrap_or(0),
             counts: Counts::default(),
             letters: Vec::new(),
@@ -93,6 +102,41 @@ impl Lane {
 
     pub(crate) fn accepted(&self) -> Offset {
         self.accepted
+    }
+
+    /// Goes on in the next epoch, which continues this one: what is taken stays taken.
+    pub(crate) fn continue_in(&mut self, epoch: Epoch) {
+        self.epoch = epoch;
+        self.shares = 0;
+    }
+
+    /// Whether what was taken in `epoch` is part of this lane.
+    pub(crate) fn holds(&self, epoch: Epoch) -> bool {
+        (self.first_epoch..=self.epoch).contains(&epoch)
+    }
+
+    /// Hears of a share of the epoch. False: one before it was left out, so that taking this one would
+    /// pass over records; none may be taken until a new epoch brings them again.
+    #[must_use]
+    pub(crate) fn follows(&mut self, share: u64) -> bool {
+        let follows = share == self.shares;
+        self.shares += u64::from(follows);
+        follows
+    }
+
+    /// Everything accepted is handed to a commit; up to where.
+    pub(crate) fn hand_on(&mut self) -> Offset {
+        self.handed = self.accepted;
+        self.handed
+    }
+
+    /// Records below it are handed to a commit or committed: what a lane that is dropped leaves behind.
+    pub(crate) fn handed(&self) -> Offset {
+        self.handed
+    }
+
+    pub(crate) fn settled(&self) -> Offset {
+        self.settled
     }
 
     /// The part of a routed batch that the table does not have yet; `None` if it has all of it.
@@ -247,6 +291,32 @@ mod tests {
         let taken = lane.accept(batch(&[2, 3, 4], 2, 5)).unwrap();
         assert_eq!(taken.select, Some(vec![1, 2]));
         assert!(lane.accept(batch(&[2, 3, 4], 2, 5)).is_none());
+    }
+
+    #[test]
+    fn a_share_behind_one_that_was_left_out_is_refused_until_the_next_epoch() {
+        let mut lane = lane(0, None, None);
+        assert!(lane.follows(0) && lane.follows(1));
+        assert!(!lane.follows(3), "the third was withheld");
+        assert!(!lane.follows(4), "and so it stays");
+        lane.continue_in(7);
+        assert!(lane.holds(1) && lane.holds(7) && !lane.holds(8));
+        assert!(!lane.follows(1));
+        assert!(lane.follows(0));
+    }
+
+    #[test]
+    fn a_lane_that_goes_on_in_another_epoch_takes_nothing_twice() {
+        let mut lane = lane(0, None, None);
+        lane.accept(batch(&[0, 1], 0, 4));
+        lane.add(&own(2), Vec::new());
+        assert_eq!(lane.hand_on(), 4);
+        lane.accept(batch(&[5], 4, 6));
+        lane.continue_in(2);
+        assert_eq!((lane.handed(), lane.settled()), (4, 0));
+        assert!(lane.accept(batch(&[1], 0, 4)).is_none());
+        let taken = lane.accept(batch(&[3, 5, 7], 3, 8)).unwrap();
+        assert_eq!(taken.select, Some(vec![2]));
     }
 
     #[test]

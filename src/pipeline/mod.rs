@@ -5,14 +5,17 @@
 //!
 //! - `intake`: what a source sees: fresh positions, routing, room, acks
 //! - `registry`, `tracker`: each partition's epoch and low-water mark
+//! - `catch_up`: when a table that was left behind is given again what it lacks
 //! - `resume`: where to read, as a pure rule
-//! - `worker`, `lane`, `flusher`: one table's line from routed batches to commits
+//! - `inbox`, `worker`, `lane`, `flusher`: one table's line from routed batches to commits
 //! - `ledger`, `marks`: dead letters and low-water marks
 //! - `serve`, `sources`, `backfill`: the processes made of these
 
 mod admin;
 mod backfill;
+mod catch_up;
 mod flusher;
+mod inbox;
 mod intake;
 mod lane;
 mod ledger;

@@ -1,7 +1,7 @@
 //! What every process of the pipeline holds: lake, ledger, tables, budget.
 
 use super::{
-    ledger::Ledger, marks, registry::Registry, retry::stopping, settings::TableSettings,
+    catch_up, ledger::Ledger, marks, registry::Registry, retry::stopping, settings::TableSettings,
     tables::Tables, tally::Tally, worker::Shared,
 };
 use crate::{
@@ -62,6 +62,7 @@ impl Pipeline {
             budget,
             rates,
             cores: Arc::new(Semaphore::new(cores)),
+            core_count: cores,
             cancel,
             room: Notify::new(),
             tally: Tally::default(),
@@ -93,11 +94,12 @@ impl Pipeline {
         Ok(())
     }
 
-    /// The tasks beside the data path: marks, pressure, gauges.
+    /// The tasks beside the data path: marks, pressure, tables that were left behind, gauges.
     pub(crate) fn start_upkeep(&self) -> TaskTracker {
         let upkeep = TaskTracker::new();
         upkeep.spawn(marks::keep(self.shared().clone()));
         upkeep.spawn(relieve(self.tables.clone()));
+        upkeep.spawn(catch_up::keep(self.tables.clone()));
         upkeep
     }
 

@@ -1,15 +1,15 @@
 //! Every partition this process reads: its epoch, its account, and who waits for it.
 
-use super::tracker::{Tracker, gap_runs};
+use super::tracker::{Feed, Given, Tracker, gap_runs};
 use crate::event::{
     Acked, Epoch, Offset, OffsetRange, Partition, RawBatch, SourceEvent, SourcePartition,
 };
 use parking_lot::Mutex;
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -26,6 +26,8 @@ struct Shared {
     epochs: AtomicU64,
     /// Signalled whenever a mark moves or a partition is released.
     moved: Notify,
+    /// The process drains.
+    stops: AtomicBool,
 }
 
 struct Entry {
@@ -33,6 +35,17 @@ struct Entry {
     epoch: Epoch,
     /// `None` between epochs: nothing may be offered or settled.
     tracker: Option<Tracker>,
+    /// The account of the epoch before.
+    earlier: Option<Tracker>,
+    /// The first epoch of those that continue one another: what a table took of one of them is still
+    /// its in the next.
+    first_epoch: Epoch,
+    /// The next epoch continues this one.
+    continues: bool,
+    /// It is about to be given up: what is held of it is committed, nothing is read again.
+    drains: bool,
+    /// Every table that it was seen to feed.
+    fed: BTreeSet<Arc<str>>,
     ledgered: bool,
     /// The source deletes what is acknowledged to it (a spool).
     keeps_records: bool,
@@ -50,6 +63,17 @@ struct Waiter {
     tables: Vec<Arc<str>>,
     end: Offset,
     answer: oneshot::Sender<Option<u64>>,
+}
+
+/// A partition as seen by whoever decides when lagging tables may catch up.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    pub(crate) partition: Arc<Partition>,
+    pub(crate) epoch: Epoch,
+    /// `None`: nothing of the epoch was read yet.
+    pub(crate) read_end: Option<Offset>,
+    /// The tables that get nothing more of the epoch, with the first offset each was denied.
+    pub(crate) withheld: BTreeMap<Arc<str>, Option<Offset>>,
 }
 
 /// A mark to be written to the ledger.
@@ -73,6 +97,11 @@ impl Registry {
                 partition: partition.clone(),
                 epoch: 0,
                 tracker: None,
+                earlier: None,
+                first_epoch: 0,
+                continues: false,
+                drains: false,
+                fed: BTreeSet::new(),
                 ledgered: false,
                 keeps_records: false,
                 written: None,
@@ -83,7 +112,10 @@ impl Registry {
             });
         entry.partition = partition.clone();
         entry.epoch = self.0.epochs.fetch_add(1, Ordering::Relaxed) + 1;
-        entry.tracker = None;
+        entry.end_epoch();
+        if !std::mem::take(&mut entry.continues) {
+            entry.first_epoch = entry.epoch;
+        }
         entry.committed = None;
         entry.events = events.clone();
         entry.epoch
@@ -106,21 +138,30 @@ impl Registry {
         }
     }
 
-    /// Takes a raw batch into the account. `feeds`: each table with its first offset in the batch.
-    /// False: the epoch is over or the batch does not continue it.
-    pub(crate) fn read(&self, batch: &RawBatch, feeds: &[(Arc<str>, Offset)]) -> bool {
+    /// Takes a raw batch into the account, and says what becomes of each table's share. `None`: the epoch
+    /// is over or the batch does not continue it.
+    pub(crate) fn read(&self, batch: &RawBatch, feeds: &[Feed]) -> Option<Vec<Given>> {
         let mut entries = self.0.entries.lock();
-        let Some(entry) = entries.get_mut(&batch.partition.id) else {
-            return false;
-        };
+        let entry = entries.get_mut(&batch.partition.id)?;
         if entry.epoch != batch.epoch {
-            return false;
+            return None;
         }
-        let tracker = entry
-            .tracker
-            .get_or_insert_with(|| Tracker::new(batch.start));
+        let tracker = entry.tracker.get_or_insert_with(|| {
+            match entry.earlier.take() {
+                // Below a mark of our own every share was taken by its table.
+                Some(earlier)
+                    if entry.first_epoch < entry.epoch && batch.start <= earlier.low_water() =>
+                {
+                    Tracker::following(batch.start, earlier)
+                }
+                _ => {
+                    entry.first_epoch = entry.epoch;
+                    Tracker::new(batch.start)
+                }
+            }
+        });
         if !tracker.continues(batch.start) {
-            return false;
+            return None;
         }
         let gaps = if batch.records.len() as u64 == batch.end - batch.start {
             Vec::new()
@@ -131,20 +172,21 @@ impl Registry {
                 batch.records.iter().map(|record| record.offset),
             )
         };
-        // A second table makes the partition a fan-out: from now on its mark belongs in the ledger.
-        if feeds.len() > 1
-            || tracker
-                .open_tables()
-                .any(|t| feeds.iter().any(|(f, _)| f != t))
-        {
-            entry.ledgered = true;
+        for feed in feeds {
+            if !entry.fed.contains(&feed.table) {
+                entry.fed.insert(feed.table.clone());
+            }
         }
-        let moved = tracker.read(batch.end, feeds.iter().cloned(), gaps);
+        // A second table makes the partition a fan-out: from now on its mark belongs in the ledger.
+        entry.ledgered |= entry.fed.len() > 1;
+        let before = tracker.low_water();
+        let given = tracker.read(batch.end, feeds, gaps);
+        let mark = tracker.low_water();
         entry.answer_waiters();
-        if let Some(mark) = moved {
+        if mark > before {
             self.announce(entry, mark);
         }
-        true
+        Some(given)
     }
 
     /// `table` has committed, or settled without a commit, everything below `end`.
@@ -160,7 +202,8 @@ impl Registry {
         let Some(entry) = entries.get_mut(partition) else {
             return;
         };
-        if entry.epoch != epoch {
+        // What a flush of an earlier epoch held is still what the table took, where this one continues it.
+        if !(entry.first_epoch..=entry.epoch).contains(&epoch) {
             return;
         }
         if let Some(version) = version {
@@ -198,8 +241,12 @@ impl Registry {
         epoch: Epoch,
         range: OffsetRange,
     ) -> u64 {
-        self.with_tracker(partition, epoch, |tracker| tracker.gaps_within(range))
-            .unwrap_or(0)
+        let entries = self.0.entries.lock();
+        entries
+            .get(partition)
+            .filter(|entry| (entry.first_epoch..=entry.epoch).contains(&epoch))
+            .and_then(|entry| entry.tracker.as_ref().or(entry.earlier.as_ref()))
+            .map_or(0, |tracker| tracker.gaps_within(range))
     }
 
     fn with_tracker<T>(
@@ -216,22 +263,128 @@ impl Registry {
         entry.tracker.as_ref().map(f)
     }
 
-    /// Ends an epoch and asks the source to begin another.
+    /// Ends an epoch and asks the source to begin another, of which every table reads its position anew.
     pub(crate) fn rewind(&self, partition: &SourcePartition, epoch: Epoch) {
+        self.end(partition, epoch, false);
+    }
+
+    /// As [`Registry::rewind`], for tables that were left behind: the others go on where they are. False:
+    /// the epoch was over, or the partition drains.
+    pub(crate) fn reread(&self, partition: &SourcePartition, epoch: Epoch) -> bool {
+        let drains = self
+            .0
+            .entries
+            .lock()
+            .get(partition)
+            .is_none_or(|e| e.drains);
+        if drains || self.0.stops.load(Ordering::Acquire) {
+            return false;
+        }
+        self.end(partition, epoch, true)
+    }
+
+    /// The partition is about to be given up.
+    pub(crate) fn drain(&self, partition: &SourcePartition) {
+        if let Some(entry) = self.0.entries.lock().get_mut(partition) {
+            entry.drains = true;
+        }
+    }
+
+    /// The process is about to stop.
+    pub(crate) fn stop_rereads(&self) {
+        self.0.stops.store(true, Ordering::Release);
+    }
+
+    fn end(&self, partition: &SourcePartition, epoch: Epoch, continues: bool) -> bool {
         let mut entries = self.0.entries.lock();
         let Some(entry) = entries.get_mut(partition) else {
-            return;
+            return false;
         };
         if entry.epoch != epoch {
-            return;
+            return false;
         }
         // The next number is given by `next_epoch`; until then nothing of the old one is taken.
         entry.epoch = self.0.epochs.fetch_add(1, Ordering::Relaxed) + 1;
-        entry.tracker = None;
+        entry.end_epoch();
+        entry.continues = continues;
         let _ = entry.events.send(SourceEvent::Rewind {
             partition: entry.partition.clone(),
             epoch,
         });
+        true
+    }
+
+    /// What `table` was given of batches that end above `from` was dropped; it gets nothing more of the
+    /// epoch, and the mark stays below.
+    pub(crate) fn withhold(
+        &self,
+        partition: &SourcePartition,
+        epoch: Epoch,
+        table: &Arc<str>,
+        from: Offset,
+    ) {
+        let mut entries = self.0.entries.lock();
+        if let Some(entry) = entries.get_mut(partition)
+            && entry.epoch == epoch
+            && let Some(tracker) = entry.tracker.as_mut()
+        {
+            tracker.withhold(table, from);
+        }
+        // Whoever drains waits for what is held, which is less now.
+        self.0.moved.notify_waiters();
+    }
+
+    /// The tables that get nothing more of an epoch; `None` if it is not the current one.
+    pub(crate) fn withheld(
+        &self,
+        partition: &SourcePartition,
+        epoch: Epoch,
+    ) -> Option<Vec<Arc<str>>> {
+        let entries = self.0.entries.lock();
+        let entry = entries.get(partition)?;
+        if entry.epoch != epoch {
+            return None;
+        }
+        let tables = entry.tracker.as_ref().map(Tracker::withheld);
+        Some(tables.map_or_else(Vec::new, |tables| tables.keys().cloned().collect()))
+    }
+
+    /// Every table that the partition was seen to feed.
+    pub(crate) fn fed(&self, partition: &SourcePartition) -> BTreeSet<Arc<str>> {
+        let entries = self.0.entries.lock();
+        entries
+            .get(partition)
+            .map(|entry| entry.fed.clone())
+            .unwrap_or_default()
+    }
+
+    /// Every partition, for whoever decides when lagging tables may catch up.
+    pub(crate) fn seen(&self) -> Vec<Seen> {
+        let entries = self.0.entries.lock();
+        let seen = entries.values().map(|entry| Seen {
+            partition: entry.partition.clone(),
+            epoch: entry.epoch,
+            read_end: entry.tracker.as_ref().map(Tracker::read_end),
+            withheld: entry
+                .tracker
+                .as_ref()
+                .map(|tracker| tracker.withheld().clone())
+                .unwrap_or_default(),
+        });
+        seen.collect()
+    }
+
+    /// Whether what a table took in `earlier` continues in `epoch`, the current one.
+    pub(crate) fn is_continued(
+        &self,
+        partition: &SourcePartition,
+        earlier: Epoch,
+        epoch: Epoch,
+    ) -> bool {
+        let entries = self.0.entries.lock();
+        entries.get(partition).is_some_and(|entry| {
+            entry.epoch == epoch && entry.tracker.is_some() && entry.first_epoch <= earlier
+        })
     }
 
     /// Whether `epoch` is the partition's current one.
@@ -280,16 +433,6 @@ impl Registry {
         tables.sort();
         tables.dedup();
         tables
-    }
-
-    /// Whether everything read of the partition is settled (also true of one unknown).
-    pub(crate) fn is_settled(&self, partition: &SourcePartition) -> bool {
-        self.0
-            .entries
-            .lock()
-            .get(partition)
-            .and_then(|entry| entry.tracker.as_ref())
-            .is_none_or(Tracker::is_settled)
     }
 
     /// Whether everything of the partition below `end` was read.
@@ -369,6 +512,12 @@ impl Registry {
 }
 
 impl Entry {
+    fn end_epoch(&mut self) {
+        if let Some(tracker) = self.tracker.take() {
+            self.earlier = Some(tracker);
+        }
+    }
+
     fn acks_when_written(&self) -> bool {
         self.ledgered && self.keeps_records
     }

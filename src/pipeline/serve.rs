@@ -86,6 +86,7 @@ async fn close(pipeline: &Pipeline, upkeep: TaskTracker) {
 
 /// Stops reading, commits what was read, tells the sources, all before the deadline.
 async fn drain(pipeline: &Pipeline, sources: &mut Sources, deadline: Instant) -> Result<()> {
+    pipeline.shared().registry.stop_rereads();
     sources.stop_intake(deadline).await;
     // A spool hands on what it still holds; the loop below commits that too.
     let spools = sources.stop_spools(deadline);

@@ -9,7 +9,7 @@ use crate::{
     schema::{
         self, Authority, Evolution, EvolutionPolicy, MetadataColumn, SchemaChange, TableSchema,
     },
-    write::{Compression, WriteOptions},
+    write::{Compression, ValueEncoding, WriteOptions},
 };
 use parking_lot::Mutex;
 use std::{
@@ -143,6 +143,10 @@ impl TableSettings {
                     config::Compression::Snappy => Compression::Snappy,
                     config::Compression::Lz4 => Compression::Lz4,
                     config::Compression::None => Compression::None,
+                },
+                encoding: match table.parquet_encoding {
+                    config::ParquetEncoding::Plain => ValueEncoding::Plain,
+                    config::ParquetEncoding::Delta => ValueEncoding::Delta,
                 },
                 ..WriteOptions::default()
             },

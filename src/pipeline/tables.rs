@@ -2,8 +2,9 @@
 
 use super::{
     flusher::Flusher,
+    inbox::Inbox,
     settings::TableSettings,
-    worker::{Control, Delivery, Shared, State, Worker, WorkerGauges},
+    worker::{Control, Shared, State, Worker, WorkerGauges, withhold_inbox},
 };
 use crate::{
     batch::FlushReason,
@@ -20,17 +21,22 @@ use std::{
     panic::AssertUnwindSafe,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::Instant,
 };
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
-/// Batches of at most 1 MiB that wait for one table's worker; with more, its partitions pause.
+/// Batches of at most 1 MiB that wait for one table's worker; with more, its partitions pause or leave
+/// it behind.
 const INBOX: usize = 8;
 /// Uploads waiting behind the one at work.
 const JOBS: usize = 1;
+/// All tables that stand still together keep at most one of so many parts of the budget in rows that no
+/// flush holds yet, while others need it.
+const STILL_PART: u64 = 4;
 
 pub(crate) struct Tables {
     config: Arc<Config>,
@@ -40,14 +46,16 @@ pub(crate) struct Tables {
     tasks: TaskTracker,
     /// Tables are opened from the threads of sources too, which have no runtime of their own.
     runtime: tokio::runtime::Handle,
+    /// What a table gives up is read again: not where a bounded run feeds it.
+    may_shed: AtomicBool,
 }
 
 #[derive(Clone)]
 pub(crate) struct Handle {
-    pub(crate) inbox: mpsc::Sender<Delivery>,
+    pub(crate) inbox: Arc<Inbox>,
     control: mpsc::UnboundedSender<Control>,
     log: Arc<TableLog>,
-    gauges: Arc<WorkerGauges>,
+    pub(crate) gauges: Arc<WorkerGauges>,
 }
 
 impl Tables {
@@ -60,7 +68,13 @@ impl Tables {
             open: Mutex::new(HashMap::new()),
             tasks: TaskTracker::new(),
             runtime: tokio::runtime::Handle::current(),
+            may_shed: AtomicBool::new(false),
         }
+    }
+
+    /// Tables that stand still may give up what their sources can read again.
+    pub(crate) fn let_shed(&self) {
+        self.may_shed.store(true, Ordering::Release);
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
@@ -98,7 +112,7 @@ impl Tables {
             ))
         };
         let table: Arc<str> = name.into();
-        let (inbox, deliveries) = mpsc::channel(INBOX);
+        let inbox = Inbox::new(INBOX);
         let (control, controls) = mpsc::unbounded_channel();
         let (jobs, job_queue) = mpsc::channel(JOBS);
         let (done, dones) = mpsc::unbounded_channel();
@@ -111,6 +125,7 @@ impl Tables {
             shared: self.shared.clone(),
             cancel: self.shared.cancel.clone(),
             generation: generation.clone(),
+            gauges: gauges.clone(),
             jobs: job_queue,
             done,
         };
@@ -124,13 +139,13 @@ impl Tables {
             settings,
             log: log.clone(),
             shared: self.shared.clone(),
-            inbox: deliveries,
+            inbox: inbox.clone(),
             control: controls,
             jobs,
             done: dones,
             gauges: gauges.clone(),
             generation,
-            state: State::new(&self.shared.budget),
+            state: State::new(&self.shared.budget, self.shared.core_count),
         };
         self.tasks
             .spawn_on(self.guarded(worker.run().instrument(span)), &self.runtime);
@@ -237,6 +252,13 @@ impl Tables {
         }
     }
 
+    /// Whether a table is known to stand still: it was shut and has made no progress since.
+    pub(crate) fn is_shut(&self, table: &str) -> bool {
+        let open = self.open.lock();
+        open.get(table)
+            .is_some_and(|handle| handle.inbox.shut_since().is_some())
+    }
+
     /// Bytes of rows that wait for a flush, over all tables.
     pub(crate) fn open_bytes(&self) -> u64 {
         self.open
@@ -246,22 +268,31 @@ impl Tables {
             .sum()
     }
 
-    /// Flushes the tables that hold most, until half of what is over the mark would come free.
+    /// Flushes the tables that hold most, until `bytes` would come free. Tables that stand still cannot be
+    /// flushed: where others need the budget, they keep no more than a part of it.
     pub(crate) fn relieve(&self, bytes: u64) {
-        let mut held: Vec<(u64, Arc<str>)> = self
-            .open
-            .lock()
+        let now = Instant::now();
+        let (mut held, mut still) = (Vec::new(), Vec::new());
+        {
+            let open = self.open.lock();
+            for (name, handle) in open.iter() {
+                let bytes = handle.gauges.open_bytes.load(Ordering::Relaxed);
+                if handle.gauges.stands_still(now) {
+                    still.push((bytes, name.clone(), handle.clone()));
+                } else {
+                    held.push((bytes, name.clone()));
+                }
+            }
+        }
+        let others = held
             .iter()
-            .map(|(name, handle)| {
-                (
-                    handle.gauges.open_bytes.load(Ordering::Relaxed),
-                    name.clone(),
-                )
-            })
-            .filter(|(bytes, _)| *bytes > 0)
-            .collect();
-        held.sort_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
+            .any(|(_, name)| *name != self.shared.ledger.name);
         let mut relieved = 0;
+        if others && self.may_shed.load(Ordering::Acquire) {
+            relieved = self.shed(still);
+        }
+        held.retain(|(bytes, _)| *bytes > 0);
+        held.sort_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
         for (open, name) in held {
             if relieved >= bytes {
                 break;
@@ -269,6 +300,27 @@ impl Tables {
             relieved += open;
             self.control(&name, Control::Flush(FlushReason::Pressure));
         }
+    }
+
+    /// Has tables that stand still give up their inboxes, and of what else they hold so much that the rest
+    /// is within their part of the budget. Returns how many bytes come free.
+    fn shed(&self, mut still: Vec<(u64, Arc<str>, Handle)>) -> u64 {
+        still.sort_by_key(|(bytes, ..)| std::cmp::Reverse(*bytes));
+        let mut held: u64 = still.iter().map(|(bytes, ..)| *bytes).sum();
+        let part = self.shared.budget.limit() / STILL_PART;
+        let mut freed = 0;
+        for (bytes, name, handle) in still {
+            if handle.gauges.waits_for_store() && !handle.inbox.is_empty() {
+                withhold_inbox(&self.shared, &name, &handle.inbox);
+            }
+            if held > part && bytes > 0 {
+                held -= bytes;
+                freed += bytes;
+                // A worker that has stopped holds nothing.
+                let _ = handle.control.send(Control::Shed);
+            }
+        }
+        freed
     }
 
     /// Waits for all workers after the cancellation.

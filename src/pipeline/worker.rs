@@ -1,21 +1,28 @@
 //! One table's worker: from routed batches to flush jobs.
 //!
 //! It owns the table's schema as known, its decoder and its open files; the flusher owns what was
-//! handed on. CPU work runs on the blocking pool, at most one piece of it at a time per table, so
-//! that the rows of a partition keep their order.
+//! handed on. CPU work runs on the blocking pool in rounds: what waits is dealt out to as many engines as
+//! the open batch is worth, at most one a core, and a round ends before the next begins.
 //!
 //! - here: the loop, what it is asked, what became of flushes, and the reset
-//! - `state`: what it holds; `take`: batches and epochs; `shape`: the schema; `rows`: decode, encode, flush
+//! - `state`: what it holds; `take`: batches and epochs; `shape`: the schema
+//! - `rows`: decoding, encoding, and the flush; `round`: how much of it at once; `engine`: the CPU work
+//! - `stall`: whether it makes progress, and what it gives up when it does not
 
+mod engine;
+mod round;
 mod rows;
 mod shape;
+mod stall;
 mod state;
 mod take;
 
+pub(crate) use stall::{WorkerGauges, withhold_inbox};
 pub(crate) use state::State;
 
 use super::{
     flusher::{Done, Job},
+    inbox::Inbox,
     ledger::Ledger,
     registry::Registry,
     settings::TableSettings,
@@ -50,11 +57,20 @@ pub(crate) enum Control {
     Urge(SourcePartition, Offset),
     /// The partition is no longer ours: drop what is held of it.
     Release(SourcePartition),
+    /// The table stands still and the budget is nearly spent: give up what is not on its way.
+    Shed,
 }
 
-/// A batch for a worker.
+/// A share of a raw batch for a worker.
 #[derive(Debug)]
-pub(crate) enum Delivery {
+pub(crate) struct Delivery {
+    /// How many shares of its epoch the table was due before.
+    pub(crate) share: u64,
+    pub(crate) what: What,
+}
+
+#[derive(Debug)]
+pub(crate) enum What {
     Rows(RoutedBatch),
     /// Records routed nowhere, for the worker that serves the ledger.
     Unroutable {
@@ -64,19 +80,25 @@ pub(crate) enum Delivery {
 }
 
 impl Delivery {
-    fn raw(&self) -> &Arc<RawBatch> {
-        match self {
-            Delivery::Rows(batch) => &batch.raw,
-            Delivery::Unroutable { raw, .. } => raw,
+    pub(crate) fn raw(&self) -> &Arc<RawBatch> {
+        match &self.what {
+            What::Rows(batch) => &batch.raw,
+            What::Unroutable { raw, .. } => raw,
         }
     }
-}
 
-/// Numbers others may look at.
-#[derive(Debug, Default)]
-pub(crate) struct WorkerGauges {
-    /// Bytes that a flush would free: raw batches that wait for a schema, rows, open files, letters.
-    pub(crate) open_bytes: AtomicU64,
+    /// How many records it holds.
+    pub(crate) fn records(&self) -> u64 {
+        let records = match &self.what {
+            What::Rows(RoutedBatch { raw, select: None }) => raw.records.len(),
+            What::Rows(RoutedBatch {
+                select: Some(select),
+                ..
+            }) => select.len(),
+            What::Unroutable { letters, .. } => letters.len(),
+        };
+        records as u64
+    }
 }
 
 /// What all workers share.
@@ -87,6 +109,7 @@ pub(crate) struct Shared {
     pub(crate) rates: Arc<Rates>,
     /// Permits for CPU work: one a core.
     pub(crate) cores: Arc<Semaphore>,
+    pub(crate) core_count: usize,
     pub(crate) cancel: CancellationToken,
     /// Signalled when a worker has taken a delivery, so that sources may offer again.
     pub(crate) room: tokio::sync::Notify,
@@ -110,7 +133,7 @@ pub(crate) struct Worker {
     pub(crate) settings: Arc<TableSettings>,
     pub(crate) log: Arc<TableLog>,
     pub(crate) shared: Arc<Shared>,
-    pub(crate) inbox: mpsc::Receiver<Delivery>,
+    pub(crate) inbox: Arc<Inbox>,
     pub(crate) control: mpsc::UnboundedReceiver<Control>,
     pub(crate) jobs: mpsc::Sender<Job>,
     pub(crate) done: mpsc::UnboundedReceiver<Done>,
@@ -121,7 +144,7 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Runs until the pipeline stops or every sender is gone.
+    /// Runs until the pipeline stops.
     pub(crate) async fn run(mut self) {
         // While the pipeline runs, an error here must not pass for an idle table.
         // Where a channel has closed, the task at its other end says why.
@@ -137,18 +160,19 @@ impl Worker {
         loop {
             let deadline = self.deadline();
             let may_take = self.may_take();
+            self.note_progress(may_take);
             tokio::select! {
                 biased;
                 () = self.shared.cancel.cancelled() => return Ok(()),
                 Some(done) = self.done.recv() => self.on_done(done),
                 Some(control) = self.control.recv() => self.on_control(control),
-                delivery = self.inbox.recv(), if may_take => match delivery {
-                    Some(delivery) => {
+                delivery = self.inbox.recv(), if may_take => {
+                    if let Some(delivery) = delivery {
                         self.shared.room.notify_waiters();
                         self.take(delivery).await?;
+                        self.gather().await?;
                     }
-                    None => return Ok(()),
-                },
+                }
                 () = until(deadline), if deadline.is_some() => {}
             }
             if let Some(reason) = self.flush_reason() {
@@ -201,6 +225,7 @@ impl Worker {
                 self.check_urges();
             }
             Control::Release(partition) => {
+                self.inbox.forget(&partition);
                 let Some(lane) = self.state.lanes.get(&partition) else {
                     return;
                 };
@@ -211,6 +236,7 @@ impl Worker {
                 }
                 self.state.lanes.remove(&partition);
             }
+            Control::Shed => self.shed(),
         }
     }
 
@@ -241,6 +267,7 @@ impl Worker {
     /// Every job ends in one of these, whatever became of it.
     fn on_done(&mut self, done: Done) {
         self.state.in_flight = self.state.in_flight.saturating_sub(1);
+        self.gauges.landed();
         match done {
             Done::Skipped => {}
             Done::Settled {
@@ -258,7 +285,7 @@ impl Worker {
                 }
                 for (partition, epoch, end) in ends {
                     if let Some(lane) = self.state.lanes.get_mut(&partition)
-                        && lane.epoch == epoch
+                        && lane.holds(epoch)
                     {
                         lane.settle(end);
                     }

@@ -50,6 +50,9 @@ metrics! {
     Counter SCHEMA_CHANGES = "alluvium_schema_changes_total": "Changes of tables' schemas.";
     Gauge TABLES_OPEN = "alluvium_tables_open": "Tables this process has open.";
     Counter BATCH_FLUSHES = "alluvium_batch_flushes_total": "Batches closed and handed to the writer, by reason.";
+    Gauge PIPELINE_LAGGING_TABLES = "alluvium_pipeline_lagging_tables": "Tables that were left behind because they stood still, and have not caught up yet.";
+    Counter PIPELINE_WITHHELD_RECORDS = "alluvium_pipeline_withheld_records_total": "Records passed over or given up for a table that stood still; they are read again.";
+    Counter PIPELINE_REREADS = "alluvium_pipeline_rereads_total": "Partitions read again for the sake of tables that were left behind.";
     Counter PIPELINE_REWINDS = "alluvium_pipeline_rewinds_total": "Partitions told to read again from their tables' positions.";
     Counter WRITE_FILES = "alluvium_write_files_total": "Data files written.";
     Counter WRITE_ORPHANS = "alluvium_write_orphans_total": "Data files written and then discarded.";

@@ -22,6 +22,10 @@ pub enum Error {
     )]
     PartitionValue { column: String, reason: String },
     #[error(
+        "a column has a type that Delta tables do not have; leave it out or alter the table, type=`{data_type}`, column=`{column}`"
+    )]
+    Type { column: String, data_type: String },
+    #[error(
         "encoding a Parquet file failed, which is a mistake in alluvium; the rows are read again from their source, try another `compression`, and report it with the table's schema, path=`{path}`: {source}"
     )]
     Encode {
@@ -51,6 +55,7 @@ impl Error {
     pub fn kind(&self) -> Kind {
         match self {
             Error::Compression(_) => Kind::Config,
+            Error::Type { .. } => Kind::Unsupported,
             Error::Null { .. } | Error::PartitionValue { .. } => Kind::InvalidData,
             Error::Schema { .. } | Error::Encode { .. } | Error::Arrange(_) => Kind::Bug,
             Error::Upload { source, .. } => storage::kind_of(source),

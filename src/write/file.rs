@@ -1,17 +1,17 @@
 //! One Parquet file, while it is written and when it is done.
 
 use super::{
-    Error, Result, naming, options::WriteOptions, sink::ChunkSink, split::Key, stats::FileStats,
+    Error, Result,
+    encode::{Failure, FileEncoder, Lease, Plan},
+    naming,
+    options::WriteOptions,
+    split::Key,
 };
 use crate::event::{DataFile, SchemaFingerprint, WriteSpec};
 use arrow::array::RecordBatch;
 use bytes::Bytes;
 use object_store::PutPayload;
-use parquet::{
-    arrow::arrow_writer::{ArrowWriter, ArrowWriterOptions},
-    file::properties::WriterProperties,
-};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// A complete Parquet file in memory, on its way to [`super::upload`].
 #[derive(Clone, Debug)]
@@ -80,8 +80,7 @@ pub(super) struct OpenFile {
     path: String,
     partition_values: BTreeMap<String, Option<String>>,
     fingerprint: SchemaFingerprint,
-    writer: ArrowWriter<ChunkSink>,
-    stats: FileStats,
+    encoder: FileEncoder,
 }
 
 impl OpenFile {
@@ -89,70 +88,57 @@ impl OpenFile {
         spec: &WriteSpec,
         key: &Key,
         options: &WriteOptions,
-        properties: WriterProperties,
-    ) -> Result<Self> {
-        let path = naming::new_path(spec, key, options.compression.suffix());
-        // The Arrow schema says nothing that the Parquet schema does not, and puzzles people who read footers.
-        let arrow_options = ArrowWriterOptions::new()
-            .with_properties(properties)
-            .with_schema_root("schema".into())
-            .with_skip_arrow_metadata(true);
-        let writer = ArrowWriter::try_new_with_options(
-            ChunkSink::default(),
-            spec.physical.clone(),
-            arrow_options,
-        )
-        .map_err(|source| Error::Encode {
-            path: path.clone(),
-            source,
-        })?;
+        plan: &Arc<Plan>,
+    ) -> Self {
         let names = spec
             .partition_columns
             .iter()
             .map(|c| c.physical_name.clone());
-        Ok(Self {
-            path,
+        Self {
+            path: naming::new_path(spec, key, options.compression.suffix()),
             partition_values: names.zip(key.iter().cloned()).collect(),
             fingerprint: spec.fingerprint,
-            writer,
-            stats: FileStats::new(&spec.physical, &spec.stats_columns),
-        })
+            encoder: FileEncoder::new(plan.clone()),
+        }
     }
 
     /// Adds rows of the file's physical schema.
-    pub(super) fn write(&mut self, rows: &RecordBatch) -> Result<()> {
-        self.writer.write(rows).map_err(|source| Error::Encode {
-            path: self.path.clone(),
-            source,
-        })?;
-        self.stats.update(rows);
-        Ok(())
+    pub(super) fn write(&mut self, rows: &RecordBatch, lease: &mut Lease) -> Result<()> {
+        let written = self.encoder.write(rows, lease);
+        written.map_err(|failure| failed(&self.path, failure))
     }
 
     /// What the file would weigh if closed now, about.
     pub(super) fn size(&self) -> u64 {
-        (self.writer.bytes_written() + self.writer.in_progress_size()) as u64
+        self.encoder.size() as u64
     }
 
     /// Bytes of memory held, buffers not yet encoded included.
     pub(super) fn memory(&self) -> u64 {
-        (self.writer.inner().len() + self.writer.memory_size()) as u64
+        self.encoder.memory() as u64
     }
 
-    pub(super) fn close(self) -> Result<EncodedFile> {
-        let sink = self.writer.into_inner().map_err(|source| Error::Encode {
-            path: self.path.clone(),
-            source,
-        })?;
-        let size = sink.len() as u64;
+    pub(super) fn close(self, lease: &mut Lease) -> Result<EncodedFile> {
+        let encoded = self.encoder.finish(lease);
+        let encoded = encoded.map_err(|failure| failed(&self.path, failure))?;
         Ok(EncodedFile {
             path: self.path,
-            chunks: sink.into_chunks(),
-            size,
-            rows: self.stats.rows(),
+            chunks: encoded.chunks,
+            size: encoded.size,
+            rows: encoded.stats.rows(),
             partition_values: self.partition_values,
-            stats: self.stats.to_json(),
+            stats: encoded.stats.to_json(),
             fingerprint: self.fingerprint,
         })
+    }
+}
+
+fn failed(path: &str, failure: Failure) -> Error {
+    match failure {
+        Failure::Null(column) => Error::Null { column },
+        Failure::Parquet(source) => Error::Encode {
+            path: path.to_owned(),
+            source,
+        },
     }
 }

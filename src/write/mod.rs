@@ -10,6 +10,7 @@
 //!
 //! Limits: at most [`WriteOptions::max_open_partitions`] files are open at once in a [`TableWriter`].
 
+mod encode;
 mod error;
 mod file;
 mod naming;
@@ -24,7 +25,7 @@ mod writer;
 
 pub use error::Error;
 pub use file::EncodedFile;
-pub use options::{Compression, UploadOptions, WriteOptions};
+pub use options::{Compression, UploadOptions, ValueEncoding, WriteOptions};
 pub use upload::upload;
 pub use writer::TableWriter;
 

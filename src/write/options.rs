@@ -1,10 +1,6 @@
 //! How files are written.
 
 use super::Error;
-use parquet::{
-    basic::{self, ZstdLevel},
-    file::properties::{EnabledStatistics, WriterProperties, WriterVersion},
-};
 use std::{str::FromStr, time::Duration};
 use tokio_util::sync::CancellationToken;
 
@@ -52,17 +48,17 @@ impl Compression {
             Compression::None => ".parquet",
         }
     }
+}
 
-    fn codec(self) -> basic::Compression {
-        match self {
-            Compression::Zstd { level } => {
-                basic::Compression::ZSTD(ZstdLevel::try_new(level.clamp(1, 22)).unwrap_or_default())
-            }
-            Compression::Snappy => basic::Compression::SNAPPY,
-            Compression::Lz4 => basic::Compression::LZ4_RAW,
-            Compression::None => basic::Compression::UNCOMPRESSED,
-        }
-    }
+/// How values are written that no dictionary holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ValueEncoding {
+    /// One after the other, which every reader knows.
+    #[default]
+    Plain,
+    /// Integers, dates and timestamps as differences (`DELTA_BINARY_PACKED`), lengths of strings apart from their bytes
+    /// (`DELTA_LENGTH_BYTE_ARRAY`).
+    Delta,
 }
 
 /// How a [`super::TableWriter`] makes files.
@@ -71,6 +67,7 @@ pub struct WriteOptions {
     /// A file is closed when its encoded size reaches this.
     pub target_file_size_bytes: u64,
     pub compression: Compression,
+    pub encoding: ValueEncoding,
     /// The most files open at once, one a partition; past it the largest is closed first.
     pub max_open_partitions: usize,
     /// A row group ends at the first of these two limits; bytes are of encoded data.
@@ -83,30 +80,11 @@ impl Default for WriteOptions {
         Self {
             target_file_size_bytes: 128 << 20,
             compression: Compression::default(),
+            encoding: ValueEncoding::default(),
             max_open_partitions: 64,
             max_row_group_rows: 1 << 20,
             max_row_group_bytes: 128 << 20,
         }
-    }
-}
-
-impl WriteOptions {
-    /// Version 1 pages with plain and dictionary encodings, which every reader knows; statistics by column
-    /// chunk, as page statistics cost a third of the encoder's time; names within lists
-    /// and maps as the Parquet specification wants them.
-    pub(super) fn properties(&self) -> WriterProperties {
-        WriterProperties::builder()
-            .set_created_by(concat!("alluvium version ", env!("CARGO_PKG_VERSION")).into())
-            .set_writer_version(WriterVersion::PARQUET_1_0)
-            .set_compression(self.compression.codec())
-            .set_max_row_group_row_count(Some(self.max_row_group_rows.max(1)))
-            .set_max_row_group_bytes(Some(self.max_row_group_bytes.max(1)))
-            .set_data_page_size_limit(1 << 20)
-            .set_data_page_row_count_limit(20_000)
-            .set_dictionary_enabled(true)
-            .set_statistics_enabled(EnabledStatistics::Chunk)
-            .set_coerce_types(true)
-            .build()
     }
 }
 

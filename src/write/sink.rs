@@ -1,11 +1,11 @@
 //! Where a Parquet file grows: chunks in memory, so that growing never copies what is there.
 
 use bytes::Bytes;
-use std::io;
 
-const CHUNK: usize = 1 << 20;
+/// Pieces shorter than this are copied into one, so that a file is not many small pieces.
+const SHORTEST_CHUNK: usize = 64 << 10;
 
-/// Collects written bytes as chunks of at most about a mebibyte, or of one write where that is larger.
+/// Collects pieces of a file in order. Large ones are taken as they are, small ones joined.
 #[derive(Debug, Default)]
 pub(super) struct ChunkSink {
     full: Vec<Bytes>,
@@ -24,6 +24,28 @@ impl ChunkSink {
         self.full
     }
 
+    /// Bytes of memory held.
+    pub(super) fn memory(&self) -> usize {
+        self.len - self.current.len() + self.current.capacity()
+    }
+
+    pub(super) fn push(&mut self, piece: Bytes) {
+        if piece.len() < SHORTEST_CHUNK {
+            return self.push_copy(&piece);
+        }
+        self.seal();
+        self.len += piece.len();
+        self.full.push(piece);
+    }
+
+    pub(super) fn push_copy(&mut self, piece: &[u8]) {
+        self.len += piece.len();
+        self.current.extend_from_slice(piece);
+        if self.current.len() >= SHORTEST_CHUNK {
+            self.seal();
+        }
+    }
+
     fn seal(&mut self) {
         if !self.current.is_empty() {
             self.full.push(std::mem::take(&mut self.current).into());
@@ -31,41 +53,30 @@ impl ChunkSink {
     }
 }
 
-impl io::Write for ChunkSink {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.current.len() + bytes.len() > CHUNK {
-            self.seal();
-        }
-        if bytes.len() >= CHUNK {
-            self.full.push(Bytes::copy_from_slice(bytes));
-        } else {
-            self.current.extend_from_slice(bytes);
-        }
-        self.len += bytes.len();
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
 
     #[test]
     fn bytes_come_out_as_they_went_in() {
         let mut sink = ChunkSink::default();
-        let mut expected = Vec::new();
-        for (i, size) in [10, CHUNK, 3, CHUNK - 1, 5, 2 * CHUNK, 0, 7]
-            .into_iter()
-            .enumerate()
+        let mut expected: Vec<u8> = Vec::new();
+        for (i, size) in [
+            10,
+            SHORTEST_CHUNK,
+            3,
+            SHORTEST_CHUNK - 1,
+            5,
+            2 * SHORTEST_CHUNK,
+            0,
+            7,
+        ]
+        .into_iter()
+        .enumerate()
         {
             let bytes = vec![i as u8; size];
-            sink.write_all(&bytes).unwrap();
-            expected.extend(bytes);
+            expected.extend(&bytes);
+            sink.push(bytes.into());
         }
         assert_eq!(sink.len(), expected.len());
         assert_eq!(sink.into_chunks().concat(), expected);

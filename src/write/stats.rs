@@ -1,4 +1,4 @@
-//! Statistics of a file, gathered batch by batch while it is written.
+//! Statistics of a file, gathered chunk by chunk while it is written.
 //!
 //! Protocol section "Per-file Statistics": `nullCount` for the leaf columns the
 //! table wants, `minValues` and `maxValues` where they help skipping and can be stated without lying. A bound
@@ -8,15 +8,13 @@ mod bounds;
 mod leaf;
 mod text;
 
-use arrow::{
-    array::RecordBatch,
-    datatypes::{Fields, Schema},
-};
+use super::encode::Extremes;
+use arrow::datatypes::{Fields, Schema};
 use leaf::Leaf;
 use std::fmt::Write;
 
 /// Accumulates the `stats` of one file.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct FileStats {
     rows: u64,
     leaves: Vec<Leaf>,
@@ -24,14 +22,14 @@ pub(super) struct FileStats {
 }
 
 /// The nesting of the columns that have statistics, in file order.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Node {
     /// The name as a JSON string.
     name: String,
     content: Content,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Content {
     /// Index in [`FileStats::leaves`].
     Leaf(usize),
@@ -52,12 +50,26 @@ impl FileStats {
         }
     }
 
-    /// Takes in a batch of the file's schema.
-    pub(super) fn update(&mut self, batch: &RecordBatch) {
-        self.rows += batch.num_rows() as u64;
-        for leaf in &mut self.leaves {
-            leaf.update(batch);
+    /// How many leaves there are.
+    pub(super) fn len(&self) -> usize {
+        self.leaves.len()
+    }
+
+    /// The leaf of the column at a path of child indices, if it has statistics.
+    pub(super) fn leaf_at(&self, path: &[usize]) -> Option<usize> {
+        self.leaves.iter().position(|leaf| leaf.is_at(path))
+    }
+
+    /// Takes in what a part of the rows holds in the column of a leaf. A value below a null struct counts as null.
+    pub(super) fn merge(&mut self, leaf: usize, nulls: u64, extremes: Extremes<'_>) {
+        if let Some(leaf) = self.leaves.get_mut(leaf) {
+            leaf.merge(nulls, extremes);
         }
+    }
+
+    /// Takes in a number of rows.
+    pub(super) fn count(&mut self, rows: u64) {
+        self.rows += rows;
     }
 
     pub(super) fn rows(&self) -> u64 {

@@ -2,13 +2,13 @@
 
 use super::{
     EncodedFile, Result, WriteOptions,
+    encode::{Lease, Plan},
     file::OpenFile,
     project,
     split::{Key, Selection, Splitter},
 };
 use crate::event::WriteSpec;
 use arrow::array::RecordBatch;
-use parquet::file::properties::WriterProperties;
 use std::{collections::HashMap, fmt, sync::Arc};
 
 /// Rows handed to the encoder at once, so that a large batch does not carry a file far past its target size.
@@ -21,18 +21,19 @@ const ROWS_AT_ONCE: usize = 32_768;
 pub struct TableWriter {
     spec: Arc<WriteSpec>,
     options: WriteOptions,
-    properties: WriterProperties,
+    plan: Arc<Plan>,
     splitter: Option<Splitter>,
     open: HashMap<Key, OpenFile>,
     full: Vec<EncodedFile>,
 }
 
 impl TableWriter {
-    /// Errors: `Bug` for partition columns of a type that has no order (lists, maps).
+    /// Errors: `Bug` for partition columns of a type that has no order (lists, maps), `Unsupported` for a column of a
+    /// type that Delta does not have.
     pub fn new(spec: Arc<WriteSpec>, options: WriteOptions) -> Result<Self> {
         Ok(Self {
             splitter: Splitter::new(&spec)?,
-            properties: options.properties(),
+            plan: Arc::new(Plan::new(&spec, &options)?),
             spec,
             options,
             open: HashMap::new(),
@@ -53,47 +54,47 @@ impl TableWriter {
             None => vec![(Key::new(), Selection::All)],
             Some(splitter) => splitter.split(&self.spec, rows)?,
         };
+        let mut lease = Lease::take();
         for (key, selection) in groups {
-            self.append(key, &selection.of_batch(&physical)?)?;
+            self.append(key, &selection.of_batch(&physical)?, &mut lease)?;
         }
         Ok(())
     }
 
-    fn append(&mut self, key: Key, rows: &RecordBatch) -> Result<()> {
+    fn append(&mut self, key: Key, rows: &RecordBatch, lease: &mut Lease) -> Result<()> {
         for start in (0..rows.num_rows()).step_by(ROWS_AT_ONCE) {
             let some = rows.slice(start, ROWS_AT_ONCE.min(rows.num_rows() - start));
             if !self.open.contains_key(&key) {
-                self.make_room()?;
-                let file =
-                    OpenFile::create(&self.spec, &key, &self.options, self.properties.clone())?;
+                self.make_room(lease)?;
+                let file = OpenFile::create(&self.spec, &key, &self.options, &self.plan);
                 self.open.insert(key.clone(), file);
             }
             let Some(file) = self.open.get_mut(&key) else {
                 continue;
             };
-            file.write(&some)?;
+            file.write(&some, lease)?;
             if file.size() >= self.options.target_file_size_bytes {
-                self.close(&key)?;
+                self.close(&key, lease)?;
             }
         }
         Ok(())
     }
 
     /// Closes the largest files until one more may be opened.
-    fn make_room(&mut self) -> Result<()> {
+    fn make_room(&mut self, lease: &mut Lease) -> Result<()> {
         while self.open.len() >= self.options.max_open_partitions.max(1) {
             let largest = self.open.iter().max_by_key(|(_, file)| file.size());
             let Some(key) = largest.map(|(key, _)| key.clone()) else {
                 break;
             };
-            self.close(&key)?;
+            self.close(&key, lease)?;
         }
         Ok(())
     }
 
-    fn close(&mut self, key: &Key) -> Result<()> {
+    fn close(&mut self, key: &Key, lease: &mut Lease) -> Result<()> {
         if let Some(file) = self.open.remove(key) {
-            self.full.push(file.close()?);
+            self.full.push(file.close(lease)?);
         }
         Ok(())
     }
@@ -112,8 +113,9 @@ impl TableWriter {
     /// Closes all files and returns those not yet taken. No rows, no files.
     pub fn finish(mut self) -> Result<Vec<EncodedFile>> {
         let keys: Vec<Key> = self.open.keys().cloned().collect();
+        let mut lease = Lease::take();
         for key in &keys {
-            self.close(key)?;
+            self.close(key, &mut lease)?;
         }
         Ok(self.full)
     }

@@ -1,27 +1,7 @@
 //! A lake that cannot be written: HTTP goes on while the spool has room, says 503 when it has none, and heals.
 
-use crate::support::{client::Client, daemon::Daemon, home::Home, until};
-use std::{fs, path::Path, time::Duration};
-
-/// Makes a table's log unusable, for root too: a file stands where its folder was.
-struct Broken<'a> {
-    log: &'a Path,
-    away: std::path::PathBuf,
-}
-
-impl<'a> Broken<'a> {
-    fn new(log: &'a Path) -> Self {
-        let away = log.with_file_name("away");
-        fs::rename(log, &away).unwrap();
-        fs::write(log, "not a folder").unwrap();
-        Self { log, away }
-    }
-
-    fn heal(self) {
-        fs::remove_file(self.log).unwrap();
-        fs::rename(&self.away, self.log).unwrap();
-    }
-}
+use crate::support::{broken::Broken, client::Client, daemon::Daemon, home::Home, until};
+use std::{fs, time::Duration};
 
 async fn ready(daemon: &Daemon) -> u16 {
     let url = format!("http://{}/readyz", daemon.admin);

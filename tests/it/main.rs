@@ -16,4 +16,5 @@ mod limits;
 mod rooms;
 mod rules;
 mod secrets;
+mod slow_tables;
 mod support;

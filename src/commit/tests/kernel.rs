@@ -446,8 +446,11 @@ async fn checkpoints_come_by_themselves_and_restarts_read_them() {
         assert!(matches!(outcome, CommitOutcome::Committed { .. }));
         if number % 10 == 9 {
             // Give the background its turn, so that the number of checkpoints is certain.
+            let checkpoint = folder
+                .path()
+                .join(format!("t/_delta_log/{number:020}.checkpoint.parquet"));
             for _ in 0..500 {
-                if log.refresh.load(std::sync::atomic::Ordering::Relaxed) {
+                if checkpoint.exists() && !log.checkpoints.runs() {
                     break;
                 }
                 tokio::time::sleep(std::time::Duration::from_millis(5)).await;

@@ -6,4 +6,5 @@ mod group;
 mod kernel;
 mod model;
 mod refusals;
+mod segment;
 mod support;

@@ -44,6 +44,7 @@ pub(super) fn quick() -> CommitOptions {
     CommitOptions {
         checkpoint_interval_commits: 0,
         checkpoint_interval_bytes: 0,
+        checkpoint_rest: 0,
         backoff_initial: Duration::from_micros(200),
         backoff_max: Duration::from_millis(5),
         ..CommitOptions::default()

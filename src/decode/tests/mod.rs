@@ -4,6 +4,7 @@ mod drift;
 mod json;
 mod metadata;
 mod oracle;
+mod passes;
 mod rules;
 mod types;
 

@@ -193,7 +193,7 @@ fn check(schema: &TableSchema, decoded: &Decoded, texts: &[String]) {
     assert!(rows.next().is_none());
 }
 
-const LEAVES: &[&str] = &[
+pub(super) const LEAVES: &[&str] = &[
     "null",
     "true",
     "false",
@@ -269,7 +269,7 @@ const TYPES: &[&str] = &[
     "decimal(38,0)",
 ];
 
-fn text() -> impl Strategy<Value = String> {
+pub(super) fn text() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
         6 => proptest::sample::select(LEAVES).prop_map(str::to_string),
         1 => any::<i64>().prop_map(|n| n.to_string()),
@@ -297,7 +297,7 @@ fn members(value: impl Strategy<Value = String>) -> impl Strategy<Value = String
     })
 }
 
-fn start() -> impl Strategy<Value = TableSchema> {
+pub(super) fn start() -> impl Strategy<Value = TableSchema> {
     proptest::collection::btree_map(
         proptest::sample::select(&["a", "b", "c", "d", "a__string"][..]),
         proptest::sample::select(TYPES),

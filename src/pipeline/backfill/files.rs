@@ -40,7 +40,7 @@ pub async fn backfill_files(
         topics: None,
     };
     let router = Router::new("backfill", "{table}", vec![binding], 1)?;
-    let intake = SourceIntake::new(pipeline.tables().clone(), router, false);
+    let intake = SourceIntake::bounded(pipeline.tables().clone(), router);
     let progress = Progress::new(plan.manifest.total_bytes(), telemetry.live);
     let run = RunArgs {
         plan,

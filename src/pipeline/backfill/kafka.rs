@@ -85,7 +85,7 @@ pub async fn backfill_range(
         tokio::spawn(line)
     });
     let upkeep = pipeline.start_upkeep();
-    let intake = SourceIntake::new(pipeline.tables().clone(), router, false);
+    let intake = SourceIntake::bounded(pipeline.tables().clone(), router);
     let run = Run {
         pipeline: &pipeline,
         options,

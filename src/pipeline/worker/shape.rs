@@ -69,38 +69,42 @@ impl Worker {
                 .as_ref()
                 .is_some_and(|spec| *spec == table.spec);
         if !is_same {
-            self.close_writer();
+            self.close_writers();
             self.state.schema = Some(table.schema.clone());
             self.state.spec = Some(table.spec.clone());
-            self.state.engine.get_mut().decoder = None;
         }
         self.state.table = Some(table);
     }
 
-    /// A file holds one schema; the next rows go to a new one.
-    fn close_writer(&mut self) {
-        let Some(writer) = self.state.engine.get_mut().writer.take() else {
+    /// A file holds one schema; the next rows go to new ones, by new decoders.
+    fn close_writers(&mut self) {
+        self.state.settled_bytes = 0;
+        let mut writers = Vec::new();
+        for engine in self.state.engines.get_mut() {
+            engine.decoder = None;
+            writers.extend(engine.writer.take());
+        }
+        if writers.is_empty() {
             return;
-        };
-        match writer.finish() {
-            Ok(files) => {
-                self.state.closed.extend(files);
-                self.state.earlier.extend(self.state.schema.clone());
-            }
-            Err(error) => {
-                tracing::error!("{}", Error::from(error));
-                self.reset("an open file could not be closed");
+        }
+        self.state.earlier.extend(self.state.schema.clone());
+        for writer in writers {
+            match writer.finish() {
+                Ok(files) => self.state.closed.extend(files),
+                Err(error) => {
+                    tracing::error!("{}", Error::from(error));
+                    return self.reset("an open file could not be closed");
+                }
             }
         }
     }
 
     /// The schema of a table that does not exist yet.
     pub(super) fn set_new_schema(&mut self, schema: TableSchema) {
-        self.close_writer();
+        self.close_writers();
         let schema = Arc::new(schema);
         self.state.spec = Some(Arc::new(new_table_spec(&schema)));
         self.state.schema = Some(schema);
-        self.state.engine.get_mut().decoder = None;
     }
 
     /// Applies what the policy makes of `seen`. True: the schema changed, decode again.

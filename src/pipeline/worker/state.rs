@@ -1,13 +1,12 @@
 //! What a worker holds.
 
-use super::super::lane::Lane;
+use super::{super::lane::Lane, engine::Engine};
 use crate::{
     batch::{FlushReason, OpenBatch},
     commit::TableState,
-    decode::Decoder,
     event::{ByteBudget, Epoch, Offset, RoutedBatch, SourcePartition, WriteSpec},
     schema::TableSchema,
-    write::{EncodedFile, TableWriter},
+    write::EncodedFile,
 };
 use parking_lot::Mutex;
 use std::{collections::HashMap, sync::Arc};
@@ -22,11 +21,18 @@ pub(crate) struct State {
     pub(super) loaded: bool,
     pub(super) schema: Option<Arc<TableSchema>>,
     pub(super) spec: Option<Arc<WriteSpec>>,
-    /// Behind a lock only because the encoder is not `Sync`; nobody else holds it.
-    pub(super) engine: Mutex<Engine>,
-    /// Batches taken while the table does not exist: its schema is inferred from all of them.
+    /// One a core, used in order. Behind a lock only because the encoder is not `Sync`; nobody else
+    /// holds it.
+    pub(super) engines: Mutex<Vec<Engine>>,
+    /// Batches taken and not decoded yet: a round's worth, or, while the table does not exist, those
+    /// that its schema is inferred from.
     pub(super) waiting: Vec<RoutedBatch>,
+    /// Bytes of the waiting batches' events.
     pub(super) waiting_bytes: u64,
+    /// Bytes of events decoded since the last flush.
+    pub(super) decoded_bytes: u64,
+    /// Bytes of events decoded since the schema changed.
+    pub(super) settled_bytes: u64,
     pub(super) open: OpenBatch,
     /// Microseconds since the epoch: the oldest event taken since the last flush.
     pub(super) oldest_event: Option<i64>,
@@ -39,15 +45,9 @@ pub(crate) struct State {
     pub(super) urges: Vec<(SourcePartition, Offset)>,
 }
 
-/// What moves to the blocking pool and back.
-#[derive(Default)]
-pub(super) struct Engine {
-    pub(super) decoder: Option<Decoder>,
-    pub(super) writer: Option<TableWriter>,
-}
-
 impl State {
-    pub(crate) fn new(budget: &ByteBudget) -> Self {
+    /// `cores`: how many batches may be decoded side by side.
+    pub(crate) fn new(budget: &ByteBudget, cores: usize) -> Self {
         Self {
             lanes: HashMap::new(),
             dropped: HashMap::new(),
@@ -55,9 +55,11 @@ impl State {
             loaded: false,
             schema: None,
             spec: None,
-            engine: Mutex::default(),
+            engines: Mutex::new((0..cores.max(1)).map(|_| Engine::default()).collect()),
             waiting: Vec::new(),
             waiting_bytes: 0,
+            decoded_bytes: 0,
+            settled_bytes: 0,
             open: OpenBatch::new(budget),
             oldest_event: None,
             closed: Vec::new(),
@@ -77,7 +79,10 @@ impl State {
         self.closed.clear();
         self.earlier.clear();
         self.oldest_event = None;
-        self.engine.get_mut().writer = None;
+        self.decoded_bytes = 0;
+        for engine in self.engines.get_mut() {
+            engine.writer = None;
+        }
         drop(self.open.reset(budget));
         let open: Vec<_> = self
             .lanes

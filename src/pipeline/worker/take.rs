@@ -6,7 +6,8 @@ use super::{
         ledger::Judged,
         retry::Backoff,
     },
-    Delivery, Worker,
+    Delivery, What, Worker,
+    round::event_bytes,
 };
 use crate::{
     batch::FlushReason,
@@ -21,7 +22,10 @@ const INFERENCE_BYTES: u64 = 4 << 20;
 impl Worker {
     pub(super) async fn take(&mut self, delivery: Delivery) -> Result<()> {
         // First of all: looking at the table may end the epoch of what is held.
-        self.ensure_loaded().await?;
+        {
+            let _asking = self.gauges.asking();
+            self.ensure_loaded().await?;
+        }
         let raw = delivery.raw().clone();
         let (partition, epoch) = (&raw.partition, raw.epoch);
         let is_over = self
@@ -35,29 +39,69 @@ impl Worker {
         }
         let known = self.state.lanes.get(&partition.id).map(|lane| lane.epoch);
         if known.is_none_or(|known| known < epoch) {
+            let _asking = self.gauges.asking();
             self.begin_epoch(&raw).await?;
         }
-        match delivery {
-            Delivery::Rows(batch) => self.take_rows(batch).await?,
-            Delivery::Unroutable { raw, letters } => self.take_unroutable(&raw, letters),
+        if !self.follows(&raw, delivery.share) {
+            return Ok(());
+        }
+        match delivery.what {
+            What::Rows(batch) => self.take_rows(batch),
+            What::Unroutable { raw, letters } => self.take_unroutable(&raw, letters),
         }
         self.check_urges();
         Ok(())
     }
 
-    async fn take_rows(&mut self, batch: RoutedBatch) -> Result<()> {
-        let Some(batch) = self.accept(batch) else {
-            return Ok(());
+    /// Whether the table was given every share of the epoch before this one. If not, taking it would pass
+    /// over records: the partition is read again.
+    fn follows(&mut self, raw: &RawBatch, share: u64) -> bool {
+        let id = &raw.partition.id;
+        let Some(lane) = self.state.lanes.get_mut(id) else {
+            return false;
         };
-        if self.state.table.is_none() && self.state.schema.is_none() {
-            self.state.waiting_bytes += batch.raw.slab.len() as u64;
-            self.state.waiting.push(batch);
-            if self.state.waiting_bytes >= INFERENCE_BYTES {
-                self.absorb_waiting().await?;
-            }
-            return Ok(());
+        if lane.follows(share) {
+            return true;
         }
-        self.absorb(vec![batch]).await
+        metrics::counter!("alluvium_errors_total", "stage" => "pipeline", "kind" => "bug")
+            .increment(1);
+        tracing::error!(
+            partition = %id,
+            epoch = raw.epoch,
+            start = raw.start,
+            share,
+            "a share of a batch came although one before it was withheld; reading again, please report it"
+        );
+        self.reset("a share was missing");
+        // One that held nothing open is no part of the reset.
+        self.state.lanes.remove(id);
+        self.state.dropped.insert(id.clone(), raw.epoch);
+        self.shared.registry.rewind(id, raw.epoch);
+        false
+    }
+
+    fn take_rows(&mut self, batch: RoutedBatch) {
+        let Some(batch) = self.accept(batch) else {
+            return;
+        };
+        self.state.waiting_bytes += event_bytes(&batch);
+        self.state.waiting.push(batch);
+    }
+
+    /// Takes what else waits, for a round that keeps every core at work, and decodes it. While the table
+    /// does not exist, its schema is inferred from more than one round.
+    pub(super) async fn gather(&mut self) -> Result<()> {
+        while !self.has_round() && self.may_take() {
+            let Some(delivery) = self.inbox.try_recv() else {
+                break;
+            };
+            self.shared.room.notify_waiters();
+            self.take(delivery).await?;
+        }
+        if self.state.schema.is_some() || self.state.waiting_bytes >= INFERENCE_BYTES {
+            self.absorb_waiting().await?;
+        }
+        Ok(())
     }
 
     fn take_unroutable(&mut self, raw: &Arc<RawBatch>, letters: Vec<(u32, RejectReason)>) {
@@ -115,10 +159,18 @@ impl Worker {
         Some(batch)
     }
 
-    /// A new epoch reads fresh positions. What is held of other partitions is committed first, and what
-    /// is in flight must be known: positions read before it landed would fence the next commit.
+    /// A new epoch goes on where the last one stopped, if it continues it: it was begun for the sake of
+    /// other tables. Else it reads fresh positions. What is held of other partitions is committed first,
+    /// and what is in flight must be known: positions read before it landed would fence the next commit.
     async fn begin_epoch(&mut self, raw: &Arc<RawBatch>) -> Result<()> {
         let partition = raw.partition.clone();
+        let registry = &self.shared.registry;
+        if let Some(lane) = self.state.lanes.get_mut(&partition.id)
+            && registry.is_continued(&partition.id, lane.epoch, raw.epoch)
+        {
+            lane.continue_in(raw.epoch);
+            return Ok(());
+        }
         if self.state.lanes.contains_key(&partition.id) {
             self.settle_in_flight().await?;
             if self.state.open.is_open() {

@@ -7,6 +7,8 @@
 use super::{
     KafkaOptions,
     error::{KafkaSourceError, is_unreadable, unreadable},
+    fetch::{Failure, FetchQueue, Record},
+    pace::Pace,
     positions::{GroupConsumer, consumer, watermarks},
     properties::Use,
     slab::{Limits, Slab},
@@ -20,7 +22,6 @@ use rdkafka::{
     TopicPartitionList,
     consumer::Consumer,
     error::{KafkaError, RDKafkaErrorCode},
-    message::Message,
 };
 use std::{
     collections::BTreeMap,
@@ -32,6 +33,8 @@ use tokio::sync::mpsc;
 /// Batches read but not yet received.
 const AHEAD: usize = 4;
 const POLL: Duration = Duration::from_millis(100);
+/// Events served in a turn without records; one where there are records.
+const EVENTS: usize = 16;
 /// How often a silent partition's position is looked at.
 const SILENCE: Duration = Duration::from_millis(500);
 const BROKER_TIMEOUT: Duration = Duration::from_secs(15);
@@ -134,7 +137,7 @@ impl RangeReader {
                 .or_default()
                 .push(range);
         }
-        // One topic a consumer, because rdkafka tells an end of partition by its number alone.
+        // One topic a consumer, so that a lane is known by its partition's number alone.
         for ranges in topics.into_values() {
             self.read_topic(ranges)?;
         }
@@ -143,6 +146,8 @@ impl RangeReader {
 
     fn read_topic(&self, ranges: Vec<BoundedPartition>) -> Ended {
         let consumer = consumer(&self.source, &self.options, Use::Range, self.budget.limit())?;
+        let consumer = Arc::new(consumer);
+        let queue = FetchQueue::new(Arc::clone(&consumer))?;
         consumer.context().close();
         super::bounds::wake(&consumer, &self.options);
         self.check(&consumer, &ranges)?;
@@ -152,6 +157,7 @@ impl RangeReader {
             let start = rdkafka::Offset::Offset(i64::try_from(range.from).unwrap_or(i64::MAX));
             list.add_partition_offset(&range.topic, range.number, start)
                 .map_err(|e| KafkaSourceError::broker("assigning a range", &e))?;
+            queue.attach(&range.topic, range.number);
             let slab = Slab::new(range.from);
             lanes.insert(range.number, Lane { range, slab });
         }
@@ -159,48 +165,49 @@ impl RangeReader {
             .assign(&list)
             .map_err(|e| KafkaSourceError::broker("assigning a range", &e))?;
         let (mut heard, mut looked) = (Instant::now(), Instant::now());
+        let (mut pace, mut idle) = (Pace::new(), true);
         while !lanes.is_empty() {
             if self.send.is_closed() {
                 return Err(None);
             }
-            match consumer.poll(POLL) {
-                Some(Ok(message)) => {
-                    heard = Instant::now();
-                    let Some(lane) = lanes.get_mut(&message.partition()) else {
-                        continue;
-                    };
-                    let behind =
-                        Offset::try_from(message.offset()).is_ok_and(|o| o >= lane.range.to);
-                    if !behind {
-                        lane.slab
-                            .append(&message, &self.limits, &self.budget, heard)
-                            .map_err(|framed| KafkaSourceError::MagicByte {
-                                source_name: self.source.to_string(),
-                                topic: lane.range.topic.to_string(),
-                                partition: lane.range.number,
-                                offset: framed.offset,
-                                schema_id: framed.schema_id,
-                            })?;
-                    }
-                    if behind || lane.slab.next() >= lane.range.to {
-                        self.end(&consumer, &mut lanes, message.partition())?;
-                    } else if lane.slab.is_full(&self.limits) {
-                        self.hand_on(lane)?;
-                        // Waiting for the receiver is no silence of the broker's.
-                        heard = Instant::now();
-                    }
-                    if self.budget.is_spent() {
-                        self.wait_for_room(&mut lanes)?;
-                        heard = Instant::now();
+            // Events: errors of brokers, log lines, statistics, tokens. Records come by the queue.
+            for _ in 0..if idle { EVENTS } else { 1 } {
+                match consumer.poll(Duration::ZERO) {
+                    None => {}
+                    Some(Err(error)) => self.failed(&consumer, &lanes, &error)?,
+                    // Cannot be, as partitions are attached first; what came behind it may have been taken already.
+                    Some(Ok(_)) => {
+                        let error = KafkaError::MessageConsumption(RDKafkaErrorCode::Fail);
+                        return Err(Some(KafkaSourceError::broker("reading a range", &error)));
                     }
                 }
-                // Everything before the partition's end was returned by now, and `to` is not behind that end.
-                Some(Err(KafkaError::PartitionEOF(number))) => {
-                    self.end(&consumer, &mut lanes, number)?;
-                    heard = Instant::now();
+            }
+            let batch = queue.take(pace.records(), POLL);
+            idle = batch.is_empty();
+            let (now, mut bytes, mut records) = (Instant::now(), 0, 0);
+            for record in batch.iter() {
+                match record {
+                    Ok(record) => {
+                        records += 1;
+                        bytes += record.value().len();
+                        self.take(&consumer, &mut lanes, &record, now)?;
+                    }
+                    Err(failure) => {
+                        let error = queue.tell(&failure);
+                        self.fetch_failed(&consumer, &mut lanes, &failure, &error)?;
+                        if matches!(error, KafkaError::PartitionEOF(_)) {
+                            heard = now;
+                        }
+                    }
                 }
-                Some(Err(error)) => self.failed(&consumer, &lanes, &error)?,
-                None => {}
+            }
+            pace.learn(records, bytes);
+            if self.budget.is_spent() {
+                self.wait_for_room(&mut lanes)?;
+            }
+            if records > 0 {
+                // Waiting for the receiver or for room is no silence of the broker's.
+                heard = Instant::now();
             }
             if looked.elapsed() >= SILENCE {
                 looked = Instant::now();
@@ -215,6 +222,67 @@ impl RangeReader {
                     )));
                 }
             }
+        }
+        Ok(())
+    }
+
+    fn take(
+        &self,
+        consumer: &GroupConsumer,
+        lanes: &mut BTreeMap<i32, Lane>,
+        record: &Record<'_>,
+        now: Instant,
+    ) -> Ended {
+        let Some(lane) = lanes.get_mut(&record.partition()) else {
+            return Ok(());
+        };
+        let behind = Offset::try_from(record.offset()).is_ok_and(|o| o >= lane.range.to);
+        if !behind {
+            lane.slab
+                .append(record, &self.limits, &self.budget, now)
+                .map_err(|framed| KafkaSourceError::MagicByte {
+                    source_name: self.source.to_string(),
+                    topic: lane.range.topic.to_string(),
+                    partition: lane.range.number,
+                    offset: framed.offset,
+                    schema_id: framed.schema_id,
+                })?;
+        }
+        if behind || lane.slab.next() >= lane.range.to {
+            self.end(consumer, lanes, record.partition())
+        } else if lane.slab.is_full(&self.limits) {
+            self.hand_on(lane)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn fetch_failed(
+        &self,
+        consumer: &GroupConsumer,
+        lanes: &mut BTreeMap<i32, Lane>,
+        failure: &Failure,
+        error: &KafkaError,
+    ) -> Ended {
+        // Everything before the partition's end was returned by now, and `to` is not behind that end.
+        if let KafkaError::PartitionEOF(number) = error {
+            return self.end(consumer, lanes, *number);
+        }
+        self.failed(consumer, lanes, error)?;
+        // librdkafka now counts the offset named as read; seek before `passed` takes it for a gap.
+        if let Some(lane) = lanes.get(&failure.partition)
+            && Offset::try_from(failure.offset).is_ok_and(|o| o >= lane.slab.next())
+        {
+            let next = i64::try_from(lane.slab.next()).unwrap_or(i64::MAX);
+            let mut list = TopicPartitionList::new();
+            list.add_partition_offset(
+                &lane.range.topic,
+                lane.range.number,
+                rdkafka::Offset::Offset(next),
+            )
+            .and_then(|()| consumer.seek_partitions(list, BROKER_TIMEOUT))
+            .and_then(|list| list.elements().iter().try_for_each(|e| e.error()))
+            .map_err(|e| KafkaSourceError::broker("reading a range again", &e))?;
         }
         Ok(())
     }

@@ -6,7 +6,8 @@
 //! Positions come from the tables through `Intake::assign` and from nowhere else; group offsets are only told
 //! (invariant 4). A position the topic no longer holds, a recreated topic and framed values stop the source
 //! with the command that goes on (invariant 8). Memory: slabs are charged to the byte budget as they
-//! grow; librdkafka's queue of fetched records is an eighth of it, between 4 and 64 MiB, on top.
+//! grow; librdkafka's queue of fetched records is an eighth of it, between 4 and 8 MiB, on top, and what one
+//! answer of each broker brings.
 //!
 //! Known limit: a topic deleted and made again while it is read is noticed by its id within ten seconds, or at
 //! once if its offsets are out of range; records read in between bear the old id.
@@ -15,9 +16,11 @@ mod bounded;
 mod bounds;
 mod context;
 mod error;
+mod fetch;
 mod metrics;
 mod oauth;
 mod options;
+mod pace;
 mod positions;
 mod probe;
 mod properties;

@@ -7,25 +7,26 @@
 //! - after a rebalance event it sends no other, and delivers no records, until an assign or unassign call
 //!   (`rd_kafka_rebalance_op`, `RD_KAFKA_CGRP_WAIT_ASSIGN_CALL`), which may come much later;
 //! - pausing throws fetched records away and resuming fetches them again from behind the last record that
-//!   `poll` returned (`rd_kafka_toppar_pause_resume`): nothing is lost, but pausing is dear, so it comes last.
+//!   the consumer took (`rd_kafka_toppar_pause_resume`): nothing is lost, but pausing is dear, so it comes last.
+//!
+//! Records come in batches through a queue of their own ([`FetchQueue`]), everything else by `poll`. A batch is taken whole
+//! before anything else is done, so that librdkafka's position and the slabs' agree whenever somebody looks.
 
 mod rebalance;
 mod upkeep;
 
 use super::{
     error::KafkaSourceError,
+    fetch::{Failure, FetchQueue, Record},
     metrics::{SourceCounters, TopicCounters},
+    pace::Pace,
     positions::{GroupConsumer, Positioner, Ready},
     slab::{Limits, Slab},
 };
 use crate::event::{
     Acked, ByteBudget, Epoch, Intake, Offer, Offset, Partition, RawBatch, SourceEvent,
 };
-use rdkafka::{
-    TopicPartitionList,
-    consumer::Consumer,
-    message::{BorrowedMessage, Message},
-};
+use rdkafka::{TopicPartitionList, consumer::Consumer, message::Message};
 use std::{
     collections::HashMap,
     sync::{
@@ -37,8 +38,8 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Records taken between two looks at everything else.
-const BURST: usize = 512;
+/// Events (rebalances, errors, log lines, …) served in a turn without records; one where there are records.
+const EVENTS: usize = 16;
 const WAIT_IDLE: Duration = Duration::from_millis(50);
 const WAIT_BUSY: Duration = Duration::from_millis(5);
 /// How long a spent budget is waited for before partitions are paused.
@@ -125,6 +126,7 @@ enum Answering {
 pub(crate) struct Reader {
     pub(crate) source: Arc<str>,
     pub(crate) consumer: Arc<GroupConsumer>,
+    pub(crate) queue: Arc<FetchQueue>,
     pub(crate) positioner: Arc<Positioner>,
     pub(crate) intake: Arc<dyn Intake>,
     pub(crate) budget: ByteBudget,
@@ -222,7 +224,8 @@ impl Reader {
     }
 
     fn read(&mut self) -> Result<(), KafkaSourceError> {
-        let consumer = Arc::clone(&self.consumer);
+        let queue = Arc::clone(&self.queue);
+        let (mut pace, mut idle) = (Pace::new(), true);
         while !self.control.stop.load(Ordering::Acquire) {
             if !self.state.stopped
                 && (self.control.stop_intake.load(Ordering::Acquire)
@@ -242,27 +245,68 @@ impl Reader {
             self.settle_pauses();
             self.tidy();
 
-            let mut wait = self.wait(Instant::now());
-            let mut now = Instant::now();
-            let mut polls = 0;
-            for n in 0..BURST {
-                polls = n;
-                match consumer.poll(wait) {
-                    None => break,
-                    Some(Ok(message)) => {
-                        if !wait.is_zero() {
-                            now = Instant::now();
-                            wait = Duration::ZERO;
-                        }
-                        self.take(&message, now)?;
+            let wait = self.wait(Instant::now());
+            self.serve_events(wait, idle)?;
+            let batch = queue.take(pace.records(), wait);
+            self.state.counters.polls.increment(1);
+            idle = batch.is_empty();
+            let (now, mut bytes, mut records) = (Instant::now(), 0, 0);
+            for record in batch.iter() {
+                match record {
+                    Ok(record) => {
+                        records += 1;
+                        bytes += record.value().len();
+                        self.take(&record, now)?;
                     }
-                    Some(Err(error)) => self.poll_failed(&error)?,
-                }
-                if self.budget.is_spent() {
-                    break;
+                    Err(failure) => self.fetch_failed(&failure)?,
                 }
             }
-            self.state.counters.polls.increment(polls as u64 + 1);
+            pace.learn(records, bytes);
+        }
+        Ok(())
+    }
+
+    /// Serves what is no record. A call of `poll` serves one event at most and does not say whether it did.
+    fn serve_events(&mut self, wait: Duration, idle: bool) -> Result<(), KafkaSourceError> {
+        let consumer = Arc::clone(&self.consumer);
+        // Without partitions there are no records to wait for.
+        let mut wait = if self.state.owned.is_empty() {
+            wait
+        } else {
+            Duration::ZERO
+        };
+        for _ in 0..if idle { EVENTS } else { 1 } {
+            match consumer.poll(wait) {
+                None => {}
+                Some(Ok(message)) => self.strayed(message.topic(), message.partition()),
+                Some(Err(error)) => self.poll_failed(&error)?,
+            }
+            wait = Duration::ZERO;
+        }
+        Ok(())
+    }
+
+    /// A record came among the events. Partitions are attached before they are assigned, so this is not to be; as order
+    /// between the queues is unknown, the partition is read again.
+    fn strayed(&mut self, topic: &str, number: i32) {
+        if let Some(i) = self.state.find(topic, number)
+            && self.state.owned[i].phase == Phase::Reading
+        {
+            tracing::warn!(source = &*self.source, partition = %self.state.owned[i].partition.id, "a record strayed");
+            self.queue.attach(topic, number);
+            self.rewind(i);
+        }
+    }
+
+    fn fetch_failed(&mut self, failure: &Failure) -> Result<(), KafkaSourceError> {
+        self.poll_failed(&self.queue.tell(failure))?;
+        // librdkafka now counts the offset named as read. Where it was not, seek before anybody relies on it.
+        if let Some(i) = self.state.find(&failure.topic, failure.partition)
+            && self.state.owned[i].phase == Phase::Reading
+            && !self.state.diagnosing
+            && Offset::try_from(failure.offset).is_ok_and(|o| o >= self.state.owned[i].slab.next())
+        {
+            self.rewind(i);
         }
         Ok(())
     }
@@ -282,16 +326,12 @@ impl Reader {
             .map_or(most, |due| due.clamp(Duration::from_millis(1), most))
     }
 
-    fn take(
-        &mut self,
-        message: &BorrowedMessage<'_>,
-        now: Instant,
-    ) -> Result<(), KafkaSourceError> {
-        let place = (message.topic_ptr() as usize, message.partition());
+    fn take(&mut self, record: &Record<'_>, now: Instant) -> Result<(), KafkaSourceError> {
+        let place = (record.topic_address(), record.partition());
         let i = match self.state.last_found {
             Some((topic, number, i)) if (topic, number) == place => i,
             _ => {
-                let Some(i) = self.state.find(message.topic(), message.partition()) else {
+                let Some(i) = self.state.find(&record.topic(), record.partition()) else {
                     return Ok(());
                 };
                 self.state.last_found = Some((place.0, place.1, i));
@@ -304,7 +344,7 @@ impl Reader {
         }
         owned.last_record = now;
         self.state.refused = None;
-        if let Err(framed) = owned.slab.append(message, &self.limits, &self.budget, now) {
+        if let Err(framed) = owned.slab.append(record, &self.limits, &self.budget, now) {
             return Err(KafkaSourceError::MagicByte {
                 source_name: self.source.to_string(),
                 topic: owned.partition.topic.to_string(),
@@ -382,12 +422,14 @@ impl Reader {
 
     /// Pauses and resumes so that exactly the partitions with room are read.
     fn settle_pauses(&mut self) {
+        let all = self.state.stopped || self.state.budget_spent;
+        let wanted = |o: &Owned| all || o.held.is_some() || o.phase != Phase::Reading;
+        if self.state.owned.iter().all(|o| wanted(o) == o.paused) {
+            return;
+        }
         let (mut pause, mut resume) = (TopicPartitionList::new(), TopicPartitionList::new());
         for owned in &mut self.state.owned {
-            let wanted = self.state.stopped
-                || self.state.budget_spent
-                || owned.held.is_some()
-                || owned.phase != Phase::Reading;
+            let wanted = wanted(owned);
             if wanted != owned.paused {
                 let list = if wanted { &mut pause } else { &mut resume };
                 list.add_partition(&owned.partition.topic, owned.partition.number);

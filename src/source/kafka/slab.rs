@@ -1,13 +1,13 @@
 //! Records of one partition gathered into one piece of memory.
 
-use super::MagicByte;
+use super::{MagicByte, fetch::Record};
 use crate::event::{
     ByteBudget, BytePermit, Epoch, Offset, Partition, RawBatch, RecordKind, RecordSpan,
     RejectReason,
 };
 use bytes::Bytes;
-use rdkafka::message::{BorrowedMessage, Headers, Message};
 use std::{
+    borrow::Cow,
     ops::Range,
     sync::Arc,
     time::{Duration, Instant},
@@ -93,26 +93,27 @@ impl Slab {
     /// Appends a record. One below the position was taken before and is ignored.
     pub(crate) fn append(
         &mut self,
-        message: &BorrowedMessage<'_>,
+        record: &Record<'_>,
         limits: &Limits,
         budget: &ByteBudget,
         now: Instant,
     ) -> Result<(), Framed> {
-        let Ok(offset) = Offset::try_from(message.offset()) else {
+        let Ok(offset) = Offset::try_from(record.offset()) else {
             return Ok(());
         };
         if offset < self.next {
             return Ok(());
         }
-        let value = message.payload().unwrap_or_default();
-        let key = message.key();
+        let value = record.value();
+        let key = record.key();
         let kind = judge(value, limits);
         if let (Some(schema_id), MagicByte::Stop) = (framed(value), limits.magic_byte) {
             return Err(Framed { offset, schema_id });
         }
         if self.records.is_empty() {
-            self.bytes.reserve(self.hint.0);
-            self.records.reserve(self.hint.1);
+            // A little more than last time: a slab that grows by its last record would double.
+            self.bytes.reserve(self.hint.0 + self.hint.0 / 16);
+            self.records.reserve(self.hint.1 + self.hint.1 / 16);
             self.opened = Some(now);
         }
         self.charge(value.len() + key.map_or(0, <[u8]>::len), budget);
@@ -122,7 +123,7 @@ impl Slab {
         let value = self.push(value);
         let key = key.map(|key| self.push(key));
         let headers = if limits.keep_headers {
-            message.headers().map(|headers| self.push_headers(headers))
+            record.headers().map(|headers| self.push_headers(headers))
         } else {
             None
         };
@@ -131,14 +132,10 @@ impl Slab {
             value,
             key,
             headers,
-            event_time: message
-                .timestamp()
-                .to_millis()
-                .filter(|ms| *ms >= 0)
-                .map_or_else(
-                    || chrono::Utc::now().timestamp_micros(),
-                    |ms| ms.saturating_mul(1_000),
-                ),
+            event_time: record.millis().map_or_else(
+                || chrono::Utc::now().timestamp_micros(),
+                |millis| millis.saturating_mul(1_000),
+            ),
             table: u32::MAX,
             kind,
         });
@@ -197,13 +194,13 @@ impl Slab {
 
     /// Headers as a JSON object of name to text; of a repeated name the last stands, as Kafka's
     /// `lastHeader` has it. Bytes that are not UTF-8 are replaced; an absent value is null.
-    fn push_headers<H: Headers>(&mut self, headers: &H) -> Range<u32> {
+    fn push_headers(&mut self, headers: Vec<(Cow<'_, str>, Option<&[u8]>)>) -> Range<u32> {
         let mut object = serde_json::Map::new();
-        for header in headers.iter() {
-            let value = header.value.map_or(serde_json::Value::Null, |bytes| {
+        for (name, value) in headers {
+            let value = value.map_or(serde_json::Value::Null, |bytes| {
                 String::from_utf8_lossy(bytes).into_owned().into()
             });
-            object.insert(header.key.to_owned(), value);
+            object.insert(name.into_owned(), value);
         }
         let text = serde_json::Value::Object(object).to_string();
         self.push(text.as_bytes())

@@ -3,6 +3,7 @@
 use super::{
     KafkaOptions,
     error::KafkaSourceError,
+    fetch::FetchQueue,
     positions::{Positioner, group_consumer},
     reader::{Control, Note, Reader, State},
     slab::Limits,
@@ -59,6 +60,7 @@ impl KafkaSource {
         let events = runtime.spawn(forward(Arc::clone(&intake), notes_in.clone()));
         let control = Arc::new(Control::default());
         let reader = Reader {
+            queue: Arc::new(FetchQueue::new(Arc::clone(&consumer))?),
             positioner: Arc::new(Positioner {
                 consumer: Arc::clone(&consumer),
                 intake: Arc::clone(&intake),

@@ -1,7 +1,7 @@
 //! Topic ids (KIP-516), which tell a topic from another of the same name made later.
 //!
 //! rdkafka 0.39 has no safe call for librdkafka's `DescribeTopics`, so this file calls it through
-//! rdkafka-sys. It is the only place of the room with `unsafe`; every block says why it holds.
+//! rdkafka-sys. With `fetch.rs` it is the only place of the room with `unsafe`; every block says why it holds.
 #![allow(unsafe_code)]
 
 use super::error::KafkaSourceError;

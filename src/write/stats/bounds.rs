@@ -1,18 +1,13 @@
 //! Least and greatest values by type, and how they are spelled.
 
 use super::text;
-use arrow::{
-    array::{Array, ArrayAccessor, ArrayIter, ArrayRef, ArrowPrimitiveType, AsArray},
-    datatypes::{
-        DataType, Date32Type, Decimal128Type, DecimalType, Float32Type, Float64Type, Int8Type,
-        Int16Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType,
-    },
-};
+use crate::write::encode::Extremes;
+use arrow::datatypes::{DataType, Decimal128Type, DecimalType, TimeUnit};
 use chrono::{DateTime, Datelike, Days, NaiveDate};
 
 /// What is known of a column's values. Nothing is stated for booleans, binary, lists, maps and variants, as
 /// Delta's own writer states nothing; they have a null count alone.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Bounds {
     None,
     Integer(Option<(i64, i64)>),
@@ -42,43 +37,24 @@ impl Bounds {
         }
     }
 
-    pub(super) fn are_kept(&self) -> bool {
-        !matches!(self, Bounds::None)
-    }
-
-    /// Takes in values of the type given to [`Self::of`].
-    pub(super) fn update(&mut self, values: &ArrayRef) {
-        match self {
-            Bounds::None => {}
-            Bounds::Integer(known) => match values.data_type() {
-                DataType::Int8 => widen(known, extremes::<Int8Type>(values)),
-                DataType::Int16 => widen(known, extremes::<Int16Type>(values)),
-                DataType::Int32 => widen(known, extremes::<Int32Type>(values)),
-                _ => widen(known, extremes::<Int64Type>(values)),
-            },
-            Bounds::Date(known) => widen(known, extremes::<Date32Type>(values)),
-            Bounds::Timestamp(known, _) => {
-                widen(known, extremes::<TimestampMicrosecondType>(values))
+    /// Takes in the range of some values of the type given to [`Self::of`].
+    pub(super) fn merge(&mut self, extremes: Extremes<'_>) {
+        match (&mut *self, extremes) {
+            (
+                Bounds::Integer(known) | Bounds::Date(known) | Bounds::Timestamp(known, _),
+                Extremes::Integer(min, max),
+            ) => widen(known, min, max),
+            (Bounds::Decimal(known, ..), Extremes::Integer(min, max)) => {
+                widen(known, min.into(), max.into());
             }
-            Bounds::Decimal(known, ..) => widen(known, extremes::<Decimal128Type>(values)),
-            Bounds::Float(known) => {
-                let found = match values.data_type() {
-                    DataType::Float32 => {
-                        float_extremes(values.as_primitive::<Float32Type>().iter().flatten())
-                    }
-                    _ => float_extremes(values.as_primitive::<Float64Type>().iter().flatten()),
-                };
-                match found {
-                    Some((min, max)) => widen(known, Some((min, max))),
-                    // Engines disagree where NaN stands in the order.
-                    None => *self = Bounds::None,
-                }
+            (Bounds::Decimal(known, ..), Extremes::Decimal(min, max)) => widen(known, min, max),
+            (Bounds::Float(known), Extremes::Float(min, max)) => widen(known, min, max),
+            // Engines disagree where NaN stands in the order.
+            (Bounds::Float(_), Extremes::NotANumber) => *self = Bounds::None,
+            (Bounds::Text(known), Extremes::Text(min, max)) => {
+                widen_text(known, text::min_prefix(min), text::max_prefix(max));
             }
-            Bounds::Text(known) => match values.data_type() {
-                DataType::Utf8 => text_extremes(known, values.as_string::<i32>()),
-                DataType::LargeUtf8 => text_extremes(known, values.as_string::<i64>()),
-                _ => text_extremes(known, values.as_string_view()),
-            },
+            _ => {}
         }
     }
 
@@ -126,8 +102,7 @@ impl Bounds {
     }
 }
 
-fn widen<T: PartialOrd + Copy>(known: &mut Option<(T, T)>, found: Option<(T, T)>) {
-    let Some((min, max)) = found else { return };
+fn widen<T: PartialOrd + Copy>(known: &mut Option<(T, T)>, min: T, max: T) {
     *known = Some(match *known {
         None => (min, max),
         Some((low, high)) => (
@@ -137,58 +112,7 @@ fn widen<T: PartialOrd + Copy>(known: &mut Option<(T, T)>, found: Option<(T, T)>
     });
 }
 
-fn extremes<T: ArrowPrimitiveType>(values: &ArrayRef) -> Option<(Wide<T>, Wide<T>)>
-where
-    T::Native: Widening,
-{
-    let values = values.as_primitive::<T>();
-    let (min, max) = (arrow::compute::min(values)?, arrow::compute::max(values)?);
-    Some((min.wide(), max.wide()))
-}
-
-type Wide<T> = <<T as ArrowPrimitiveType>::Native as Widening>::Wide;
-
-/// The type bounds of a native type are kept in.
-trait Widening {
-    type Wide;
-    fn wide(self) -> Self::Wide;
-}
-
-macro_rules! widening {
-    ($($narrow:ty => $wide:ty),*) => {$(
-        impl Widening for $narrow {
-            type Wide = $wide;
-            fn wide(self) -> $wide {
-                self.into()
-            }
-        }
-    )*};
-}
-widening!(i8 => i64, i16 => i64, i32 => i64, i64 => i64, i128 => i128);
-
-/// `None` if there is a NaN among the values, or no value.
-fn float_extremes<T: Into<f64>>(values: impl Iterator<Item = T>) -> Option<(f64, f64)> {
-    let mut found = None;
-    for value in values {
-        let value = value.into();
-        if value.is_nan() {
-            return None;
-        }
-        widen(&mut found, Some((value, value)));
-    }
-    found
-}
-
-fn text_extremes<'a, A: ArrayAccessor<Item = &'a str>>(
-    known: &mut Option<(String, String)>,
-    values: A,
-) {
-    let mut values = ArrayIter::new(values).flatten();
-    let Some(first) = values.next() else { return };
-    let (min, max) = values.fold((first, first), |(min, max), value| {
-        (min.min(value), max.max(value))
-    });
-    let (min, max) = (text::min_prefix(min), text::max_prefix(max));
+fn widen_text(known: &mut Option<(String, String)>, min: &str, max: &str) {
     match known {
         None => *known = Some((min.to_owned(), max.to_owned())),
         Some((low, high)) => {

@@ -1,11 +1,57 @@
-use super::*;
+use crate::{
+    event::{SchemaFingerprint, WriteSpec},
+    write::{TableWriter, WriteOptions},
+};
 use arrow::{
     array::*,
-    datatypes::{DataType, Field, TimeUnit},
+    datatypes::{DataType, Field, Fields, Schema, TimeUnit},
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::sync::Arc;
+
+/// The statistics that a file of some batches gets.
+struct FileStats {
+    columns: Vec<Vec<String>>,
+    batches: Vec<RecordBatch>,
+}
+
+impl FileStats {
+    fn new(_physical: &Schema, columns: &[Vec<String>]) -> Self {
+        Self {
+            columns: columns.to_vec(),
+            batches: Vec::new(),
+        }
+    }
+
+    fn update(&mut self, batch: &RecordBatch) {
+        self.batches.push(batch.clone());
+    }
+
+    fn to_json(&self) -> String {
+        let schema = self.batches[0].schema();
+        let spec = WriteSpec {
+            logical: schema.clone(),
+            physical: schema.clone(),
+            projection: (0..schema.fields().len()).collect(),
+            partition_columns: vec![],
+            stats_columns: self.columns.clone(),
+            random_prefix_length: None,
+            fingerprint: SchemaFingerprint(0),
+        };
+        let mut writer = TableWriter::new(Arc::new(spec), WriteOptions::default()).unwrap();
+        for batch in &self.batches {
+            writer.write(batch).unwrap();
+        }
+        match writer.finish().unwrap().as_slice() {
+            [file] => file.stats.clone(),
+            files => {
+                assert!(files.is_empty());
+                json!({"numRecords": 0, "minValues": {"s": {}}, "maxValues": {"s": {}}, "nullCount": {"s": {"i": 0, "f": 0, "t": 0, "ts": 0}}}).to_string()
+            }
+        }
+    }
+}
 
 fn stats(columns: Vec<(&str, ArrayRef)>) -> Value {
     let batch =

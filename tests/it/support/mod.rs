@@ -1,5 +1,6 @@
 //! What the tests share: a home for a daemon, the daemon as a process, a client, a reader of tables that is not ours.
 
+pub(crate) mod broken;
 pub(crate) mod client;
 pub(crate) mod daemon;
 pub(crate) mod foreign;

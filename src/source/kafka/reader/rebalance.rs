@@ -237,6 +237,7 @@ impl Reader {
         let doing = "assigning partitions";
         let mut list = TopicPartitionList::new();
         for r in &ready {
+            self.queue.attach(&r.partition.topic, r.partition.number);
             list.add_partition_offset(&r.partition.topic, r.partition.number, offset(r.start))
                 .map_err(|e| KafkaSourceError::broker(doing, &e))?;
         }
@@ -341,10 +342,11 @@ impl Reader {
         // here, for dropping it polls until the group is left.
         let Self {
             consumer,
+            queue,
             positioner,
             ..
         } = self;
-        drop(positioner);
+        drop((queue, positioner));
         let begun = Instant::now();
         while Arc::strong_count(&consumer) > 1 && begun.elapsed() < CLOSE_PATIENCE {
             let _ = consumer.poll(Duration::from_millis(20));

@@ -74,6 +74,7 @@ impl Reader {
             return;
         }
         self.state.tidied = now;
+        self.attach_again(now);
         self.pass_trailing_gaps(now);
         if now - self.state.offsets_stored >= GROUP_OFFSETS {
             self.state.offsets_stored = now;
@@ -90,6 +91,19 @@ impl Reader {
             self.runtime.spawn(async move {
                 let _ = notes.send(Note::IdsChecked(positioner.check_ids(topics).await));
             });
+        }
+    }
+
+    /// A partition that came back just after it was given up may have been detached late ([`FetchQueue`]).
+    ///
+    /// [`FetchQueue`]: crate::source::kafka::fetch::FetchQueue
+    fn attach_again(&self, now: Instant) {
+        for owned in &self.state.owned {
+            if owned.phase == Phase::Reading && !owned.paused && now - owned.last_record >= SILENCE
+            {
+                self.queue
+                    .attach(&owned.partition.topic, owned.partition.number);
+            }
         }
     }
 

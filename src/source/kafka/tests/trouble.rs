@@ -111,3 +111,28 @@ async fn records_that_cannot_be_decoded_stop_the_source_and_the_range() {
     };
     assert_eq!(error.kind(), Kind::InvalidData);
 }
+
+/// librdkafka's batch call counts the offset that an error names as read; nobody may believe it.
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_15_a_fetch_that_fails_passes_over_no_record() {
+    let cluster = cluster("t", 1);
+    produce(&cluster.brokers, "t", 1, 0, 1);
+    let options = options(&cluster.brokers, "t");
+    let failed = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN; 4];
+    let ranges = resolve(&options, "b", Bound::Earliest, Bound::Latest)
+        .await
+        .unwrap();
+    cluster._mock.request_errors(RDKafkaApiKey::Fetch, &failed);
+    assert_eq!(read_ranges(&options, &ranges).await[&0].0, ascending(1));
+
+    let fake = Fake::new(&Arc::default());
+    let running = start(&options, &fake, &budget());
+    until("arrived", || fake.count() == 1).await;
+    cluster._mock.request_errors(RDKafkaApiKey::Fetch, &failed);
+    // Longer than a silent partition's position is left alone.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    produce(&cluster.brokers, "t", 1, 1, 5);
+    until("the others arrived", || fake.count() >= 6).await;
+    assert_eq!(fake.offsets(0), ascending(6));
+    running.stop().await.unwrap();
+}

@@ -1,0 +1,428 @@
+//! Columns' values under construction: vectors that can be cut back to an earlier row and padded with
+//! nulls up to a later one, and that become Arrow's buffers without being copied.
+
+#![allow(unsafe_code)]
+
+use arrow::{
+    array::{BinaryArray, BooleanArray, StringArray},
+    buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer},
+    datatypes::ArrowNativeType,
+};
+
+/// Takes a vector's values; room for as many and an eighth more stays, since batches are alike.
+fn take<T>(values: &mut Vec<T>) -> Vec<T> {
+    let room = values.len() + values.len() / 8;
+    std::mem::replace(values, Vec::with_capacity(room))
+}
+
+/// Which values there are. Costs nothing until the first null.
+#[derive(Default)]
+pub(super) struct Validity {
+    /// A bit a row, as far as the last value that was set.
+    bits: Option<Vec<u8>>,
+}
+
+impl Validity {
+    /// There is a value at `row`, the last so far.
+    #[inline(always)]
+    pub(super) fn set(&mut self, row: usize) {
+        if let Some(bits) = &mut self.bits {
+            if row / 8 >= bits.len() {
+                bits.resize(row / 8 + 1, 0);
+            }
+            if let Some(byte) = bits.get_mut(row / 8) {
+                *byte |= 1 << (row % 8);
+            }
+        }
+    }
+
+    /// There are no values in the rows from `from`, up to which all are set, to `to`.
+    pub(super) fn null(&mut self, from: usize, to: usize) {
+        let bits = self.bits.get_or_insert_with(|| {
+            let mut bits = vec![0xff; from / 8];
+            if from % 8 != 0 {
+                bits.push((1 << (from % 8)) - 1);
+            }
+            bits
+        });
+        bits.resize(to.div_ceil(8), 0);
+    }
+
+    pub(super) fn truncate(&mut self, rows: usize) {
+        if let Some(bits) = &mut self.bits {
+            bits.truncate(rows.div_ceil(8));
+            if rows % 8 != 0
+                && bits.len() > rows / 8
+                && let Some(last) = bits.last_mut()
+            {
+                *last &= (1 << (rows % 8)) - 1;
+            }
+        }
+    }
+
+    pub(super) fn finish(&mut self, rows: usize) -> Option<NullBuffer> {
+        let mut bits = self.bits.take()?;
+        bits.resize(rows.div_ceil(8), 0);
+        Some(NullBuffer::new(BooleanBuffer::new(bits.into(), 0, rows)))
+    }
+}
+
+/// Values of a fixed width.
+pub(super) struct Values<T> {
+    values: Vec<T>,
+    validity: Validity,
+}
+
+impl<T> Default for Values<T> {
+    fn default() -> Self {
+        Self {
+            values: Vec::new(),
+            validity: Validity::default(),
+        }
+    }
+}
+
+impl<T: ArrowNativeType> Values<T> {
+    #[inline(always)]
+    pub(super) fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    #[inline(always)]
+    pub(super) fn push(&mut self, value: T) {
+        self.validity.set(self.values.len());
+        self.values.push(value);
+    }
+
+    #[cold]
+    pub(super) fn pad(&mut self, rows: usize) {
+        self.validity.null(self.values.len(), rows);
+        self.values.resize(rows, T::default());
+    }
+
+    pub(super) fn truncate(&mut self, rows: usize) {
+        self.values.truncate(rows);
+        self.validity.truncate(rows);
+    }
+
+    pub(super) fn finish(&mut self) -> (ScalarBuffer<T>, Option<NullBuffer>) {
+        let nulls = self.validity.finish(self.values.len());
+        (take(&mut self.values).into(), nulls)
+    }
+}
+
+/// Booleans, a bit each.
+#[derive(Default)]
+pub(super) struct Bits {
+    bits: Vec<u8>,
+    rows: usize,
+    validity: Validity,
+}
+
+impl Bits {
+    #[inline(always)]
+    pub(super) fn len(&self) -> usize {
+        self.rows
+    }
+
+    #[inline(always)]
+    pub(super) fn push(&mut self, value: bool) {
+        self.validity.set(self.rows);
+        if self.rows.is_multiple_of(8) {
+            self.bits.push(0);
+        }
+        if let Some(byte) = self.bits.last_mut() {
+            *byte |= u8::from(value) << (self.rows % 8);
+        }
+        self.rows += 1;
+    }
+
+    #[cold]
+    pub(super) fn pad(&mut self, rows: usize) {
+        self.validity.null(self.rows, rows);
+        self.bits.resize(rows.div_ceil(8), 0);
+        self.rows = rows;
+    }
+
+    pub(super) fn truncate(&mut self, rows: usize) {
+        if rows >= self.rows {
+            return;
+        }
+        self.rows = rows;
+        self.bits.truncate(rows.div_ceil(8));
+        if rows % 8 != 0
+            && let Some(last) = self.bits.last_mut()
+        {
+            *last &= (1 << (rows % 8)) - 1;
+        }
+        self.validity.truncate(rows);
+    }
+
+    pub(super) fn finish(&mut self) -> BooleanArray {
+        let rows = std::mem::take(&mut self.rows);
+        let nulls = self.validity.finish(rows);
+        let bits = BooleanBuffer::new(take(&mut self.bits).into(), 0, rows);
+        BooleanArray::new(bits, nulls)
+    }
+}
+
+/// Byte strings one after the other. A batch holds far less than `i32::MAX` bytes of them.
+pub(super) struct Bytes {
+    /// Where each ends, after a first 0; never descending, the last at most `data.len()`.
+    ends: Vec<i32>,
+    data: Vec<u8>,
+    validity: Validity,
+}
+
+impl Default for Bytes {
+    fn default() -> Self {
+        Self {
+            ends: vec![0],
+            data: Vec::new(),
+            validity: Validity::default(),
+        }
+    }
+}
+
+impl Bytes {
+    #[inline(always)]
+    pub(super) fn len(&self) -> usize {
+        self.ends.len() - 1
+    }
+
+    /// How many bytes all values have together.
+    pub(super) fn bytes(&self) -> usize {
+        self.data.len()
+    }
+
+    pub(super) fn push(&mut self, value: &[u8]) {
+        self.data.extend_from_slice(value);
+        self.end();
+    }
+
+    /// What `write` appends becomes a value.
+    #[inline(always)]
+    pub(super) fn push_with<E>(
+        &mut self,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        write(&mut self.data)?;
+        self.end();
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn end(&mut self) {
+        self.validity.set(self.len());
+        self.ends.push(self.data.len() as i32);
+    }
+
+    /// The value of a row; empty where there is none.
+    pub(super) fn value(&self, row: usize) -> &[u8] {
+        let range = match (self.ends.get(row), self.ends.get(row + 1)) {
+            (Some(&start), Some(&end)) => start as usize..end as usize,
+            _ => return &[],
+        };
+        self.data.get(range).unwrap_or_default()
+    }
+
+    #[cold]
+    pub(super) fn pad(&mut self, rows: usize) {
+        self.validity.null(self.len(), rows);
+        let end = self.ends.last().copied().unwrap_or(0);
+        self.ends.resize(rows + 1, end);
+    }
+
+    /// Cuts off a value that was begun, too.
+    pub(super) fn truncate(&mut self, rows: usize) {
+        self.ends.truncate(rows + 1);
+        let end = self.ends.last().copied().unwrap_or(0);
+        self.data.truncate(end as usize);
+        self.validity.truncate(rows);
+    }
+
+    fn parts(&mut self) -> (OffsetBuffer<i32>, Buffer, Option<NullBuffer>) {
+        let nulls = self.validity.finish(self.len());
+        let ends = take(&mut self.ends);
+        self.ends.push(0);
+        // SAFETY: the ends begin with 0 and do not descend: each is the length of `data` when it was
+        // pushed, or the one before, and `data` shrinks to the last end only.
+        let ends = unsafe { OffsetBuffer::new_unchecked(ends.into()) };
+        (ends, Buffer::from_vec(take(&mut self.data)), nulls)
+    }
+
+    pub(super) fn finish_binary(&mut self) -> BinaryArray {
+        let (ends, data, nulls) = self.parts();
+        // SAFETY: the ends are within `data` (see `parts`); there is one null bit a value.
+        unsafe { BinaryArray::new_unchecked(ends, data, nulls) }
+    }
+}
+
+/// Text: byte strings that are UTF-8.
+///
+/// Invariant: every value is UTF-8. What is not a `&str` comes by [`Texts::push_json`], whose text the
+/// decoder has checked.
+#[derive(Default)]
+pub(super) struct Texts(Bytes);
+
+impl Texts {
+    #[inline(always)]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.0.bytes()
+    }
+
+    pub(super) fn push(&mut self, value: &str) {
+        self.0.push(value.as_bytes());
+    }
+
+    /// What `write` appends becomes a value: whole strings or values of an event that is UTF-8, their
+    /// escapes replaced by the characters they stand for. Strings and values begin and end at ASCII
+    /// bytes, so that their text is UTF-8 where the event is.
+    #[inline(always)]
+    pub(super) fn push_json<E>(
+        &mut self,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.0.push_with(write)
+    }
+
+    pub(super) fn value(&self, row: usize) -> &[u8] {
+        self.0.value(row)
+    }
+
+    #[cold]
+    pub(super) fn pad(&mut self, rows: usize) {
+        self.0.pad(rows);
+    }
+
+    pub(super) fn truncate(&mut self, rows: usize) {
+        self.0.truncate(rows);
+    }
+
+    pub(super) fn finish(&mut self) -> StringArray {
+        let (ends, data, nulls) = self.0.parts();
+        // SAFETY: the ends are within `data` (see `parts`), each value is UTF-8 (invariant), and there
+        // is one null bit a value.
+        unsafe { StringArray::new_unchecked(ends, data, nulls) }
+    }
+}
+
+/// Ends of lists in their elements.
+pub(super) struct Lists {
+    /// After a first 0; never descending.
+    ends: Vec<i32>,
+    validity: Validity,
+}
+
+impl Default for Lists {
+    fn default() -> Self {
+        Self {
+            ends: vec![0],
+            validity: Validity::default(),
+        }
+    }
+}
+
+impl Lists {
+    #[inline(always)]
+    pub(super) fn len(&self) -> usize {
+        self.ends.len() - 1
+    }
+
+    /// How many elements all lists have together.
+    #[inline(always)]
+    pub(super) fn elements(&self) -> usize {
+        self.ends.last().map_or(0, |&end| end as usize)
+    }
+
+    /// Ends a list after so many elements of all. A batch is far smaller than `i32::MAX` bytes, and
+    /// an element takes one at least.
+    #[inline(always)]
+    pub(super) fn push(&mut self, elements: usize) {
+        self.validity.set(self.len());
+        self.ends.push(elements as i32);
+    }
+
+    pub(super) fn pad(&mut self, rows: usize) {
+        self.validity.null(self.len(), rows);
+        let end = self.ends.last().copied().unwrap_or(0);
+        self.ends.resize(rows + 1, end);
+    }
+
+    pub(super) fn truncate(&mut self, rows: usize) {
+        self.ends.truncate(rows + 1);
+        self.validity.truncate(rows);
+    }
+
+    pub(super) fn finish(&mut self) -> (OffsetBuffer<i32>, Option<NullBuffer>) {
+        let nulls = self.validity.finish(self.len());
+        let ends = take(&mut self.ends);
+        self.ends.push(0);
+        (OffsetBuffer::new(ends.into()), nulls)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::Array;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Whatever is pushed, padded and cut, the arrays hold what a vector of options would.
+        #[test]
+        fn as_a_vector_of_options(steps in proptest::collection::vec((0u8..4, 0usize..30), 0..60)) {
+            let mut model: Vec<Option<i64>> = Vec::new();
+            let (mut values, mut bits, mut texts, mut lists) =
+                (Values::<i64>::default(), Bits::default(), Texts::default(), Lists::default());
+            for (step, n) in steps {
+                match step {
+                    0 | 1 => {
+                        let value = n as i64;
+                        model.push(Some(value));
+                        values.push(value);
+                        bits.push(value % 2 == 0);
+                        texts.push(&value.to_string());
+                        lists.push(lists.elements() + n);
+                    }
+                    2 if n > 0 => {
+                        let rows = model.len() + n;
+                        model.resize(rows, None);
+                        values.pad(rows);
+                        bits.pad(rows);
+                        texts.pad(rows);
+                        lists.pad(rows);
+                    }
+                    _ => {
+                        let rows = model.len().saturating_sub(n);
+                        model.truncate(rows);
+                        let _ = texts.push_json(|data| { data.extend_from_slice(b"begun"); Err(()) });
+                        values.truncate(rows);
+                        bits.truncate(rows);
+                        texts.truncate(rows);
+                        lists.truncate(rows);
+                    }
+                }
+            }
+            let (numbers, nulls) = values.finish();
+            let (bits, texts, (ends, list_nulls)) = (bits.finish(), texts.finish(), lists.finish());
+            prop_assert_eq!(numbers.len(), model.len());
+            for (i, value) in model.iter().enumerate() {
+                let null = |nulls: &Option<NullBuffer>| nulls.as_ref().is_some_and(|n| n.is_null(i));
+                prop_assert_eq!(null(&nulls), value.is_none());
+                prop_assert_eq!(null(&list_nulls), value.is_none());
+                prop_assert_eq!((bits.is_null(i), texts.is_null(i)), (value.is_none(), value.is_none()));
+                if let Some(value) = value {
+                    prop_assert_eq!(numbers[i], *value);
+                    prop_assert_eq!(bits.value(i), value % 2 == 0);
+                    prop_assert_eq!(texts.value(i), value.to_string());
+                    prop_assert_eq!(i64::from(ends[i + 1] - ends[i]), *value);
+                }
+            }
+        }
+    }
+}

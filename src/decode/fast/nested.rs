@@ -1,0 +1,180 @@
+//! Lists and maps: taken whole, or the pass gives up.
+
+use super::{Pass, value};
+use crate::{
+    decode::{
+        nested::{ListColumn, MapColumn},
+        path::Within,
+    },
+    json::{Cursor, MAX_DEPTH, Simd, Stop, Task, push_string, spaces},
+};
+
+/// The most keys of a map that are compared with each other.
+const MAX_COMPARED: usize = 64;
+
+/// Reads a list, which begins here.
+#[inline(always)]
+pub(super) fn list<'a, S: Simd>(
+    simd: S,
+    column: &mut ListColumn,
+    pass: &mut Pass<'a, '_>,
+    cursor: &mut Cursor<'a>,
+) -> Result<(), Stop> {
+    simd.enter(List {
+        column,
+        pass,
+        cursor,
+    })
+}
+
+/// Reads a map, which begins here.
+#[inline(always)]
+pub(super) fn map<'a, S: Simd>(
+    simd: S,
+    column: &mut MapColumn,
+    pass: &mut Pass<'a, '_>,
+    cursor: &mut Cursor<'a>,
+) -> Result<(), Stop> {
+    simd.enter(Map {
+        column,
+        pass,
+        cursor,
+    })
+}
+
+struct List<'t, 'a, 'r> {
+    column: &'t mut ListColumn,
+    pass: &'t mut Pass<'a, 'r>,
+    cursor: &'t mut Cursor<'a>,
+}
+
+impl Task for List<'_, '_, '_> {
+    type Out = Result<(), Stop>;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> Result<(), Stop> {
+        let List {
+            column,
+            pass,
+            cursor: outer,
+        } = self;
+        let mut cursor = *outer;
+        let depth = column.depth;
+        if depth > MAX_DEPTH {
+            return Err(Stop);
+        }
+        let nullable = column.element.is_nullable();
+        let first = column.lists.elements();
+        let mut at = first;
+        cursor.advance(1)?;
+        spaces(simd, &mut cursor)?;
+        if cursor.byte() == b']' {
+            cursor.advance(1)?;
+        } else {
+            loop {
+                if cursor.byte() == b'n' && !nullable {
+                    return Err(Stop);
+                }
+                let before = pass.row.left.entries.len();
+                if !value(simd, &mut column.column, at, depth, pass, &mut cursor)? {
+                    return Err(Stop);
+                }
+                if pass.row.left.entries.len() != before {
+                    for entry in pass.row.left.entries.iter_mut().skip(before) {
+                        entry.within.push(Within::Index(at - first));
+                    }
+                }
+                at += 1;
+                spaces(simd, &mut cursor)?;
+                let next = cursor.byte();
+                cursor.advance(1)?;
+                match next {
+                    b',' => spaces(simd, &mut cursor)?,
+                    b']' => break,
+                    _ => return Err(Stop),
+                }
+            }
+        }
+        column.lists.push(at);
+        *outer = cursor;
+        Ok(())
+    }
+}
+
+struct Map<'t, 'a, 'r> {
+    column: &'t mut MapColumn,
+    pass: &'t mut Pass<'a, 'r>,
+    cursor: &'t mut Cursor<'a>,
+}
+
+impl Task for Map<'_, '_, '_> {
+    type Out = Result<(), Stop>;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> Result<(), Stop> {
+        let Map {
+            column,
+            pass,
+            cursor: outer,
+        } = self;
+        let mut cursor = *outer;
+        let depth = column.depth;
+        if depth > MAX_DEPTH {
+            return Err(Stop);
+        }
+        let nullable = column.value.is_nullable();
+        let first = column.lists.elements();
+        let mut at = first;
+        cursor.advance(1)?;
+        spaces(simd, &mut cursor)?;
+        if cursor.byte() == b'}' {
+            cursor.advance(1)?;
+        } else {
+            loop {
+                if cursor.byte() != b'"' {
+                    return Err(Stop);
+                }
+                column
+                    .keys
+                    .push_json(|data| push_string(simd, &mut cursor, data))?;
+                let key = column.keys.value(at);
+                if at - first >= MAX_COMPARED
+                    || (first..at).any(|other| column.keys.value(other) == key)
+                {
+                    return Err(Stop);
+                }
+                spaces(simd, &mut cursor)?;
+                if cursor.byte() != b':' {
+                    return Err(Stop);
+                }
+                cursor.advance(1)?;
+                spaces(simd, &mut cursor)?;
+                if cursor.byte() == b'n' && !nullable {
+                    return Err(Stop);
+                }
+                let before = pass.row.left.entries.len();
+                if !value(simd, &mut column.values, at, depth, pass, &mut cursor)? {
+                    return Err(Stop);
+                }
+                if pass.row.left.entries.len() != before {
+                    let key = String::from_utf8_lossy(column.keys.value(at));
+                    for entry in pass.row.left.entries.iter_mut().skip(before) {
+                        entry.within.push(Within::Key(key.to_string()));
+                    }
+                }
+                at += 1;
+                spaces(simd, &mut cursor)?;
+                let next = cursor.byte();
+                cursor.advance(1)?;
+                match next {
+                    b',' => spaces(simd, &mut cursor)?,
+                    b'}' => break,
+                    _ => return Err(Stop),
+                }
+            }
+        }
+        column.lists.push(at);
+        *outer = cursor;
+        Ok(())
+    }
+}

@@ -1,0 +1,193 @@
+//! Numbers and times by their common spellings; all others by the functions that read any.
+
+use crate::{
+    decode::{column::Times, number, time},
+    json::{Cursor, NodeKind, Stop, digit_run, skip_number},
+};
+
+/// What was found; the cursor has passed it unless it is a misfit.
+pub(super) enum Found<T> {
+    Value(T),
+    Null,
+    Misfit,
+}
+
+impl<T> From<Option<T>> for Found<T> {
+    #[inline(always)]
+    fn from(value: Option<T>) -> Self {
+        match value {
+            Some(value) => Found::Value(value),
+            None => Found::Misfit,
+        }
+    }
+}
+
+/// Powers of ten that doubles hold exactly, as far as a 64-bit number has digits.
+const POWERS: [f64; 20] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
+    1e17, 1e18, 1e19,
+];
+
+const EXACT_DOUBLE: u64 = 1 << 53;
+
+/// Passes `null`, if it stands here.
+#[inline(always)]
+pub(super) fn null<T>(cursor: &mut Cursor<'_>) -> Result<Found<T>, Stop> {
+    if *cursor.bytes() != *b"null" {
+        return Ok(Found::Misfit);
+    }
+    cursor.advance(4)?;
+    Ok(Found::Null)
+}
+
+/// Passes a number of any spelling that `read` takes.
+#[inline(never)]
+pub(super) fn any_number<T>(
+    cursor: &mut Cursor<'_>,
+    read: impl FnOnce(&str, bool) -> Option<T>,
+) -> Result<Found<T>, Stop> {
+    let start = *cursor;
+    if !matches!(cursor.byte(), b'-' | b'0'..=b'9') {
+        return null(cursor);
+    }
+    let kind = skip_number(cursor)?;
+    let text = str::from_utf8(cursor.since(start)).map_err(|_| Stop)?;
+    let value = read(text, kind == NodeKind::Integer);
+    if value.is_none() {
+        *cursor = start;
+    }
+    Ok(value.into())
+}
+
+/// An integer of up to 18 digits, or whatever is one.
+#[inline(always)]
+pub(super) fn long(cursor: &mut Cursor<'_>) -> Result<Found<i64>, Stop> {
+    let start = *cursor;
+    let negative = cursor.byte() == b'-';
+    if negative {
+        cursor.advance(1)?;
+    }
+    let zero = cursor.byte() == b'0';
+    let (digits, count) = digit_run(cursor)?;
+    if count == 0
+        || count > 18
+        || (zero && count > 1)
+        || matches!(cursor.byte(), b'.' | b'e' | b'E')
+    {
+        *cursor = start;
+        return any_number(cursor, |text, _| number::long(text));
+    }
+    let digits = digits as i64;
+    Ok(Found::Value(if negative { -digits } else { digits }))
+}
+
+/// A number's digits as an integer, how many of them stand behind the point, and its sign; `None`
+/// for exponents, more than 19 digits and what is no number.
+#[inline(always)]
+fn plain(cursor: &mut Cursor<'_>) -> Result<Option<(u64, usize, bool)>, Stop> {
+    let negative = cursor.byte() == b'-';
+    if negative {
+        cursor.advance(1)?;
+    }
+    let zero = cursor.byte() == b'0';
+    let (mut digits, mut count) = digit_run(cursor)?;
+    if count == 0 || (zero && count > 1) {
+        return Ok(None);
+    }
+    let mut behind = 0;
+    if cursor.byte() == b'.' {
+        cursor.advance(1)?;
+        let (fraction, length) = digit_run(cursor)?;
+        count += length;
+        if length == 0 || count > 19 {
+            return Ok(None);
+        }
+        behind = length;
+        digits = digits * 10u64.pow(length as u32) + fraction;
+    }
+    if count > 19 || matches!(cursor.byte(), b'e' | b'E') {
+        return Ok(None);
+    }
+    Ok(Some((digits, behind, negative)))
+}
+
+/// A double: where both the digits and the power of ten are exact, one division rounds right.
+#[inline(always)]
+pub(super) fn double(cursor: &mut Cursor<'_>) -> Result<Found<f64>, Stop> {
+    let start = *cursor;
+    if let Some((digits, behind, negative)) = plain(cursor)?
+        && digits <= EXACT_DOUBLE
+        && let Some(power) = POWERS.get(behind)
+    {
+        let value = digits as f64 / power;
+        return Ok(Found::Value(if negative { -value } else { value }));
+    }
+    *cursor = start;
+    any_number(cursor, number::double)
+}
+
+#[inline(always)]
+pub(super) fn decimal(
+    cursor: &mut Cursor<'_>,
+    precision: u8,
+    scale: i8,
+) -> Result<Found<i128>, Stop> {
+    let start = *cursor;
+    if let Some((digits, behind, negative)) = plain(cursor)?
+        && let Ok(scale) = usize::try_from(scale)
+        && behind <= scale
+        && scale - behind <= 18
+    {
+        // Below 10^20 × 10^18.
+        let value = i128::from(digits) * 10i128.pow((scale - behind) as u32);
+        if value < 10i128.pow(precision.min(38).into()) {
+            return Ok(Found::Value(if negative { -value } else { value }));
+        }
+    }
+    *cursor = start;
+    any_number(cursor, |text, _| number::decimal(text, precision, scale))
+}
+
+/// The microseconds of `"YYYY-MM-DDTHH:MM:SS"` with up to six digits of a fraction and a `Z` where
+/// the column has a zone, and its length with both quotes. `None` for all other spellings.
+#[inline(always)]
+pub(super) fn time(times: &mut Times, cursor: &Cursor<'_>) -> Option<(i64, usize)> {
+    let text = cursor.bytes::<32>();
+    let minute = text[1..].first_chunk::<16>()?;
+    if *minute != times.minute {
+        times.minute_us = minute_us(minute)?;
+        times.minute = *minute;
+    }
+    let digit = |i: usize| i64::from(text[i].wrapping_sub(b'0'));
+    let (tens, ones) = (digit(18), digit(19));
+    if text[0] != b'"' || text[17] != b':' || tens > 5 || ones > 9 {
+        return None;
+    }
+    let mut micros = (tens * 10 + ones) * 1_000_000;
+    let mut at = 20;
+    if text[20] == b'.' {
+        at = 21;
+        let mut worth = 100_000;
+        while at < 27 && text[at].is_ascii_digit() {
+            micros += digit(at) * worth;
+            worth /= 10;
+            at += 1;
+        }
+        if at == 21 {
+            return None;
+        }
+    }
+    if times.zoned {
+        if text[at] != b'Z' {
+            return None;
+        }
+        at += 1;
+    }
+    (text[at] == b'"').then_some((times.minute_us + micros, at + 1))
+}
+
+#[cold]
+fn minute_us(minute: &[u8; 16]) -> Option<i64> {
+    let text = [&minute[..], b":00Z"].concat();
+    time::instant(str::from_utf8(&text).ok()?)
+}
