@@ -7,10 +7,12 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Buffers of 2^16 to 2^22 bytes are kept, by powers of two; others are the allocator's.
+/// Buffers of 2^16 to 2^22 bytes are kept, in steps of a quarter of the power of two below, so that
+/// one is at most a quarter larger than asked for; others are the allocator's.
 const SMALLEST: u32 = 16;
 const LARGEST: u32 = 22;
-const CLASSES: usize = (LARGEST - SMALLEST + 1) as usize;
+const STEPS: usize = 4;
+const CLASSES: usize = (LARGEST - SMALLEST) as usize * STEPS + 1;
 /// The most bytes kept for later.
 const KEPT_BYTES: usize = 32 << 20;
 
@@ -19,7 +21,8 @@ static KEPT_NOW: AtomicUsize = AtomicUsize::new(0);
 
 /// An empty buffer with room for at least `bytes`.
 pub(super) fn take(bytes: usize) -> Vec<u8> {
-    let size = bytes.next_power_of_two().max(1 << SMALLEST);
+    let bytes = bytes.max(1 << SMALLEST);
+    let size = bytes.next_multiple_of(step(bytes));
     let Some(class) = class(size) else {
         return Vec::with_capacity(bytes);
     };
@@ -52,11 +55,18 @@ pub(super) fn put_back(mut buffer: Vec<u8>) {
     KEPT[class].lock().push(buffer);
 }
 
+/// The distance between the classes around a size, which is not 0.
+fn step(size: usize) -> usize {
+    ((1 << size.ilog2()) / STEPS).max(1)
+}
+
 fn class(size: usize) -> Option<usize> {
-    let power = size.is_power_of_two().then(|| size.ilog2())?;
-    (SMALLEST..=LARGEST)
-        .contains(&power)
-        .then(|| (power - SMALLEST) as usize)
+    if !(1 << SMALLEST..=1 << LARGEST).contains(&size) || !size.is_multiple_of(step(size)) {
+        return None;
+    }
+    let power = size.ilog2();
+    let above = (size - (1 << power)) / step(size);
+    Some((power - SMALLEST) as usize * STEPS + above)
 }
 
 struct Lent(Vec<u8>);
@@ -90,6 +100,25 @@ mod tests {
             drop(share(other));
         }
         assert_eq!(slice, "bc");
+    }
+
+    #[test]
+    fn a_buffer_is_at_most_a_quarter_larger_than_asked_for() {
+        for bytes in [
+            65_536,
+            65_537,
+            100_000,
+            262_145,
+            1 << 20,
+            (4 << 20) - 1,
+            4 << 20,
+        ] {
+            let buffer = take(bytes);
+            assert!(buffer.capacity() >= bytes && buffer.capacity() <= bytes + bytes / 4);
+            assert!(class(buffer.capacity()).is_some());
+        }
+        assert_eq!(class(4 << 20), Some(CLASSES - 1));
+        assert_eq!(take(5 << 20).capacity(), 5 << 20);
     }
 
     #[test]

@@ -321,6 +321,64 @@ fn a_record_longer_than_the_limit_stops_the_run() {
 }
 
 #[test]
+fn lines_are_whole_wherever_blocks_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut random = fastrand::Rng::with_seed(3);
+    let mut want = Vec::new();
+    let mut text = String::new();
+    // Empty, short and tiny lines, and some that are longer than a block.
+    for n in 0..3_000 {
+        let length = match random.u32(..1_000) {
+            0 => 300_000,
+            1..900 => random.usize(0..700),
+            _ => 0,
+        };
+        let line = format!("{n}{}", "x".repeat(length));
+        text += &line;
+        text += ["\n", "\r\n", "\n\n  \n"][random.usize(..3)];
+        want.push(line);
+    }
+    for (name, bytes) in [
+        ("a.ndjson", text.clone().into_bytes()),
+        ("a.ndjson.gz", gzip(text.as_bytes())),
+        ("a.ndjson.zst", zst(text.as_bytes())),
+    ] {
+        let path = write(dir.path(), name, &bytes);
+        for (n, target) in [
+            (0, 1 << 20),
+            (0, 70_000),
+            (1, 1),
+            (1_700, 65_536),
+            (2_999, 5),
+        ] {
+            let got = records_from(&path, n, target).unwrap();
+            let got: Vec<_> = got.into_iter().map(|(value, _)| value).collect();
+            assert!(got == want[n as usize..], "{name} from {n} by {target}");
+        }
+    }
+}
+
+#[test]
+fn a_batch_of_tiny_lines_is_bounded_by_their_number() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = write(dir.path(), "a.ndjson", "7\n".repeat(200_000).as_bytes());
+    let types = CsvTypes::new();
+    let bytes = BytesRead::default();
+    let mut reader = open(&path, Format::Ndjson, Compression::None, &types, bytes).unwrap();
+    let mut all = 0;
+    loop {
+        let mut chunk = Chunk::default();
+        let more = reader.read(&mut chunk, 1 << 20).unwrap();
+        assert!(chunk.records.len() <= 1 << 16);
+        all += chunk.records.len();
+        if !more {
+            break;
+        }
+    }
+    assert_eq!(all, 200_000);
+}
+
+#[test]
 fn a_tables_column_overrides_what_the_csv_looks_like() {
     let dir = tempfile::tempdir().unwrap();
     let path = write(dir.path(), "a.csv", b"n,t\nx,1\n7,2\n");

@@ -17,6 +17,8 @@ use std::{
 
 /// The most memory a body gets before its bytes are there.
 const MOST_AT_ONCE: u64 = 1 << 20;
+/// Bodies up to this size are copied out of the connection's buffer.
+const SMALL_BYTES: usize = 4 << 10;
 /// What is read of a body that is refused, and how long that may take: clients that send more see
 /// their connection closed.
 const DISCARD_BYTES: usize = 1 << 20;
@@ -162,6 +164,8 @@ pub(super) async fn read(
         all.extend_from_slice(&part);
     }
     Ok(match all.is_empty() {
+        // The connection reads the next request into the same buffer, unless some of it is held.
+        true if first.len() <= SMALL_BYTES => Bytes::copy_from_slice(&first),
         true => first,
         false => slab::share(all),
     })

@@ -400,7 +400,51 @@ mod tests {
         );
     }
 
+    #[test]
+    fn what_the_quick_check_passes_is_what_the_whole_judgement_passes() {
+        let deep = |n: usize| format!("{}0{}", "{\"a\":".repeat(n), "}".repeat(n));
+        // A lone surrogate and the deepest levels are the whole judgement's to accept.
+        for (event, code) in [
+            ("{\"a\":\"\\ud800\"}".to_owned(), "ok"),
+            (deep(127), "ok"),
+            (deep(128), "ok"),
+            (deep(129), "too_deep"),
+            (
+                "{\"a\":1e999,\"b\":123456789012345678901234567890}".to_owned(),
+                "ok",
+            ),
+            ("{\"a\":01}".to_owned(), "malformed"),
+            ("{\"a\":1} x".to_owned(), "malformed"),
+            ("{\"a\":\"\u{1}\"}".to_owned(), "malformed"),
+        ] {
+            let limits = Limits {
+                event_bytes: 10_000,
+                events: 10,
+            };
+            let split = split(event.as_bytes(), true, limits).unwrap();
+            let found = split
+                .rejected
+                .first()
+                .map_or("ok", |(_, reason)| reason.code);
+            assert_eq!(found, code, "{event}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn the_quick_check_is_no_more_lenient(event in proptest::collection::vec(
+            prop_oneof![8 => proptest::sample::select(&b"{}[]\",:\\u0eE+-.dDaf truefalsn \t"[..]), 1 => any::<u8>()], 0..60), slack in 0usize..70) {
+            let mut event = event;
+            event.splice(0..0, *b"{\"a\":");
+            event.push(b'}');
+            let splitter = |body| Splitter { body, utf8: std::str::from_utf8(body).is_ok(), limits: LIMITS, split: Split::default() };
+            let mut body = event.clone();
+            body.resize(event.len() + slack, b' ');
+            let quick = splitter(&body).judge(0..event.len());
+            let whole = splitter(&event).judge_whole(&event);
+            prop_assert_eq!(quick.map_err(|reason| reason.code), whole.map_err(|reason| reason.code));
+        }
+
         #[test]
         fn any_bytes_are_split_without_panic_and_in_order(body in proptest::collection::vec(
             prop_oneof![Just(b'{'), Just(b'}'), Just(b'['), Just(b']'), Just(b'"'), Just(b'\\'), Just(b','), Just(b'\n'), any::<u8>()], 0..200), lines: bool) {

@@ -3,6 +3,7 @@
 
 mod failures;
 mod properties;
+mod recent;
 
 use super::*;
 use crate::event::RecordKind;
