@@ -79,7 +79,7 @@ pub(super) fn write(
         .with_skip_arrow_metadata(true);
     let mut file =
         AsyncArrowWriter::try_new_with_options(sink, first.schema(), options).map_err(parquet)?;
-    let mut fill = || -> Result<()> {
+    let fill = || -> Result<()> {
         let mut batch = Some(first);
         while let Some(rows) = batch {
             runtime.block_on(file.write(&rows)).map_err(parquet)?;
