@@ -3,10 +3,10 @@
 //! `cargo bench --bench write`. The rows are those of `benches/data` with their metadata columns. Beside each kind stands
 //! `arrow_writer`, parquet's own writer as it comes, with the same compression.
 
-mod data;
-
 // Sizes of files and memory held are results too, which criterion has no place for.
 #![allow(clippy::print_stderr)]
+
+mod data;
 
 use alluvium::{
     commit::new_table_spec,

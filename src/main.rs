@@ -7,6 +7,10 @@ use alluvium::{
 use clap::Parser;
 use std::{io::Write, process::ExitCode};
 
+#[cfg(unix)]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match run(cli) {

@@ -20,6 +20,11 @@ use object_store::{memory::InMemory, path::Path};
 use std::{sync::Arc, time::Instant};
 use table::Table;
 
+/// As in the binary.
+#[cfg(unix)]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// What a later measurement may cost, against an earlier one.
 const FLAT: f64 = 1.2;
 

@@ -40,7 +40,7 @@ impl Validity {
     pub(super) fn null(&mut self, from: usize, to: usize) {
         let bits = self.bits.get_or_insert_with(|| {
             let mut bits = vec![0xff; from / 8];
-            if from % 8 != 0 {
+            if !from.is_multiple_of(8) {
                 bits.push((1 << (from % 8)) - 1);
             }
             bits
@@ -51,7 +51,7 @@ impl Validity {
     pub(super) fn truncate(&mut self, rows: usize) {
         if let Some(bits) = &mut self.bits {
             bits.truncate(rows.div_ceil(8));
-            if rows % 8 != 0
+            if !rows.is_multiple_of(8)
                 && bits.len() > rows / 8
                 && let Some(last) = bits.last_mut()
             {
@@ -150,7 +150,7 @@ impl Bits {
         }
         self.rows = rows;
         self.bits.truncate(rows.div_ceil(8));
-        if rows % 8 != 0
+        if !rows.is_multiple_of(8)
             && let Some(last) = self.bits.last_mut()
         {
             *last &= (1 << (rows % 8)) - 1;

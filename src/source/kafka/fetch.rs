@@ -174,6 +174,9 @@ pub(crate) struct Record<'b> {
     batch: PhantomData<&'b ()>,
 }
 
+/// A header's name and value; the value may be absent.
+pub(crate) type Header<'b> = (Cow<'b, str>, Option<&'b [u8]>);
+
 impl<'b> Record<'b> {
     fn fields(&self) -> &'b RDKafkaMessage {
         // SAFETY: the message is live and unchanged until its batch is dropped, which `'b` does not outlive.
@@ -237,7 +240,7 @@ impl<'b> Record<'b> {
     }
 
     /// The headers in their order, if there are any; a value may be absent.
-    pub(crate) fn headers(&self) -> Option<Vec<(Cow<'b, str>, Option<&'b [u8]>)>> {
+    pub(crate) fn headers(&self) -> Option<Vec<Header<'b>>> {
         let mut headers = ptr::null_mut();
         // SAFETY: the message is live; on success it owns what `headers` points to.
         let code = unsafe { sys::rd_kafka_message_headers(self.message, &mut headers) };

@@ -32,6 +32,10 @@ struct State {
 }
 
 /// What [`Queue::next`] brings.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it lives on the writer's stack only"
+)]
 pub(super) enum Next {
     Command(Command),
     /// Nothing came in time.
