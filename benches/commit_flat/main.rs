@@ -9,6 +9,8 @@
 //! cargo bench --bench commit_flat -- --commits 2000 --files 20000 --store memory
 //! ```
 
+#![allow(clippy::print_stdout, reason = "a program for the terminal")]
+
 mod counting;
 mod process;
 mod table;

@@ -107,7 +107,11 @@ fn properties(world: &mut World, out: &mut String) {
         let (cents, quantity) = (99 + number * 37 % 19_900, 1 + rank(&mut world.random, 4));
         total += cents * quantity;
         let category = CATEGORIES[number % CATEGORIES.len()];
-        let quoted = if number % 16 == 0 { r#" \"XL\""# } else { "" };
+        let quoted = if number.is_multiple_of(16) {
+            r#" \"XL\""#
+        } else {
+            ""
+        };
         put!(
             &mut products,
             r#"{}{{"product_id":"{:024x}","sku":"SKU-{number:05}","name":"{a} {b} {c}{quoted}","category":"{category}","price":{}.{:02},"quantity":{quantity},"position":{position}}}"#,

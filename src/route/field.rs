@@ -178,6 +178,8 @@ impl<'w, 'a> Walk<'w, 'a> {
         }
         let (kind, end) = self.value(at)?;
         let text = self.slab.get(at..end)?;
+        // The rule reads every value on the way to a field, as text.
+        std::str::from_utf8(text).ok()?;
         match kind {
             Kind::Null => {}
             Kind::Array | Kind::Object => self.set(depth, fields, || Some(Slot::NotScalar))?,

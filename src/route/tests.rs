@@ -288,6 +288,16 @@ fn templates_are_checked_with_their_position() {
     assert!(Template::parse("web", "{{a}}_{ b . c }{topic}{b.c}").is_ok());
 }
 
+#[test]
+fn a_damaged_value_on_the_way_to_a_field_is_left_to_the_rule() {
+    let paths = [vec!["b".to_string(), "a".to_string()]];
+    for text in [&b"{\"b\":\"{\xa9\"}"[..], b"{\"a\":1,\"b\":[\"\xff\"]}"] {
+        let rule = extract(text, &paths, &mut Vec::new());
+        let found = Finder::default().find(text, 0..text.len(), &paths);
+        assert_eq!(found, rule, "{}", String::from_utf8_lossy(text));
+    }
+}
+
 proptest! {
     #[test]
     fn any_template_is_taken_or_refused_without_a_panic(template in "[{}.a é]{0,12}") {
