@@ -48,7 +48,9 @@ impl ChunkSink {
 
     fn seal(&mut self) {
         if !self.current.is_empty() {
-            self.full.push(std::mem::take(&mut self.current).into());
+            let mut piece = std::mem::take(&mut self.current);
+            piece.shrink_to_fit();
+            self.full.push(piece.into());
         }
     }
 }

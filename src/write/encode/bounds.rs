@@ -58,7 +58,8 @@ impl<T: Native> Range<T> {
     }
 
     pub(super) fn statistics(&self, width: usize, nulls: u64) -> Statistics {
-        T::statistics(self.known(), width, nulls)
+        // Readers would skip the chunk for a filter that its NaN meets.
+        T::statistics(self.known().filter(|_| !self.nan), width, nulls)
     }
 
     pub(super) fn extremes(&self) -> Extremes<'static> {

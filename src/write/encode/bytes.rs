@@ -53,7 +53,10 @@ impl Bytes {
             let some = (offsets.len() - 1).min(indices::LOOK);
             self.intern(&offsets[..=some], data);
             offsets = &offsets[some..];
+            // Where long values repeat among many short ones, the page in plain form would be far larger than a page.
+            let is_small = self.indexed <= 2 * self.dictionary.plain().len();
             if self.phase == Phase::Trying
+                && is_small
                 && indices::is_hopeless(self.indices.len(), self.dictionary.len())
             {
                 self.drop_dictionary();
@@ -162,7 +165,8 @@ impl Bytes {
         let distinct = self.dictionary.len();
         if self.phase == Phase::Trying {
             let entries = self.dictionary.plain().len();
-            if indices::pays(self.indexed, entries, self.indices.encoded(distinct)) {
+            let ascend = self.indexed <= 16 * entries && self.indices.ascend(distinct);
+            if indices::pays(self.indexed, entries, self.indices.encoded(distinct)) && !ascend {
                 self.phase = Phase::Kept;
             } else {
                 self.drop_dictionary();

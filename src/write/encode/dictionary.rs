@@ -143,7 +143,9 @@ impl<'a> Key<'a> {
             self.head[0] ^ secrets[0],
             self.head[1] ^ secrets[1] ^ length << 32,
         );
-        if let Some(rest) = self.bytes.get(16..) {
+        if let Some(rest) = self.bytes.get(16..)
+            && !rest.is_empty()
+        {
             let (words, last) = rest.as_chunks::<8>();
             for word in words {
                 hash = fold(u64::from_le_bytes(*word) ^ hash, secrets[1]);
@@ -155,7 +157,7 @@ impl<'a> Key<'a> {
                 hash = fold(word ^ hash, secrets[1]);
             }
         }
-        (fold(hash, secrets[0]) >> 32) as u32
+        (hash >> 32) as u32
     }
 }
 

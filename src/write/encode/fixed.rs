@@ -105,7 +105,9 @@ impl<T: Native> Fixed<T> {
         let distinct = self.dictionary.values().len();
         if self.phase == Phase::Trying {
             let (plain, entries) = (self.indices.len() * self.width, distinct * self.width);
-            if indices::pays(plain, entries, self.indices.encoded(distinct)) {
+            if indices::pays(plain, entries, self.indices.encoded(distinct))
+                && !self.indices.ascend(distinct)
+            {
                 self.phase = Phase::Kept;
             } else {
                 self.drop_dictionary();

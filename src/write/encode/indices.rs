@@ -9,6 +9,13 @@ pub(super) const LOOK: usize = 256;
 /// A dictionary takes no new values past this size: readers hold it whole.
 pub(super) const LARGEST_DICTIONARY: usize = 1 << 20;
 
+/// Indices ascend if nine tenths of them are so near to the newest.
+const NEAR: u32 = 64;
+/// With fewer entries, indices are narrow enough.
+const ASCENDING_ENTRIES: usize = 512;
+/// With more repetitions of each, indices become runs. It also bounds what becomes of the page in plain form.
+const ASCENDING_REPEATS: usize = 16;
+
 /// What a column chunk does with its dictionary. It is decided anew for each chunk, from the values.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) enum Phase {
@@ -76,6 +83,20 @@ impl Indices {
     /// Bytes that the indices take in a page, about.
     pub(super) fn encoded(&self, entries: usize) -> usize {
         self.list.len() * hybrid::bits_for(entries as u32) as usize / 8 + 8
+    }
+
+    /// Whether values repeat near their first appearance only, as times and numbers that ascend do: the compressor
+    /// finds such repetitions in plain values, and cannot shrink indices that rise.
+    pub(super) fn ascend(&self, entries: usize) -> bool {
+        if entries < ASCENDING_ENTRIES || self.list.len() > entries * ASCENDING_REPEATS {
+            return false;
+        }
+        let (mut newest, mut near) = (0, 0);
+        for &index in &self.list {
+            newest = newest.max(index);
+            near += usize::from(newest - index < NEAR);
+        }
+        near * 10 >= self.list.len() * 9
     }
 
     /// Appends a data page's part: the width, then the indices.

@@ -9,7 +9,8 @@
 //! - Version 1 pages; a page begins and ends with a row. No page or offset index: readers skip by files and row groups.
 //!
 //! Limits: a file in the making holds its encoded pages and, for each column, one page in the making of at most 512 KiB
-//! (less for wide tables, see [`plan`]) and a dictionary of at most about 1 MiB.
+//! (less for wide tables, see [`plan`]) and a dictionary of at most about 1 MiB
+//! of plain values (a few times as much with its table).
 
 mod boolean;
 mod bounds;

@@ -46,14 +46,19 @@ fn delta() -> WriteOptions {
     }
 }
 
-/// Three rows a value: a dictionary pays until it is full.
+/// Three rows a value, in no order: a dictionary pays until it is full.
+fn thrice(row: i64) -> i64 {
+    row / 600 * 200 + row * 251 % 600 / 3
+}
+
 #[test]
 fn a_full_dictionary_is_followed_by_plain_pages() {
     for options in [plain(), delta()] {
-        let texts = StringArray::from_iter_values((0..200_000).map(|i| format!("{:040}", i / 3)));
-        let numbers = Int64Array::from_iter_values((0..700_000).map(|i| i / 3));
+        let texts =
+            StringArray::from_iter_values((0..200_000).map(|i| format!("{:040}", thrice(i))));
+        let numbers = Int64Array::from_iter_values((0..700_000).map(thrice));
         let nulls = (0..700_000)
-            .map(|i| (i % 5 > 0).then_some(i / 4))
+            .map(|i| (i % 7 > 0).then_some(thrice(i)))
             .collect::<Int64Array>();
         for file in [
             written(texts, &options),
@@ -83,6 +88,49 @@ fn a_full_dictionary_is_followed_by_plain_pages() {
             assert_eq!(pages.len(), 3, "{pages:?}");
         }
     }
+}
+
+/// A compressor shrinks them better than indices that rise.
+#[test]
+fn values_that_ascend_get_no_dictionary() {
+    for repeats in [2, 5, 12] {
+        let texts =
+            StringArray::from_iter_values((0..100_000).map(|i| format!("o{:08}", i / repeats)));
+        let numbers = Int64Array::from_iter_values((0..100_000).map(|i| i / repeats * 1_000));
+        for file in [written(texts, &plain()), written(numbers, &plain())] {
+            assert!(!encodings(&file).contains(&Encoding::RLE_DICTIONARY));
+        }
+    }
+    let constant_for_long = Int64Array::from_iter_values((0..100_000).map(|i| i / 100));
+    let file = written(constant_for_long, &plain());
+    assert!(encodings(&file).contains(&Encoding::RLE_DICTIONARY));
+}
+
+#[test]
+fn long_values_that_repeat_do_not_become_one_huge_page() {
+    let long = ["a".repeat(20_000), "b".repeat(20_000)];
+    let short = (0..2_600).map(|i| format!("{i}"));
+    let texts = (0..700).map(|i| long[i % 2].clone()).chain(short);
+    let file = written(StringArray::from_iter_values(texts), &plain());
+    let bytes = column(&file).uncompressed_size();
+    assert!(bytes < 200_000, "{bytes}");
+}
+
+#[test]
+fn a_footer_states_no_bounds_beside_a_nan() {
+    let bounds = |values: Vec<f64>| {
+        let file = encode(
+            plan(
+                &one_column(Arc::new(Float64Array::from(values.clone()))).schema(),
+                &plain(),
+            ),
+            &[one_column(Arc::new(Float64Array::from(values)))],
+        );
+        let statistics = column(&file).statistics().cloned().unwrap();
+        statistics.min_bytes_opt().is_some()
+    };
+    assert!(bounds(vec![1.0, 5.0]));
+    assert!(!bounds(vec![1.0, f64::NAN, 5.0]));
 }
 
 #[test]
