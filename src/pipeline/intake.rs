@@ -136,6 +136,13 @@ impl SourceIntake {
         Ok(())
     }
 
+    /// Forgets a partition here and in all tables; how far it came.
+    fn give_up(&self, partition: &Partition) -> Option<Acked> {
+        let released = self.tables.shared().registry.release(&partition.id)?;
+        self.tables.release(&partition.id, released.epoch);
+        released.acked
+    }
+
     /// Writes the marks that are due; a failure leaves them due.
     async fn write_marks(&self) -> Result<()> {
         super::marks::write_due(self.tables.shared()).await
@@ -257,16 +264,14 @@ impl Intake for SourceIntake {
         }
         let mut acked = Vec::new();
         for partition in partitions {
-            acked.extend(registry.release(&partition.id));
-            self.tables.release(&partition.id);
+            acked.extend(self.give_up(partition));
         }
         acked
     }
 
     fn release(&self, partitions: &[Arc<Partition>]) {
         for partition in partitions {
-            self.tables.shared().registry.release(&partition.id);
-            self.tables.release(&partition.id);
+            self.give_up(partition);
         }
     }
 

@@ -11,7 +11,7 @@ use crate::{
     commit::TableLog,
     config::Config,
     error::{Error, Kind, Result},
-    event::{Offset, SourcePartition},
+    event::{Epoch, Offset, SourcePartition},
     storage::{Lake, TableLocation},
 };
 use futures::FutureExt;
@@ -246,9 +246,11 @@ impl Tables {
         }
     }
 
-    pub(crate) fn release(&self, partition: &SourcePartition) {
+    /// The partition is given up; `epoch` was the last of the assignment.
+    pub(crate) fn release(&self, partition: &SourcePartition, epoch: Epoch) {
         for handle in self.open.lock().values() {
-            let _ = handle.control.send(Control::Release(partition.clone()));
+            let release = Control::Release(partition.clone(), epoch);
+            let _ = handle.control.send(release);
         }
     }
 

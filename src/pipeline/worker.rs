@@ -32,7 +32,7 @@ use crate::{
     batch::FlushReason,
     commit::TableLog,
     error::{Error, Result},
-    event::{ByteBudget, Offset, RawBatch, RejectReason, RoutedBatch, SourcePartition},
+    event::{ByteBudget, Epoch, Offset, RawBatch, RejectReason, RoutedBatch, SourcePartition},
     telemetry::Rates,
 };
 use std::{
@@ -55,8 +55,9 @@ pub(crate) enum Control {
     Flush(FlushReason),
     /// Flush once everything of the partition below the offset is taken.
     Urge(SourcePartition, Offset),
-    /// The partition is no longer ours: drop what is held of it.
-    Release(SourcePartition),
+    /// The partition is no longer ours: drop what is held of it up to this epoch. Later ones belong to an
+    /// assignment since.
+    Release(SourcePartition, Epoch),
     /// The table stands still and the budget is nearly spent: give up what is not on its way.
     Shed,
 }
@@ -224,9 +225,10 @@ impl Worker {
                 }
                 self.check_urges();
             }
-            Control::Release(partition) => {
-                self.inbox.forget(&partition);
-                let Some(lane) = self.state.lanes.get(&partition) else {
+            Control::Release(partition, epoch) => {
+                self.inbox.forget(&partition, epoch);
+                let lane = self.state.lanes.get(&partition);
+                let Some(lane) = lane.filter(|lane| lane.epoch <= epoch) else {
                     return;
                 };
                 self.state.dropped.insert(partition.clone(), lane.epoch);
