@@ -155,19 +155,35 @@ impl Intake for SourceIntake {
         let shared = self.tables.shared();
         let ids: Vec<_> = partitions.iter().map(|p| p.id.clone()).collect();
         let stored = shared.ledger.marks(&ids).await?;
-        let mut assignments = Vec::with_capacity(partitions.len());
+        let mut found = Vec::with_capacity(partitions.len());
         for (partition, stored) in partitions.into_iter().zip(stored) {
             let known = self.known(&partition, stored).await?;
             let resume = resume::decide(&known);
             if resume.at.is_none() && !self.keeps_records {
                 self.refuse_recreated(&partition).await?;
             }
+            found.push((partition, resume, known));
+        }
+        // A fan-out without a mark begins at the lowest position, which may rise before the first mark is
+        // written: a table that has no position yet would never get the records below it.
+        let due: Vec<_> = found
+            .iter()
+            .filter_map(|(partition, resume, known)| {
+                let mark = resume::first_mark(known, resume)?;
+                Some((partition.id.low_water_app_id(), mark))
+            })
+            .collect();
+        if !due.is_empty() {
+            shared.ledger.write_marks(marks(due)).await?;
+        }
+        let mut assignments = Vec::with_capacity(found.len());
+        for (partition, resume, known) in found {
             let epoch = shared.registry.next_epoch(&partition, &self.events);
             shared.registry.set_ledgered(
                 &partition.id,
                 resume.ledgered,
                 self.keeps_records,
-                stored.low_water,
+                known.low_water.or(resume::first_mark(&known, &resume)),
             );
             tracing::debug!(partition = %partition.id, epoch, resume = ?resume.at, "assigned");
             assignments.push(Assignment {
