@@ -179,7 +179,7 @@ impl Worker {
             if let Some(reason) = self.flush_reason() {
                 self.flush(reason).await?;
             }
-            let held = self.state.open.bytes() + self.state.waiting_bytes;
+            let held = self.state.open.bytes() + self.state.waiting_slabs;
             self.gauges.open_bytes.store(held, Ordering::Relaxed);
         }
     }

@@ -28,6 +28,7 @@ impl Worker {
     pub(super) async fn absorb_waiting(&mut self) -> Result<()> {
         let waiting = std::mem::take(&mut self.state.waiting);
         let bytes = std::mem::take(&mut self.state.waiting_bytes);
+        self.state.waiting_slabs = 0;
         if waiting.is_empty() {
             return Ok(());
         }

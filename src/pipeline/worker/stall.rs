@@ -182,7 +182,7 @@ impl Worker {
             })
             .collect();
         let rows = self.state.open.rows();
-        let bytes = self.state.open.bytes() + self.state.waiting_bytes;
+        let bytes = self.state.open.bytes() + self.state.waiting_slabs;
         let dropped = self.state.clear(&self.shared.budget);
         for (partition, epoch) in &dropped {
             let from = kept.iter().find(|(id, _)| id == partition);

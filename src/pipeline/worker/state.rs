@@ -29,6 +29,9 @@ pub(crate) struct State {
     pub(super) waiting: Vec<RoutedBatch>,
     /// Bytes of the waiting batches' events.
     pub(super) waiting_bytes: u64,
+    /// Bytes of the whole slabs that they keep in memory: of a table that gets one event in a hundred,
+    /// a hundred times as many.
+    pub(super) waiting_slabs: u64,
     /// Bytes of events decoded since the last flush.
     pub(super) decoded_bytes: u64,
     /// Bytes of events decoded since the schema changed.
@@ -58,6 +61,7 @@ impl State {
             engines: Mutex::new((0..cores.max(1)).map(|_| Engine::default()).collect()),
             waiting: Vec::new(),
             waiting_bytes: 0,
+            waiting_slabs: 0,
             decoded_bytes: 0,
             settled_bytes: 0,
             open: OpenBatch::new(budget),
@@ -76,6 +80,7 @@ impl State {
         self.asked = None;
         self.waiting.clear();
         self.waiting_bytes = 0;
+        self.waiting_slabs = 0;
         self.closed.clear();
         self.earlier.clear();
         self.oldest_event = None;
