@@ -237,6 +237,7 @@ impl Worker {
             letters,
             ends,
             permit,
+            counted: self.gauges.hand_on(held + letter_bytes),
             opened,
             oldest_event: self.state.oldest_event.take(),
             rows,

@@ -20,6 +20,7 @@ impl Worker {
             match self.load().await {
                 Ok(()) => {
                     self.state.loaded = true;
+                    self.state.ask_store = None;
                     return Ok(());
                 }
                 // A person may mend the table meanwhile; its events wait in their source.

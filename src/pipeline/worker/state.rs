@@ -9,7 +9,7 @@ use crate::{
     write::EncodedFile,
 };
 use parking_lot::Mutex;
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Instant};
 
 pub(crate) struct State {
     pub(super) lanes: HashMap<SourcePartition, Lane>,
@@ -44,6 +44,10 @@ pub(crate) struct State {
     pub(super) earlier: Vec<Arc<TableSchema>>,
     /// Jobs handed to the flusher of which nothing was heard yet.
     pub(super) in_flight: usize,
+    /// Partitions given up while flushes under way held something of them: all below is settled.
+    pub(super) left: Vec<(SourcePartition, Epoch, Offset)>,
+    /// A flush was given up, and the store has answered nothing since; when to ask it next.
+    pub(super) ask_store: Option<Instant>,
     pub(super) asked: Option<FlushReason>,
     pub(super) urges: Vec<(SourcePartition, Offset)>,
 }
@@ -69,6 +73,8 @@ impl State {
             closed: Vec::new(),
             earlier: Vec::new(),
             in_flight: 0,
+            left: Vec::new(),
+            ask_store: None,
             asked: None,
             urges: Vec::new(),
         }

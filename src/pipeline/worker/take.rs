@@ -199,6 +199,7 @@ impl Worker {
                 Err(error) => backoff.failed(error, &cancel).await?,
             }
         };
+        self.state.ask_store = None;
         let name = if self.serves_ledger() {
             ""
         } else {
