@@ -373,3 +373,26 @@ impl Intake for SourceIntake {
         Ok(state.map_or(0, |state| state.version))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::testing::{partition, pipeline};
+
+    #[tokio::test]
+    async fn where_a_fan_out_begins_without_a_mark_is_in_the_ledger_before_it_is_read() {
+        let (pipeline, _config, _lake) = pipeline().await;
+        let id = partition().id.clone();
+        let ledger = &pipeline.shared().ledger;
+        let start = marks([(id.start_app_id(), 5)]);
+        ledger.write_marks(start).await.unwrap();
+        for (template, mark) in [("one", None), ("t_{kind}", Some(5))] {
+            let router = Router::new("s", template, Vec::new(), 4).unwrap();
+            let intake = SourceIntake::new(pipeline.tables().clone(), router, false);
+            let assigned = intake.assign(vec![partition()]).await.unwrap();
+            assert_eq!(assigned[0].resume, Some(5));
+            let stored = ledger.marks(std::slice::from_ref(&id)).await.unwrap();
+            assert_eq!(stored[0].low_water, mark, "{template}");
+        }
+    }
+}
