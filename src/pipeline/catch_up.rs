@@ -102,13 +102,16 @@ impl Turn {
         for (table, first) in &seen.withheld {
             self.behind.insert(table.clone(), first.unwrap_or(read_end));
         }
-        let Some(begun) = self.rereading else {
-            return;
+        let target = match self.rereading {
+            Some(_) => self.target,
+            // The epoch may have ended for another reason, which brought everything again as well.
+            None => self.head,
         };
-        if read_end >= self.target {
-            self.rereading = None;
-            let rest = now.saturating_duration_since(begun) * REST;
-            self.not_before = self.not_before.max(now + rest);
+        if read_end >= target {
+            if let Some(begun) = self.rereading.take() {
+                let rest = now.saturating_duration_since(begun) * REST;
+                self.not_before = self.not_before.max(now + rest);
+            }
             self.behind.retain(|table, _| {
                 let is_behind = seen.withheld.contains_key(table);
                 if !is_behind {
@@ -116,7 +119,9 @@ impl Turn {
                 }
                 is_behind
             });
-        } else if now.saturating_duration_since(begun) >= GIVE_UP {
+        } else if let Some(begun) = self.rereading
+            && now.saturating_duration_since(begun) >= GIVE_UP
+        {
             self.rereading = None;
         }
     }
@@ -281,6 +286,22 @@ mod tests {
         assert!((5..=8).contains(&vain), "{vain}");
         let useful = rereads(10);
         assert!((100..=121).contains(&useful), "{useful}");
+    }
+
+    #[test]
+    fn a_rewind_for_another_reason_brings_what_was_lacking_too() {
+        let mut catch_up = CatchUp::default();
+        let now = Instant::now();
+        catch_up.step(now, &[seen(1, Some(100), &[("a", 10)])], |_| true);
+        assert!(
+            catch_up
+                .step(now, &[seen(2, Some(99), &[])], |_| true)
+                .is_empty()
+        );
+        assert_eq!(catch_up.lagging().len(), 1);
+        let steps = catch_up.step(now, &[seen(2, Some(100), &[])], |_| true);
+        assert_eq!(steps, [Step::CaughtUp(partition().id.clone(), "a".into())]);
+        assert!(catch_up.lagging().is_empty());
     }
 
     #[test]

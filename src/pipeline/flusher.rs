@@ -6,7 +6,7 @@
 use super::{
     lane::LetterRange,
     retry::Backoff,
-    worker::{Shared, WorkerGauges},
+    worker::{FlightBytes, Shared, WorkerGauges},
 };
 use crate::{
     commit::{CommitOutcome, TableLog, TableState, Upload},
@@ -45,6 +45,8 @@ pub(crate) struct Job {
     /// What is settled when the job is done.
     pub(crate) ends: Vec<(SourcePartition, Epoch, Offset)>,
     pub(crate) permit: BytePermit,
+    /// The same bytes in the worker's gauges.
+    pub(crate) counted: FlightBytes,
     pub(crate) opened: Instant,
     /// Microseconds since the epoch.
     pub(crate) oldest_event: Option<i64>,
@@ -134,7 +136,7 @@ impl Flusher {
                 return Ok(dropped);
             }
         }
-        drop(job.permit);
+        drop((job.permit, job.counted));
         if job.ranges.is_empty() {
             return Ok(Done::Settled {
                 ends: job.ends,

@@ -117,9 +117,12 @@ impl Inbox {
         queue.told = false;
     }
 
-    /// The partition was given up; what was shed of it no longer matters.
-    pub(crate) fn forget(&self, partition: &SourcePartition) {
-        self.queue.lock().shed.remove(partition);
+    /// The partition was given up; what was shed of it up to this epoch no longer matters.
+    pub(crate) fn forget(&self, partition: &SourcePartition, epoch: Epoch) {
+        let mut queue = self.queue.lock();
+        if queue.shed.get(partition).is_some_and(|shed| *shed <= epoch) {
+            queue.shed.remove(partition);
+        }
     }
 }
 
@@ -208,6 +211,22 @@ mod tests {
         assert!(inbox.is_empty(), "of that epoch nothing more");
         inbox.try_reserve(now).unwrap().send(delivery(2, 0));
         assert_eq!(inbox.try_recv().unwrap().raw().epoch, 2);
+    }
+
+    #[test]
+    fn what_was_shed_since_a_partition_came_back_is_not_forgotten_with_the_old() {
+        let inbox = Inbox::new(4);
+        let now = Instant::now();
+        inbox.try_reserve(now).unwrap().send(delivery(7, 0));
+        inbox.shed(now);
+        inbox.open();
+        let id = raw_batch(7, [], 0, 0).partition.id.clone();
+        inbox.forget(&id, 6);
+        inbox.try_reserve(now).unwrap().send(delivery(7, 1));
+        assert!(inbox.is_empty());
+        inbox.forget(&id, 7);
+        inbox.try_reserve(now).unwrap().send(delivery(7, 2));
+        assert!(!inbox.is_empty());
     }
 
     #[tokio::test]

@@ -136,6 +136,13 @@ impl SourceIntake {
         Ok(())
     }
 
+    /// Forgets a partition here and in all tables; how far it came.
+    fn give_up(&self, partition: &Partition) -> Option<Acked> {
+        let released = self.tables.shared().registry.release(&partition.id)?;
+        self.tables.release(&partition.id, released.epoch);
+        released.acked
+    }
+
     /// Writes the marks that are due; a failure leaves them due.
     async fn write_marks(&self) -> Result<()> {
         super::marks::write_due(self.tables.shared()).await
@@ -148,19 +155,35 @@ impl Intake for SourceIntake {
         let shared = self.tables.shared();
         let ids: Vec<_> = partitions.iter().map(|p| p.id.clone()).collect();
         let stored = shared.ledger.marks(&ids).await?;
-        let mut assignments = Vec::with_capacity(partitions.len());
+        let mut found = Vec::with_capacity(partitions.len());
         for (partition, stored) in partitions.into_iter().zip(stored) {
             let known = self.known(&partition, stored).await?;
             let resume = resume::decide(&known);
             if resume.at.is_none() && !self.keeps_records {
                 self.refuse_recreated(&partition).await?;
             }
+            found.push((partition, resume, known));
+        }
+        // A fan-out without a mark begins at the lowest position, which may rise before the first mark is
+        // written: a table that has no position yet would never get the records below it.
+        let due: Vec<_> = found
+            .iter()
+            .filter_map(|(partition, resume, known)| {
+                let mark = resume::first_mark(known, resume)?;
+                Some((partition.id.low_water_app_id(), mark))
+            })
+            .collect();
+        if !due.is_empty() {
+            shared.ledger.write_marks(marks(due)).await?;
+        }
+        let mut assignments = Vec::with_capacity(found.len());
+        for (partition, resume, known) in found {
             let epoch = shared.registry.next_epoch(&partition, &self.events);
             shared.registry.set_ledgered(
                 &partition.id,
                 resume.ledgered,
                 self.keeps_records,
-                stored.low_water,
+                known.low_water.or(resume::first_mark(&known, &resume)),
             );
             tracing::debug!(partition = %partition.id, epoch, resume = ?resume.at, "assigned");
             assignments.push(Assignment {
@@ -257,16 +280,14 @@ impl Intake for SourceIntake {
         }
         let mut acked = Vec::new();
         for partition in partitions {
-            acked.extend(registry.release(&partition.id));
-            self.tables.release(&partition.id);
+            acked.extend(self.give_up(partition));
         }
         acked
     }
 
     fn release(&self, partitions: &[Arc<Partition>]) {
         for partition in partitions {
-            self.tables.shared().registry.release(&partition.id);
-            self.tables.release(&partition.id);
+            self.give_up(partition);
         }
     }
 
@@ -350,5 +371,28 @@ impl Intake for SourceIntake {
         // An earlier run committed it, in this version of the table or one before.
         let state = self.tables.log(&table)?.load().await?;
         Ok(state.map_or(0, |state| state.version))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::testing::{partition, pipeline};
+
+    #[tokio::test]
+    async fn where_a_fan_out_begins_without_a_mark_is_in_the_ledger_before_it_is_read() {
+        let (pipeline, _config, _lake) = pipeline().await;
+        let id = partition().id.clone();
+        let ledger = &pipeline.shared().ledger;
+        let start = marks([(id.start_app_id(), 5)]);
+        ledger.write_marks(start).await.unwrap();
+        for (template, mark) in [("one", None), ("t_{kind}", Some(5))] {
+            let router = Router::new("s", template, Vec::new(), 4).unwrap();
+            let intake = SourceIntake::new(pipeline.tables().clone(), router, false);
+            let assigned = intake.assign(vec![partition()]).await.unwrap();
+            assert_eq!(assigned[0].resume, Some(5));
+            let stored = ledger.marks(std::slice::from_ref(&id)).await.unwrap();
+            assert_eq!(stored[0].low_water, mark, "{template}");
+        }
     }
 }

@@ -188,7 +188,11 @@ impl Lane {
         };
         let mut counts = std::mem::take(&mut self.counts);
         counts.unread = self.resume.clamp(start, self.accepted) - start;
-        counts.gaps = gaps(range);
+        // Gaps of earlier epochs are known too: what is unread is counted once.
+        counts.gaps = gaps(OffsetRange {
+            start: start + counts.unread,
+            end: self.accepted,
+        });
         counts.elsewhere = range.span().saturating_sub(counts.offsets());
         let expected = self.expected.replace(self.accepted);
         Some(CommitRange {
@@ -254,7 +258,10 @@ mod tests {
     use super::*;
     use crate::{
         event::RejectReason,
-        pipeline::testing::{partition, raw_batch},
+        pipeline::{
+            testing::{partition, raw_batch},
+            tracker::{Tracker, gap_runs},
+        },
     };
 
     fn batch(offsets: &[Offset], start: Offset, end: Offset) -> RoutedBatch {
@@ -337,6 +344,23 @@ mod tests {
         let next = lane.take_range(|_| 0).unwrap();
         assert_eq!(next.expected, Some(10));
         assert_eq!(next.counts.offsets(), 1);
+    }
+
+    #[test]
+    fn a_gap_below_where_the_epoch_began_is_unread_and_no_gap() {
+        let mut tracker = Tracker::new(0);
+        tracker.read(6, &[], gap_runs(0, 6, [0, 1, 5]));
+        let mut tracker = Tracker::following(4, tracker);
+        tracker.read(10, &[], gap_runs(4, 10, [5, 6, 8]));
+        let mut lane = lane(4, Some(1), None);
+        lane.accept(batch(&[5, 6, 8], 4, 10));
+        lane.add(&own(3), Vec::new());
+        let range = lane.take_range(|range| tracker.gaps_within(range)).unwrap();
+        assert_eq!(range.range, OffsetRange { start: 1, end: 10 });
+        assert_eq!(range.counts.unread, 3);
+        assert_eq!(range.counts.gaps, 3, "4, 7 and 9");
+        assert_eq!(range.counts.elsewhere, 0);
+        assert_eq!(range.counts.offsets(), range.range.span());
     }
 
     #[test]

@@ -76,6 +76,15 @@ pub(crate) struct DueMark {
     pub(crate) low_water: Offset,
 }
 
+/// A partition that was given up.
+#[derive(Debug)]
+pub(crate) struct Released {
+    /// No epoch of the assignment was later; those of the next all are.
+    pub(crate) epoch: Epoch,
+    /// How far it came, where that is known.
+    pub(crate) acked: Option<Acked>,
+}
+
 impl Registry {
     /// Begins a new epoch; the account starts with [`Registry::begin`].
     pub(crate) fn next_epoch(
@@ -289,18 +298,21 @@ impl Registry {
             .is_some_and(|entry| entry.epoch == epoch)
     }
 
-    /// Forgets a partition; what is open of it will be settled to nobody.
-    pub(crate) fn release(&self, partition: &SourcePartition) -> Option<Acked> {
+    /// Forgets a partition; what is open of it will be settled to nobody. `None`: it is not known.
+    pub(crate) fn release(&self, partition: &SourcePartition) -> Option<Released> {
         let entry = self.0.entries.lock().remove(partition)?;
         self.0.moved.notify_waiters();
         let low_water = match entry.written {
-            written if entry.acks_when_written() => written?,
-            _ => entry.tracker.as_ref()?.low_water(),
+            written if entry.acks_when_written() => written,
+            _ => entry.tracker.as_ref().map(Tracker::low_water),
         };
-        Some(Acked {
-            partition: entry.partition,
+        Some(Released {
             epoch: entry.epoch,
-            low_water,
+            acked: low_water.map(|low_water| Acked {
+                partition: entry.partition,
+                epoch: entry.epoch,
+                low_water,
+            }),
         })
     }
 

@@ -40,9 +40,31 @@ pub(crate) fn decide(known: &Known) -> Resume {
     Resume { at, ledgered }
 }
 
+/// The mark to be written before the partition is read: where a fan-out has none yet.
+pub(crate) fn first_mark(known: &Known, resume: &Resume) -> Option<Offset> {
+    (known.fan_out && known.low_water.is_none())
+        .then_some(resume.at)
+        .flatten()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fan_out_without_a_mark_gets_one_before_it_is_read() {
+        let known = |tables: &[Offset], low_water, fan_out| Known {
+            tables: tables.to_vec(),
+            low_water,
+            fan_out,
+            ..Known::default()
+        };
+        let mark = |known: Known| first_mark(&known, &decide(&known));
+        assert_eq!(mark(known(&[70, 90], None, true)), Some(70));
+        assert_eq!(mark(known(&[70], None, false)), None);
+        assert_eq!(mark(known(&[70], Some(40), true)), None);
+        assert_eq!(mark(known(&[], None, true)), None);
+    }
 
     #[test]
     fn one_table_is_its_own_ledger() {

@@ -11,7 +11,7 @@ use crate::{
     commit::TableLog,
     config::Config,
     error::{Error, Kind, Result},
-    event::{Offset, SourcePartition},
+    event::{Epoch, Offset, SourcePartition},
     storage::{Lake, TableLocation},
 };
 use futures::FutureExt;
@@ -56,6 +56,22 @@ pub(crate) struct Handle {
     control: mpsc::UnboundedSender<Control>,
     log: Arc<TableLog>,
     pub(crate) gauges: Arc<WorkerGauges>,
+}
+
+impl Handle {
+    /// A worker that waits for its store hears nothing meanwhile: of what is asked again and again, one
+    /// waits at a time.
+    fn send(&self, control: Control) {
+        let sent = match &control {
+            Control::Flush(_) => Some(&self.gauges.flush_sent),
+            Control::Shed => Some(&self.gauges.shed_sent),
+            Control::Urge(..) | Control::Release(..) => None,
+        };
+        if sent.is_none_or(|sent| !sent.swap(true, Ordering::AcqRel)) {
+            // A worker that has stopped holds nothing.
+            let _ = self.control.send(control);
+        }
+    }
 }
 
 impl Tables {
@@ -225,8 +241,7 @@ impl Tables {
 
     pub(crate) fn control(&self, table: &str, control: Control) {
         if let Some(handle) = self.open.lock().get(table) {
-            // A worker that has stopped holds nothing.
-            let _ = handle.control.send(control);
+            handle.send(control);
         }
     }
 
@@ -234,7 +249,7 @@ impl Tables {
     pub(crate) fn urge(&self, table: Option<&str>, partition: &SourcePartition, end: Offset) {
         for (name, handle) in self.open.lock().iter() {
             if table.is_none_or(|table| *table == **name) {
-                let _ = handle.control.send(Control::Urge(partition.clone(), end));
+                handle.send(Control::Urge(partition.clone(), end));
             }
         }
     }
@@ -246,9 +261,10 @@ impl Tables {
         }
     }
 
-    pub(crate) fn release(&self, partition: &SourcePartition) {
+    /// The partition is given up; `epoch` was the last of the assignment.
+    pub(crate) fn release(&self, partition: &SourcePartition, epoch: Epoch) {
         for handle in self.open.lock().values() {
-            let _ = handle.control.send(Control::Release(partition.clone()));
+            handle.send(Control::Release(partition.clone(), epoch));
         }
     }
 
@@ -271,40 +287,47 @@ impl Tables {
     /// Flushes the tables that hold most, until `bytes` would come free. Tables that stand still cannot be
     /// flushed: where others need the budget, they keep no more than a part of it.
     pub(crate) fn relieve(&self, bytes: u64) {
-        let now = Instant::now();
+        self.relieve_at(Instant::now(), bytes);
+    }
+
+    fn relieve_at(&self, now: Instant, bytes: u64) {
         let (mut held, mut still) = (Vec::new(), Vec::new());
         {
             let open = self.open.lock();
             for (name, handle) in open.iter() {
-                let bytes = handle.gauges.open_bytes.load(Ordering::Relaxed);
-                if handle.gauges.stands_still(now) {
-                    still.push((bytes, name.clone(), handle.clone()));
+                let gauges = &handle.gauges;
+                if gauges.stands_still(now) {
+                    still.push((gauges.sheddable_bytes(), name.clone(), handle.clone()));
                 } else {
-                    held.push((bytes, name.clone()));
+                    let bytes = gauges.open_bytes.load(Ordering::Relaxed);
+                    held.push((bytes, name.clone(), handle.clone()));
                 }
             }
         }
         let others = held
             .iter()
-            .any(|(_, name)| *name != self.shared.ledger.name);
+            .any(|(_, name, _)| *name != self.shared.ledger.name);
         let mut relieved = 0;
         if others && self.may_shed.load(Ordering::Acquire) {
-            relieved = self.shed(still);
+            relieved = self.shed(still, now);
         }
-        held.retain(|(bytes, _)| *bytes > 0);
-        held.sort_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
-        for (open, name) in held {
+        held.retain(|(bytes, ..)| *bytes > 0);
+        held.sort_by_key(|(bytes, ..)| std::cmp::Reverse(*bytes));
+        for (open, _, handle) in held {
             if relieved >= bytes {
                 break;
             }
-            relieved += open;
-            self.control(&name, Control::Flush(FlushReason::Pressure));
+            if handle.gauges.will_make_room(now) {
+                relieved += open;
+            }
+            handle.send(Control::Flush(FlushReason::Pressure));
         }
     }
 
     /// Has tables that stand still give up their inboxes, and of what else they hold so much that the rest
-    /// is within their part of the budget. Returns how many bytes come free.
-    fn shed(&self, mut still: Vec<(u64, Arc<str>, Handle)>) -> u64 {
+    /// is within their part of the budget. Returns how many bytes come free; of what was asked for long
+    /// ago and has not come, none.
+    fn shed(&self, mut still: Vec<(u64, Arc<str>, Handle)>, now: Instant) -> u64 {
         still.sort_by_key(|(bytes, ..)| std::cmp::Reverse(*bytes));
         let mut held: u64 = still.iter().map(|(bytes, ..)| *bytes).sum();
         let part = self.shared.budget.limit() / STILL_PART;
@@ -315,9 +338,10 @@ impl Tables {
             }
             if held > part && bytes > 0 {
                 held -= bytes;
-                freed += bytes;
-                // A worker that has stopped holds nothing.
-                let _ = handle.control.send(Control::Shed);
+                if handle.gauges.will_make_room(now) {
+                    freed += bytes;
+                }
+                handle.send(Control::Shed);
             }
         }
         freed
@@ -327,5 +351,68 @@ impl Tables {
     pub(crate) async fn stopped(&self) {
         self.tasks.close();
         self.tasks.wait().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::testing::pipeline;
+    use std::time::Duration;
+
+    /// A table whose worker hears nothing, with so many bytes open.
+    fn deaf(tables: &Tables, name: &str, bytes: u64) -> mpsc::UnboundedReceiver<Control> {
+        let (control, controls) = mpsc::unbounded_channel();
+        let gauges = Arc::new(WorkerGauges::default());
+        gauges.open_bytes.store(bytes, Ordering::Relaxed);
+        let handle = Handle {
+            inbox: Inbox::new(INBOX),
+            control,
+            log: tables.log(name).unwrap(),
+            gauges,
+        };
+        tables.open.lock().insert(name.into(), handle);
+        controls
+    }
+
+    #[tokio::test]
+    async fn one_that_does_not_make_room_is_asked_once_and_then_others_are() {
+        let (pipeline, _config, _lake) = pipeline().await;
+        let tables = pipeline.tables();
+        let mut big = deaf(tables, "big", 100);
+        let mut small = deaf(tables, "small", 10);
+        let flushes = |controls: &mut mpsc::UnboundedReceiver<Control>| {
+            std::iter::from_fn(|| controls.try_recv().ok())
+                .filter(|control| matches!(control, Control::Flush(_)))
+                .count()
+        };
+        let start = Instant::now();
+        for tick in 0..20 {
+            tables.relieve_at(start + Duration::from_millis(tick * 50), 50);
+        }
+        assert_eq!(flushes(&mut small), 0, "the big one frees enough");
+        for tick in 40..80 {
+            tables.relieve_at(start + Duration::from_millis(tick * 50), 50);
+        }
+        assert_eq!(flushes(&mut small), 1);
+        assert_eq!(flushes(&mut big), 1, "it has not heard the first");
+    }
+
+    #[tokio::test]
+    async fn uploads_that_fail_count_as_what_a_still_table_can_give_up() {
+        let (pipeline, _config, _lake) = pipeline().await;
+        let tables = pipeline.tables();
+        let mut still = deaf(tables, "still", 0);
+        let _busy = deaf(tables, "busy", 1);
+        let gauges = tables.open.lock()["still"].gauges.clone();
+        let _flush = gauges.hand_on(tables.shared.budget.limit());
+        let _asking = gauges.asking();
+        let later = Instant::now() + Duration::from_secs(60);
+        tables.let_shed();
+        tables.relieve_at(later, 1);
+        assert!(still.try_recv().is_err(), "nothing says that it fails");
+        gauges.upload_fails.store(true, Ordering::Release);
+        tables.relieve_at(later, 1);
+        assert!(matches!(still.try_recv(), Ok(Control::Shed)));
     }
 }

@@ -1,7 +1,10 @@
 //! A partition and its batches, for the unit tests of this room.
 
-use crate::event::{
-    ByteBudget, Epoch, Offset, Partition, RawBatch, RecordKind, RecordSpan, SourcePartition,
+use crate::{
+    config::{Config, Environment, Flags},
+    event::{
+        ByteBudget, Epoch, Offset, Partition, RawBatch, RecordKind, RecordSpan, SourcePartition,
+    },
 };
 use std::sync::Arc;
 
@@ -41,4 +44,17 @@ pub(super) fn raw_batch(
         tables: Vec::new(),
         permit: ByteBudget::new(0).charge(0),
     }
+}
+
+/// A pipeline without sources over a new lake; it opens what it is asked for and nothing else.
+pub(super) async fn pipeline() -> (super::Pipeline, Arc<Config>, tempfile::TempDir) {
+    let lake = tempfile::tempdir().unwrap();
+    let text = format!(
+        "[lake]\nurl = {:?}\n[sources.web]\ntype = \"http\"\n",
+        lake.path().display().to_string()
+    );
+    let nothing = Environment::fixed([], []);
+    let config = Arc::new(Config::parse(&text, &nothing, &Flags::default()).unwrap());
+    let pipeline = super::Pipeline::open(config.clone(), Arc::default()).await;
+    (pipeline.unwrap(), config, lake)
 }

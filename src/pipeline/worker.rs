@@ -17,7 +17,7 @@ mod stall;
 mod state;
 mod take;
 
-pub(crate) use stall::{WorkerGauges, withhold_inbox};
+pub(crate) use stall::{FlightBytes, WorkerGauges, withhold_inbox};
 pub(crate) use state::State;
 
 use super::{
@@ -32,7 +32,7 @@ use crate::{
     batch::FlushReason,
     commit::TableLog,
     error::{Error, Result},
-    event::{ByteBudget, Offset, RawBatch, RejectReason, RoutedBatch, SourcePartition},
+    event::{ByteBudget, Epoch, Offset, RawBatch, RejectReason, RoutedBatch, SourcePartition},
     telemetry::Rates,
 };
 use std::{
@@ -55,8 +55,9 @@ pub(crate) enum Control {
     Flush(FlushReason),
     /// Flush once everything of the partition below the offset is taken.
     Urge(SourcePartition, Offset),
-    /// The partition is no longer ours: drop what is held of it.
-    Release(SourcePartition),
+    /// The partition is no longer ours: drop what is held of it up to this epoch. Later ones belong to an
+    /// assignment since.
+    Release(SourcePartition, Epoch),
     /// The table stands still and the budget is nearly spent: give up what is not on its way.
     Shed,
 }
@@ -158,7 +159,8 @@ impl Worker {
 
     async fn work(&mut self) -> Result<()> {
         loop {
-            let deadline = self.deadline();
+            let due = [self.deadline(), self.store_deadline()];
+            let deadline = due.into_iter().flatten().min();
             let may_take = self.may_take();
             self.note_progress(may_take);
             tokio::select! {
@@ -178,8 +180,17 @@ impl Worker {
             if let Some(reason) = self.flush_reason() {
                 self.flush(reason).await?;
             }
-            let held = self.state.open.bytes() + self.state.waiting_bytes;
-            self.gauges.open_bytes.store(held, Ordering::Relaxed);
+            self.ask_store().await?;
+            self.note_held();
+        }
+    }
+
+    /// After each turn of the loop.
+    fn note_held(&self) {
+        let held = self.state.open.bytes() + self.state.waiting_slabs;
+        self.gauges.open_bytes.store(held, Ordering::Relaxed);
+        if self.state.asked.is_none() {
+            self.gauges.made_room();
         }
     }
 
@@ -213,6 +224,7 @@ impl Worker {
     fn on_control(&mut self, control: Control) {
         match control {
             Control::Flush(reason) => {
+                self.gauges.flush_sent.store(false, Ordering::Release);
                 if self.state.open.is_open() {
                     self.state.asked = Some(reason);
                 }
@@ -224,9 +236,10 @@ impl Worker {
                 }
                 self.check_urges();
             }
-            Control::Release(partition) => {
-                self.inbox.forget(&partition);
-                let Some(lane) = self.state.lanes.get(&partition) else {
+            Control::Release(partition, epoch) => {
+                self.inbox.forget(&partition, epoch);
+                let lane = self.state.lanes.get(&partition);
+                let Some(lane) = lane.filter(|lane| lane.epoch <= epoch) else {
                     return;
                 };
                 self.state.dropped.insert(partition.clone(), lane.epoch);
@@ -236,7 +249,10 @@ impl Worker {
                 }
                 self.state.lanes.remove(&partition);
             }
-            Control::Shed => self.shed(),
+            Control::Shed => {
+                self.gauges.shed_sent.store(false, Ordering::Release);
+                self.shed();
+            }
         }
     }
 
@@ -267,14 +283,18 @@ impl Worker {
     /// Every job ends in one of these, whatever became of it.
     fn on_done(&mut self, done: Done) {
         self.state.in_flight = self.state.in_flight.saturating_sub(1);
-        self.gauges.landed();
         match done {
-            Done::Skipped => {}
+            // That it was given up says nothing of the store.
+            Done::Skipped => {
+                self.withhold_left();
+                self.doubt_store();
+            }
             Done::Settled {
                 ends,
                 version,
                 state,
             } => {
+                self.store_answered();
                 if let Some(state) = state {
                     let before = self.state.schema.clone();
                     self.adopt(state);
@@ -289,6 +309,11 @@ impl Worker {
                     {
                         lane.settle(end);
                     }
+                    for (id, _, settled) in &mut self.state.left {
+                        if *id == partition {
+                            *settled = end.max(*settled);
+                        }
+                    }
                     self.shared
                         .registry
                         .settled(&partition, epoch, &self.table, end, version);
@@ -299,6 +324,8 @@ impl Worker {
                 why,
                 state,
             } => {
+                self.store_answered();
+                self.withhold_left();
                 if let Some(state) = state {
                     self.adopt(state);
                     // Somebody else changed the table: it is looked at again before the next rows.
@@ -309,6 +336,14 @@ impl Worker {
                 }
             }
         }
+        if self.state.in_flight == 0 {
+            self.state.left.clear();
+        }
+    }
+
+    fn store_answered(&mut self) {
+        self.gauges.landed();
+        self.state.ask_store = None;
     }
 
     /// Drops everything not committed and asks the sources to read it again (rules 4 and 5). Jobs under
@@ -351,3 +386,6 @@ async fn until(deadline: Option<Instant>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

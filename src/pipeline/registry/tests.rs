@@ -108,7 +108,7 @@ fn a_drain_does_not_wait_for_what_was_withheld_and_its_mark_is_lower() {
     assert!(registry.open_tables(&id).is_empty());
     assert!(registry.all_open_tables().is_empty());
     assert_eq!(registry.due_marks()[0].low_water, 10);
-    assert_eq!(registry.release(&id).unwrap().low_water, 10);
+    assert_eq!(registry.release(&id).unwrap().acked.unwrap().low_water, 10);
 }
 
 #[test]

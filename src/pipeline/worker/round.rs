@@ -15,6 +15,8 @@ const YOUNG_BYTES: u64 = 16 << 20;
 const SPREAD_BYTES: u64 = 16 << 20;
 /// What one engine is given to decode in one round.
 const ROUND_BYTES: u64 = 1 << 20;
+/// A round ends early when what waits for it keeps so many rounds' worth of slabs in memory.
+const PINNED_ROUNDS: u64 = 4;
 /// Less work than this is not worth another thread.
 pub(super) const INLINE_BYTES: u64 = 32 << 10;
 /// Bytes of the selected events of a batch.
@@ -28,7 +30,8 @@ pub(super) fn event_bytes(batch: &RoutedBatch) -> u64 {
 impl Worker {
     /// Whether what waits is a round's worth.
     pub(super) fn has_round(&self) -> bool {
-        self.state.waiting_bytes >= ROUND_BYTES * self.width() as u64
+        let round = ROUND_BYTES * self.width() as u64;
+        self.state.waiting_bytes >= round || self.state.waiting_slabs >= round * PINNED_ROUNDS
     }
 
     /// How many engines the open batch is worth: few events make one file, not one a core.

@@ -28,6 +28,7 @@ impl Worker {
     pub(super) async fn absorb_waiting(&mut self) -> Result<()> {
         let waiting = std::mem::take(&mut self.state.waiting);
         let bytes = std::mem::take(&mut self.state.waiting_bytes);
+        self.state.waiting_slabs = 0;
         if waiting.is_empty() {
             return Ok(());
         }
@@ -236,6 +237,7 @@ impl Worker {
             letters,
             ends,
             permit,
+            counted: self.gauges.hand_on(held + letter_bytes),
             opened,
             oldest_event: self.state.oldest_event.take(),
             rows,

@@ -20,6 +20,7 @@ impl Worker {
             match self.load().await {
                 Ok(()) => {
                     self.state.loaded = true;
+                    self.state.ask_store = None;
                     return Ok(());
                 }
                 // A person may mend the table meanwhile; its events wait in their source.
@@ -110,6 +111,7 @@ impl Worker {
     /// Applies what the policy makes of `seen`. True: the schema changed, decode again.
     pub(super) async fn evolve(&mut self, seen: &Seen) -> Result<bool> {
         let decoded_for = self.state.schema.clone();
+        let _asking = self.gauges.asking();
         if self.state.table.is_none() {
             // The table may be in the making, by a flush under way or by another daemon.
             self.settle_in_flight().await?;

@@ -3,8 +3,14 @@
 //! A table whose store refuses or is slow holds its inbox, its open rows and its flushes under way. What
 //! it gives up is read again once it makes progress: the registry keeps the mark below it.
 
-use super::{super::inbox::Inbox, Shared, Worker};
-use crate::event::{Offset, SourcePartition};
+use super::{
+    super::{inbox::Inbox, lane::Lane},
+    Shared, Worker,
+};
+use crate::{
+    error::{Error, Kind, Result},
+    event::{Offset, SourcePartition},
+};
 use parking_lot::Mutex;
 use std::{
     sync::{
@@ -23,11 +29,23 @@ const PATIENCE_FAILING: Duration = Duration::from_millis(1_500);
 const PATIENCE_SILENT: Duration = Duration::from_secs(4);
 const PATIENCE_AT_WORK: Duration = Duration::from_secs(20);
 
+/// A table that was asked to free bytes and has not done so for so long: others are asked for them too.
+const ROOM_OVERDUE: Duration = Duration::from_secs(2);
+/// How often the store of a table that gave up its uploads is asked whether it answers again.
+const STORE_POLL: Duration = Duration::from_secs(2);
+
 /// What others may see of a worker.
 #[derive(Debug)]
 pub(crate) struct WorkerGauges {
     /// Bytes that a flush would free: raw batches that wait for a schema, rows, open files, letters.
     pub(crate) open_bytes: AtomicU64,
+    /// Bytes that flushes under way hold.
+    flight_bytes: AtomicU64,
+    /// A flush was asked for and not heard of yet; likewise that it gives up what it holds.
+    pub(crate) flush_sent: AtomicBool,
+    pub(crate) shed_sent: AtomicBool,
+    /// Since when it was asked to free bytes and has not done what it was asked.
+    owes_room: Mutex<Option<Instant>>,
     /// Flushes under way.
     in_flight: AtomicUsize,
     /// It takes nothing because its flushes are under way.
@@ -38,7 +56,7 @@ pub(crate) struct WorkerGauges {
     pub(crate) fails: AtomicBool,
     /// An upload has failed and is tried again.
     pub(crate) upload_fails: AtomicBool,
-    /// When a flush last ended, or the worker last waited for none.
+    /// When a flush last landed, or the worker last waited for none.
     progress: Mutex<Instant>,
 }
 
@@ -46,6 +64,10 @@ impl Default for WorkerGauges {
     fn default() -> Self {
         Self {
             open_bytes: AtomicU64::default(),
+            flight_bytes: AtomicU64::default(),
+            flush_sent: AtomicBool::default(),
+            shed_sent: AtomicBool::default(),
+            owes_room: Mutex::default(),
             in_flight: AtomicUsize::default(),
             is_full: AtomicBool::default(),
             asking: AtomicUsize::default(),
@@ -68,8 +90,49 @@ impl Drop for Asking {
     }
 }
 
+/// Bytes of a flush under way, counted until it is dropped.
+pub(crate) struct FlightBytes {
+    gauges: Arc<WorkerGauges>,
+    bytes: u64,
+}
+
+impl Drop for FlightBytes {
+    fn drop(&mut self) {
+        let bytes = self.bytes;
+        self.gauges.flight_bytes.fetch_sub(bytes, Ordering::AcqRel);
+    }
+}
+
 impl WorkerGauges {
-    /// A flush has ended, whatever became of it.
+    pub(crate) fn hand_on(self: &Arc<Self>, bytes: u64) -> FlightBytes {
+        self.flight_bytes.fetch_add(bytes, Ordering::AcqRel);
+        FlightBytes {
+            gauges: self.clone(),
+            bytes,
+        }
+    }
+
+    /// Bytes that would come free if the table, standing still, gave up what it can.
+    pub(crate) fn sheddable_bytes(&self) -> u64 {
+        let uploads = match self.upload_fails.load(Ordering::Acquire) {
+            true => self.flight_bytes.load(Ordering::Acquire),
+            false => 0,
+        };
+        self.open_bytes.load(Ordering::Relaxed) + uploads
+    }
+
+    /// Notes that it is asked to free bytes. False: it was long ago, and has not done so.
+    pub(crate) fn will_make_room(&self, now: Instant) -> bool {
+        let since = *self.owes_room.lock().get_or_insert(now);
+        now.saturating_duration_since(since) < ROOM_OVERDUE
+    }
+
+    /// It has done what it was asked for.
+    pub(super) fn made_room(&self) {
+        *self.owes_room.lock() = None;
+    }
+
+    /// The store has answered a flush.
     pub(crate) fn landed(&self) {
         *self.progress.lock() = Instant::now();
     }
@@ -84,6 +147,11 @@ impl WorkerGauges {
 
     fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::Acquire)
+    }
+
+    #[cfg(test)]
+    pub(super) fn stand_still(&self) {
+        *self.progress.lock() -= STILL_SILENT;
     }
 
     /// It takes nothing more until its store has answered.
@@ -144,13 +212,56 @@ impl Worker {
             self.gauges.landed();
         }
         self.gauges.is_full.store(!may_take, Ordering::Release);
-        // An inbox that was shed is shut until a flush has ended since: before that, what came in would
-        // only wait in it again.
+        // An inbox that was shed is shut until a flush has landed since: before that, what came in would
+        // only wait in it again. Flushes that were given up say nothing of the store.
         if may_take
+            && self.state.ask_store.is_none()
             && let Some(since) = self.inbox.shut_since()
             && (now_in_flight == 0 || *self.gauges.progress.lock() > since)
         {
             self.inbox.open();
+        }
+    }
+
+    /// A flush was given up: until the store has answered something, nothing is read again for the table.
+    pub(super) fn doubt_store(&mut self) {
+        self.state.ask_store = Some(Instant::now() + STORE_POLL);
+    }
+
+    /// When the store is to be asked whether it answers again: nothing else would tell.
+    pub(super) fn store_deadline(&self) -> Option<Instant> {
+        let is_shut = self.inbox.shut_since().is_some();
+        self.state
+            .ask_store
+            .filter(|_| is_shut && self.state.in_flight == 0)
+    }
+
+    /// Asks it, if that is due.
+    pub(super) async fn ask_store(&mut self) -> Result<()> {
+        if self.store_deadline().is_none_or(|due| due > Instant::now()) {
+            return Ok(());
+        }
+        let asked = {
+            let _asking = self.gauges.asking();
+            self.log.load().await.map_err(Error::from)
+        };
+        match asked {
+            Ok(_) => self.state.ask_store = None,
+            Err(error) if matches!(error.kind(), Kind::Corrupt | Kind::Bug) => return Err(error),
+            Err(error) => {
+                tracing::debug!("the store of a table that was given up does not answer: {error}");
+                self.doubt_store();
+            }
+        }
+        Ok(())
+    }
+
+    /// A flush under way did not land: what it held of partitions that were given up since is open nowhere.
+    pub(super) fn withhold_left(&mut self) {
+        for (partition, epoch, from) in std::mem::take(&mut self.state.left) {
+            self.shared
+                .registry
+                .withhold(&partition, epoch, &self.table, from);
         }
     }
 
@@ -160,13 +271,23 @@ impl Worker {
             return;
         }
         withhold_inbox(&self.shared, &self.table, &self.inbox);
-        if !self.state.open.is_open() {
+        // An upload that fails holds its files for as long as it is tried again: they are given up too.
+        let has_uploads =
+            self.state.lanes.values().any(Lane::is_open) || !self.state.left.is_empty();
+        let gives_up_uploads = self.state.in_flight > 0
+            && has_uploads
+            && self.gauges.upload_fails.load(Ordering::Acquire);
+        if !self.state.open.is_open() && !gives_up_uploads {
             return;
         }
-        // An upload that fails holds its files for as long as it is tried again: they are given up too.
-        let gives_up_uploads = self.gauges.upload_fails.load(Ordering::Acquire);
+        let bytes = self.gauges.sheddable_bytes();
         if gives_up_uploads {
             self.generation.fetch_add(1, Ordering::AcqRel);
+        } else if self.state.in_flight > 0 {
+            let lanes = self.state.lanes.iter();
+            let left = lanes.filter(|(_, lane)| lane.handed() > lane.settled());
+            let left = left.map(|(id, lane)| (id.clone(), lane.epoch, lane.settled()));
+            self.state.left.extend(left);
         }
         let kept: Vec<(SourcePartition, Offset)> = self
             .state
@@ -182,7 +303,6 @@ impl Worker {
             })
             .collect();
         let rows = self.state.open.rows();
-        let bytes = self.state.open.bytes() + self.state.waiting_bytes;
         let dropped = self.state.clear(&self.shared.budget);
         for (partition, epoch) in &dropped {
             let from = kept.iter().find(|(id, _)| id == partition);

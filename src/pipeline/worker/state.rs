@@ -9,7 +9,7 @@ use crate::{
     write::EncodedFile,
 };
 use parking_lot::Mutex;
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Instant};
 
 pub(crate) struct State {
     pub(super) lanes: HashMap<SourcePartition, Lane>,
@@ -29,6 +29,9 @@ pub(crate) struct State {
     pub(super) waiting: Vec<RoutedBatch>,
     /// Bytes of the waiting batches' events.
     pub(super) waiting_bytes: u64,
+    /// Bytes of the whole slabs that they keep in memory: of a table that gets one event in a hundred,
+    /// a hundred times as many.
+    pub(super) waiting_slabs: u64,
     /// Bytes of events decoded since the last flush.
     pub(super) decoded_bytes: u64,
     /// Bytes of events decoded since the schema changed.
@@ -41,6 +44,10 @@ pub(crate) struct State {
     pub(super) earlier: Vec<Arc<TableSchema>>,
     /// Jobs handed to the flusher of which nothing was heard yet.
     pub(super) in_flight: usize,
+    /// Partitions given up while flushes under way held something of them: all below is settled.
+    pub(super) left: Vec<(SourcePartition, Epoch, Offset)>,
+    /// A flush was given up, and the store has answered nothing since; when to ask it next.
+    pub(super) ask_store: Option<Instant>,
     pub(super) asked: Option<FlushReason>,
     pub(super) urges: Vec<(SourcePartition, Offset)>,
 }
@@ -58,6 +65,7 @@ impl State {
             engines: Mutex::new((0..cores.max(1)).map(|_| Engine::default()).collect()),
             waiting: Vec::new(),
             waiting_bytes: 0,
+            waiting_slabs: 0,
             decoded_bytes: 0,
             settled_bytes: 0,
             open: OpenBatch::new(budget),
@@ -65,6 +73,8 @@ impl State {
             closed: Vec::new(),
             earlier: Vec::new(),
             in_flight: 0,
+            left: Vec::new(),
+            ask_store: None,
             asked: None,
             urges: Vec::new(),
         }
@@ -76,6 +86,7 @@ impl State {
         self.asked = None;
         self.waiting.clear();
         self.waiting_bytes = 0;
+        self.waiting_slabs = 0;
         self.closed.clear();
         self.earlier.clear();
         self.oldest_event = None;

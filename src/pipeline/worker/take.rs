@@ -16,7 +16,7 @@ use crate::{
 };
 use std::{collections::HashSet, sync::Arc, time::Instant};
 
-/// A table that does not exist yet is inferred from at most this many raw bytes.
+/// A table that does not exist yet is inferred from what came in at most this many raw bytes.
 const INFERENCE_BYTES: u64 = 4 << 20;
 
 impl Worker {
@@ -85,6 +85,7 @@ impl Worker {
             return;
         };
         self.state.waiting_bytes += event_bytes(&batch);
+        self.state.waiting_slabs += batch.raw.slab.len() as u64;
         self.state.waiting.push(batch);
     }
 
@@ -98,7 +99,7 @@ impl Worker {
             self.shared.room.notify_waiters();
             self.take(delivery).await?;
         }
-        if self.state.schema.is_some() || self.state.waiting_bytes >= INFERENCE_BYTES {
+        if self.state.schema.is_some() || self.state.waiting_slabs >= INFERENCE_BYTES {
             self.absorb_waiting().await?;
         }
         Ok(())
@@ -198,6 +199,7 @@ impl Worker {
                 Err(error) => backoff.failed(error, &cancel).await?,
             }
         };
+        self.state.ask_store = None;
         let name = if self.serves_ledger() {
             ""
         } else {
