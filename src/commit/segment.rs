@@ -29,6 +29,15 @@ fn needs_no_log(snapshot: &SnapshotRef) -> bool {
     })
 }
 
+impl TableState {
+    /// Whether `snapshot`, made from this state's, lacks the log as this one does: a checkpoint that
+    /// others wrote since, found by listing, makes the list whole again.
+    pub(super) fn still_shed(&self, snapshot: &SnapshotRef) -> bool {
+        let base = |snapshot: &SnapshotRef| snapshot.log_segment().checkpoint_version;
+        self.shed && base(snapshot) == base(&self.snapshot)
+    }
+}
+
 /// A checkpoint of one file that this process wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct CheckpointFile {
@@ -61,21 +70,13 @@ impl KernelTable {
             .ok()
     }
 
-    /// `snapshot`, which follows `before`; listed anew where its checksum does not do any more and
-    /// `before` had shed the log, as after very many commits of others.
+    /// Whether `snapshot`, which was advanced from `before`, is to be listed anew: it lacks the log,
+    /// and its checksum does not stand in for it any more, as after very many commits of others.
     ///
-    /// # Errors
-    /// Those of reading the log.
-    pub(super) fn sound(
-        &self,
-        engine: &dyn Engine,
-        before: &TableState,
-        snapshot: SnapshotRef,
-    ) -> Result<SnapshotRef> {
-        if before.shed && !needs_no_log(&snapshot) {
-            return self.listed(engine);
-        }
-        Ok(snapshot)
+    /// Never asked of what a commit of ours left: the checksum carries on over it, and a listing
+    /// would show a newer version than the one that we know.
+    pub(super) fn lacks_the_log(before: &TableState, snapshot: &SnapshotRef) -> bool {
+        before.still_shed(snapshot) && !needs_no_log(snapshot)
     }
 
     /// A snapshot whose log can be read: of the state's version, or a newer one.
