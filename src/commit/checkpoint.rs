@@ -107,7 +107,7 @@ impl TableLog {
         Ok(())
     }
 
-    /// Counts a commit of ours and starts a checkpoint when one is due.
+    /// Counts a commit that stands and starts a checkpoint when one is due.
     pub(super) fn after_commit(&self, bytes: u64) {
         let options = &self.log.inner.options;
         let due = self.checkpoints.count(bytes, options, Instant::now());
