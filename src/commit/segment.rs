@@ -3,7 +3,7 @@
 //! A snapshot of the kernel lists every commit since its checkpoint, and each commit of ours copies
 //! that list to the next snapshot. Committing needs none of it where the version checksum in memory
 //! is complete, so the state that commits build on sheds it now and then; whoever reads the files of
-//! a table asks for [`KernelTable::readable`].
+//! a table asks for [`KernelTable::with_readable`].
 
 use super::{
     error::{CommitError, Result},
@@ -79,11 +79,30 @@ impl KernelTable {
         before.still_shed(snapshot) && !needs_no_log(snapshot)
     }
 
-    /// A snapshot whose log can be read: of the state's version, or a newer one.
+    /// Reads the log through a snapshot of the state's version or a newer one. Others clean up the
+    /// log and write checkpoints anew: where that undid what a shed state knows of it, `read` is
+    /// called once more, on what a listing shows.
     ///
     /// # Errors
-    /// Those of reading the log.
-    pub(super) fn readable(&self, engine: &dyn Engine, state: &TableState) -> Result<SnapshotRef> {
+    /// Those of listing, and those of `read`.
+    pub(super) fn with_readable<T>(
+        &self,
+        engine: &dyn Engine,
+        state: &TableState,
+        read: impl Fn(&SnapshotRef) -> Result<T>,
+    ) -> Result<T> {
+        match read(&self.readable(engine, state)?) {
+            Err(error) if state.shed => {
+                tracing::debug!(table = self.name, %error, "the log is listed anew");
+                *self.last_checkpoint.lock() = None;
+                read(&self.listed(engine)?)
+            }
+            done => done,
+        }
+    }
+
+    /// A snapshot that should list the log as it is.
+    fn readable(&self, engine: &dyn Engine, state: &TableState) -> Result<SnapshotRef> {
         if !state.shed {
             return Ok(state.snapshot.clone());
         }

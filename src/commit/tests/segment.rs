@@ -165,6 +165,31 @@ async fn checkpoints_of_shed_states_are_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn positions_are_read_though_others_cleaned_the_log_up() {
+    let location = memory();
+    let log = open(&location);
+    let at = fill(&log, 0).await;
+    log.checkpoint().await.unwrap();
+    let at = fill(&log, at).await;
+    let shed = log.state().unwrap().version;
+    // A checkpoint of others at the very version that is shed, which no listing after it shows.
+    let second = open(&location);
+    second.load().await.unwrap();
+    second.checkpoint().await.unwrap();
+    for old in 0..shed {
+        let path = log.log.inner.commit_path(old);
+        let _ = location.store.delete(&path).await;
+    }
+    for _ in 0..2 {
+        assert_eq!(log.all_positions().await.unwrap()["p"], at);
+        assert!(log.state().unwrap().shed);
+        assert_eq!(files_of(&log).await, at);
+    }
+    log.checkpoint().await.unwrap();
+    assert_eq!(files_of(&open(&location)).await, at);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_checkpoint_is_written_though_others_cleaned_the_log_up() {
     let location = memory();
     let log = open(&location);
@@ -316,16 +341,17 @@ async fn files_of(log: &TableLog) -> u64 {
     log.log
         .blocking(move |table, engine| {
             let kernel = |error| table.kernel_error("read", error);
-            let snapshot = table.readable(engine.as_ref(), &state)?;
-            let scan = snapshot.scan_builder().build().map_err(kernel)?;
-            let mut files = 0;
-            for data in scan.scan_metadata(engine.as_ref()).map_err(kernel)? {
-                files = data
-                    .map_err(kernel)?
-                    .visit_scan_files(files, count)
-                    .map_err(kernel)?;
-            }
-            Ok(files)
+            table.with_readable(engine.as_ref(), &state, |snapshot| {
+                let scan = snapshot.clone().scan_builder().build().map_err(kernel)?;
+                let mut files = 0;
+                for data in scan.scan_metadata(engine.as_ref()).map_err(kernel)? {
+                    files = data
+                        .map_err(kernel)?
+                        .visit_scan_files(files, count)
+                        .map_err(kernel)?;
+                }
+                Ok(files)
+            })
         })
         .await
         .unwrap()
