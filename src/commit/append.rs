@@ -72,11 +72,12 @@ impl KernelTable {
             }
             CommitResult::Retryable(retryable) => return Err(kernel(retryable.error)),
         };
-        // The answer was Committed, but without the snapshot: what follows is told by a reload.
-        let Some(snapshot) = snapshot else {
+        // What is carried over from the base holds for the version after it alone. Without that
+        // snapshot, though the answer was Committed, what follows is told by a reload.
+        let Some(snapshot) = snapshot.filter(|found| found.version() == base.version + 1) else {
             return Err(self.conflict(base.version + 1));
         };
-        let mut state = base.at(self.sound(engine, base, snapshot)?);
+        let mut state = base.at(snapshot);
         // The base showed its positions, and this version moved these alone.
         {
             let mut positions = state.positions.lock();

@@ -79,18 +79,14 @@ impl TableLog {
             .log
             .blocking(move |table, engine| {
                 let engine = engine.as_ref();
-                let snapshot = table.readable(engine, &state)?;
-                let listed = snapshot.log_segment();
-                if listed.checkpoint_version != Some(listed.end_version) {
-                    let file = match checkpoint_file::write(table, engine, &snapshot) {
-                        // Others clean up the log; what is left of it is listed.
-                        Err(_) if state.shed => {
-                            checkpoint_file::write(table, engine, &table.listed(engine)?)
-                        }
-                        result => result,
-                    }?;
-                    *table.last_checkpoint.lock() = Some(file);
-                }
+                let snapshot = table.with_readable(engine, &state, |snapshot| {
+                    let listed = snapshot.log_segment();
+                    if listed.checkpoint_version != Some(listed.end_version) {
+                        let file = checkpoint_file::write(table, engine, snapshot)?;
+                        *table.last_checkpoint.lock() = Some(file);
+                    }
+                    Ok(snapshot.clone())
+                })?;
                 sum_up(&table.name, engine, &snapshot)
             })
             .await?;
@@ -107,7 +103,7 @@ impl TableLog {
         Ok(())
     }
 
-    /// Counts a commit of ours and starts a checkpoint when one is due.
+    /// Counts a commit that stands and starts a checkpoint when one is due.
     pub(super) fn after_commit(&self, bytes: u64) {
         let options = &self.log.inner.options;
         let due = self.checkpoints.count(bytes, options, Instant::now());

@@ -52,9 +52,10 @@ impl TableLog {
         let mut found = self
             .log
             .blocking(move |table, engine| {
-                let snapshot = table.readable(engine.as_ref(), &state)?;
-                window.scan(&snapshot, engine).map_err(|error| {
-                    CommitError::kernel(&table.name, "read dead letters through", error)
+                table.with_readable(engine.as_ref(), &state, |snapshot| {
+                    window.scan(snapshot, engine.clone()).map_err(|error| {
+                        CommitError::kernel(&table.name, "read dead letters through", error)
+                    })
                 })
             })
             .await?;

@@ -135,12 +135,16 @@ impl TableLog {
             .log
             .blocking(move |table, engine| {
                 let engine = engine.as_ref();
-                let Some(snapshot) = alter(engine, &table.name, &state, &additions)? else {
+                // Positions hold for the version after their own alone.
+                let Some(snapshot) = alter(engine, &table.name, &state, &additions)?
+                    .filter(|found| found.version() == state.version + 1)
+                else {
                     return Ok(None);
                 };
-                let after = table.read_state(engine, snapshot, Some(&state))?;
+                let options = &table.options;
+                let after = TableState::read(&table.name, engine, snapshot, Some(&state), options)?;
                 *after.positions.lock() = state.positions.lock().clone();
-                Ok(Some(after))
+                Ok(Some(Arc::new(after)))
             })
             .await?;
         if let Some(after) = &after {

@@ -193,18 +193,21 @@ impl KernelTable {
         }
     }
 
-    /// The state of `snapshot`, given the one before it.
+    /// The state of `snapshot`, given the one that it was advanced from; of a newer version where
+    /// the log had to be listed for it.
     pub(super) fn read_state(
         &self,
         engine: &dyn Engine,
         snapshot: SnapshotRef,
         before: Option<&TableState>,
     ) -> Result<Arc<TableState>> {
-        let snapshot = match before {
-            Some(before) => self.sound(engine, before, snapshot)?,
-            None => snapshot,
-        };
-        TableState::read(&self.name, engine, snapshot, before, &self.options).map(Arc::new)
+        let anew = before.is_some_and(|before| Self::lacks_the_log(before, &snapshot));
+        let snapshot = if anew { self.listed(engine)? } else { snapshot };
+        let mut state = TableState::read(&self.name, engine, snapshot, before, &self.options)?;
+        if anew {
+            state.shed = false;
+        }
+        Ok(Arc::new(state))
     }
 
     pub(super) fn conflict(&self, version: u64) -> CommitError {

@@ -13,10 +13,9 @@ use tokio_util::sync::CancellationToken;
 /// The fate of a [`Change`], and the snapshot that tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Landed<S> {
-    /// `ours` where the PUT was answered; else the ranges were found standing at `version`.
+    /// The PUT was answered, or the ranges were found standing in `snapshot`.
     Committed {
         snapshot: S,
-        ours: bool,
     },
     Stale {
         snapshot: S,
@@ -91,10 +90,7 @@ pub(super) async fn land<L: DeltaLog>(
             let marks = moving(&change, &vec![None; change.app_ids.len()]);
             match log.put(None, &change, &marks).await {
                 Put::Committed(snapshot) => {
-                    return Ok(Landed::Committed {
-                        snapshot,
-                        ours: true,
-                    });
+                    return Ok(Landed::Committed { snapshot });
                 }
                 // A table that is not there requires nothing.
                 Put::Outdated => failures += 1,
@@ -163,10 +159,7 @@ pub(super) async fn land<L: DeltaLog>(
             Decision::Landed => {
                 let marks_stand = marks.iter().all(|mark| mark.stored >= Some(mark.version));
                 if marks_stand {
-                    return Ok(Landed::Committed {
-                        snapshot,
-                        ours: false,
-                    });
+                    return Ok(Landed::Committed { snapshot });
                 }
                 // Another writer landed the same ranges without our marks.
                 change = Arc::new(change.marks_alone());
@@ -193,10 +186,7 @@ pub(super) async fn land<L: DeltaLog>(
         let marks = moving(&change, &stored);
         match log.put(Some(&snapshot), &change, &marks).await {
             Put::Committed(snapshot) => {
-                return Ok(Landed::Committed {
-                    snapshot,
-                    ours: true,
-                });
+                return Ok(Landed::Committed { snapshot });
             }
             Put::Outdated => return Ok(Landed::Stale { snapshot }),
             Put::Unknown(error) => {

@@ -11,10 +11,12 @@ use arrow::{
     array::{Array, AsArray, RecordBatch},
     datatypes::Int64Type,
 };
-use delta_kernel::engine::arrow_data::EngineDataArrowExt;
 use delta_kernel::{
+    Engine, KernelError,
     actions::LOG_TXN_SCHEMA,
     committer::FileSystemCommitter,
+    engine::arrow_data::EngineDataArrowExt,
+    snapshot::SnapshotRef,
     transaction::{CommitResult, UpdateTableOperation},
 };
 use std::collections::BTreeMap;
@@ -34,25 +36,11 @@ impl TableLog {
         };
         self.log
             .blocking(move |table, engine| {
-                let snapshot = table.readable(engine.as_ref(), &state)?;
-                let kernel = |error| CommitError::kernel(&table.name, "read", error);
-                let mut positions = BTreeMap::new();
-                let batches = snapshot
-                    .log_segment()
-                    .read_actions(engine.as_ref(), LOG_TXN_SCHEMA.clone())
-                    .map_err(kernel)?;
-                for batch in batches {
-                    let actions = batch.map_err(kernel)?.actions;
-                    let rows = actions.try_into_record_batch().map_err(kernel)?;
-                    // Newest first: what is known already is newer.
-                    for (id, version) in txns_of(&rows) {
-                        positions.entry(id).or_insert(version);
-                    }
-                }
-                Ok(positions
-                    .into_iter()
-                    .filter_map(|(id, version)| Some((id, Offset::try_from(version).ok()?)))
-                    .collect())
+                let engine = engine.as_ref();
+                table.with_readable(engine, &state, |snapshot| {
+                    all_txns(snapshot, engine)
+                        .map_err(|error| CommitError::kernel(&table.name, "read", error))
+                })
             })
             .await
     }
@@ -119,6 +107,28 @@ impl TableLog {
             table: self.name().to_owned(),
         })
     }
+}
+
+/// Every app id with an offset, by replaying the log.
+fn all_txns(
+    snapshot: &SnapshotRef,
+    engine: &dyn Engine,
+) -> Result<BTreeMap<String, Offset>, KernelError> {
+    let mut positions = BTreeMap::new();
+    let batches = snapshot
+        .log_segment()
+        .read_actions(engine, LOG_TXN_SCHEMA.clone())?;
+    for batch in batches {
+        let rows = batch?.actions.try_into_record_batch()?;
+        // Newest first: what is known already is newer.
+        for (id, version) in txns_of(&rows) {
+            positions.entry(id).or_insert(version);
+        }
+    }
+    Ok(positions
+        .into_iter()
+        .filter_map(|(id, version)| Some((id, Offset::try_from(version).ok()?)))
+        .collect())
 }
 
 /// App id and version of the rows that hold a `txn`.

@@ -3,7 +3,7 @@
 //! A snapshot of the kernel lists every commit since its checkpoint, and each commit of ours copies
 //! that list to the next snapshot. Committing needs none of it where the version checksum in memory
 //! is complete, so the state that commits build on sheds it now and then; whoever reads the files of
-//! a table asks for [`KernelTable::readable`].
+//! a table asks for [`KernelTable::with_readable`].
 
 use super::{
     error::{CommitError, Result},
@@ -27,6 +27,15 @@ fn needs_no_log(snapshot: &SnapshotRef) -> bool {
         matches!(crc.set_transaction_state, SetTransactionState::Complete(_))
             && matches!(crc.domain_metadata_state, DomainMetadataState::Complete(_))
     })
+}
+
+impl TableState {
+    /// Whether `snapshot`, made from this state's, lacks the log as this one does: a checkpoint that
+    /// others wrote since, found by listing, makes the list whole again.
+    pub(super) fn still_shed(&self, snapshot: &SnapshotRef) -> bool {
+        let base = |snapshot: &SnapshotRef| snapshot.log_segment().checkpoint_version;
+        self.shed && base(snapshot) == base(&self.snapshot)
+    }
 }
 
 /// A checkpoint of one file that this process wrote.
@@ -61,28 +70,39 @@ impl KernelTable {
             .ok()
     }
 
-    /// `snapshot`, which follows `before`; listed anew where its checksum does not do any more and
-    /// `before` had shed the log, as after very many commits of others.
+    /// Whether `snapshot`, which was advanced from `before`, is to be listed anew: it lacks the log,
+    /// and its checksum does not stand in for it any more, as after very many commits of others.
     ///
-    /// # Errors
-    /// Those of reading the log.
-    pub(super) fn sound(
-        &self,
-        engine: &dyn Engine,
-        before: &TableState,
-        snapshot: SnapshotRef,
-    ) -> Result<SnapshotRef> {
-        if before.shed && !needs_no_log(&snapshot) {
-            return self.listed(engine);
-        }
-        Ok(snapshot)
+    /// Never asked of what a commit of ours left: the checksum carries on over it, and a listing
+    /// would show a newer version than the one that we know.
+    pub(super) fn lacks_the_log(before: &TableState, snapshot: &SnapshotRef) -> bool {
+        before.still_shed(snapshot) && !needs_no_log(snapshot)
     }
 
-    /// A snapshot whose log can be read: of the state's version, or a newer one.
+    /// Reads the log through a snapshot of the state's version or a newer one. Others clean up the
+    /// log and write checkpoints anew: where that undid what a shed state knows of it, `read` is
+    /// called once more, on what a listing shows.
     ///
     /// # Errors
-    /// Those of reading the log.
-    pub(super) fn readable(&self, engine: &dyn Engine, state: &TableState) -> Result<SnapshotRef> {
+    /// Those of listing, and those of `read`.
+    pub(super) fn with_readable<T>(
+        &self,
+        engine: &dyn Engine,
+        state: &TableState,
+        read: impl Fn(&SnapshotRef) -> Result<T>,
+    ) -> Result<T> {
+        match read(&self.readable(engine, state)?) {
+            Err(error) if state.shed => {
+                tracing::debug!(table = self.name, %error, "the log is listed anew");
+                *self.last_checkpoint.lock() = None;
+                read(&self.listed(engine)?)
+            }
+            done => done,
+        }
+    }
+
+    /// A snapshot that should list the log as it is.
+    fn readable(&self, engine: &dyn Engine, state: &TableState) -> Result<SnapshotRef> {
         if !state.shed {
             return Ok(state.snapshot.clone());
         }

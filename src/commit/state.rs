@@ -40,7 +40,8 @@ pub struct TableState {
     pub protocol: Arc<ProtocolSummary>,
     pub(super) layout: Arc<Layout>,
     pub(super) snapshot: SnapshotRef,
-    /// The snapshot does not list the log: see [`segment`](super::segment).
+    /// The snapshot does not list the log, and committing on it needs nothing of the log: see
+    /// [`segment`](super::segment).
     pub(super) shed: bool,
     pub(super) positions: Mutex<Positions>,
 }
@@ -227,7 +228,7 @@ impl TableState {
                 clustered: configuration.is_feature_supported(&TableFeature::ClusteredTable),
             }),
             positions: Mutex::new(Positions::of(&snapshot)),
-            shed: before.is_some_and(|before| before.shed),
+            shed: before.is_some_and(|before| before.still_shed(&snapshot)),
             snapshot,
         })
     }
@@ -244,7 +245,7 @@ impl TableState {
             protocol: self.protocol.clone(),
             layout: self.layout.clone(),
             positions: Mutex::new(Positions::of(&snapshot)),
-            shed: self.shed,
+            shed: self.still_shed(&snapshot),
             snapshot,
         }
     }

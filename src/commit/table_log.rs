@@ -125,11 +125,10 @@ impl TableLog {
         metrics::histogram!("alluvium_commit_duration_seconds", "outcome" => outcome)
             .record(started.elapsed().as_secs_f64());
         match landed? {
-            Landed::Committed { snapshot, ours } => {
+            Landed::Committed { snapshot } => {
                 self.know(&snapshot)?;
-                if ours {
-                    self.after_commit(bytes);
-                }
+                // One whose answer was lost counts as well.
+                self.after_commit(bytes);
                 Ok(CommitOutcome::Committed {
                     version: snapshot.version,
                     state: snapshot,

@@ -2,12 +2,14 @@
 //! pairs: each history lands exactly once (invariants 1, 2 and 5; rules 2 and 3).
 
 use super::support::{
-    FailingStore, Fault, assert_once, at, landed, mark, open, schema, token, upload,
+    FailingStore, Fault, assert_once, at, landed, mark, open, quick, schema, token, upload,
 };
-use crate::commit::{CommitOutcome, Evolved, TableLog};
+use crate::commit::{CommitOptions, CommitOutcome, Evolved, TableLog};
 use crate::{error::Kind, schema::SchemaChange, storage::TableLocation};
 use arrow::datatypes::{DataType, Field};
-use object_store::{ObjectStore, local::LocalFileSystem, memory::InMemory, path::Path};
+use object_store::{
+    ObjectStore, ObjectStoreExt, local::LocalFileSystem, memory::InMemory, path::Path,
+};
 use std::sync::Arc;
 
 const FAULTS: [Fault; 3] = [Fault::Before, Fault::After, Fault::Delay];
@@ -243,4 +245,27 @@ async fn a_commit_ends_when_it_is_cancelled() {
     };
     let (error, ()) = tokio::join!(commit, timer);
     assert_eq!(error.unwrap_err().kind(), Kind::Unavailable);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commits_whose_answers_are_lost_lead_to_checkpoints_too() {
+    let store = FailingStore::new(Arc::new(InMemory::new()));
+    let location = at(store.clone());
+    let options = CommitOptions {
+        checkpoint_interval_commits: 2,
+        ..quick()
+    };
+    let log = TableLog::new(location.clone(), "t", options);
+    land(&log, None, "made").await;
+    store.plan(&[(0, Fault::After)]);
+    land(&log, Some(2), "lost").await;
+    while log.checkpoints.runs() {
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    }
+    let pointer = location
+        .root
+        .clone()
+        .join("_delta_log")
+        .join("_last_checkpoint");
+    assert!(location.store.head(&pointer).await.is_ok());
 }

@@ -1,9 +1,17 @@
 //! States that shed their list of commits: everything works from them as from listed ones.
 
 use super::support::*;
-use crate::commit::{CommitOutcome, TableLog, segment::SHED_EVERY};
+use crate::{
+    commit::{CommitOutcome, Evolved, TableLog, segment::SHED_EVERY},
+    schema::SchemaChange,
+    storage::TableLocation,
+};
+use arrow::datatypes::{DataType, Field};
 use delta_kernel::scan::state::ScanFile;
-use serde_json::json;
+use futures::TryStreamExt;
+use object_store::{ObjectStoreExt, memory::InMemory};
+use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// Commits of one row each until the state has shed its commits; the position reached.
 async fn fill(log: &TableLog, from: u64) -> u64 {
@@ -117,7 +125,9 @@ async fn after_very_many_commits_of_others_the_log_is_listed_anew() {
     log.commit(upload(&schema(), "p", Some(at), at + 1), token())
         .await
         .unwrap();
-    assert_eq!(log.state().unwrap().version, version + others + 1);
+    let state = log.state().unwrap();
+    assert_eq!(state.version, version + others + 1);
+    assert!(!state.shed);
     let ids = ["p", "other", "q"].map(str::to_owned);
     let found = log.positions(&ids, false).await.unwrap();
     assert_eq!(found, [Some(at + 1), Some(others), None]);
@@ -155,6 +165,31 @@ async fn checkpoints_of_shed_states_are_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn positions_are_read_though_others_cleaned_the_log_up() {
+    let location = memory();
+    let log = open(&location);
+    let at = fill(&log, 0).await;
+    log.checkpoint().await.unwrap();
+    let at = fill(&log, at).await;
+    let shed = log.state().unwrap().version;
+    // A checkpoint of others at the very version that is shed, which no listing after it shows.
+    let second = open(&location);
+    second.load().await.unwrap();
+    second.checkpoint().await.unwrap();
+    for old in 0..shed {
+        let path = log.log.inner.commit_path(old);
+        let _ = location.store.delete(&path).await;
+    }
+    for _ in 0..2 {
+        assert_eq!(log.all_positions().await.unwrap()["p"], at);
+        assert!(log.state().unwrap().shed);
+        assert_eq!(files_of(&log).await, at);
+    }
+    log.checkpoint().await.unwrap();
+    assert_eq!(files_of(&open(&location)).await, at);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_checkpoint_is_written_though_others_cleaned_the_log_up() {
     let location = memory();
     let log = open(&location);
@@ -176,6 +211,127 @@ async fn a_checkpoint_is_written_though_others_cleaned_the_log_up() {
     assert_eq!(files_of(&open(&location)).await, at + 1);
 }
 
+/// A state of `p` that had shed the log when another writer, who writes no checksums, moved `q` to 3
+/// and wrote a checkpoint, and that has seen it.
+async fn past_a_checkpoint_of_others() -> (Arc<FailingStore>, TableLocation, Arc<TableLog>, u64) {
+    let store = FailingStore::new(Arc::new(InMemory::new()));
+    let location = super::support::at(store.clone());
+    let log = open(&location);
+    let at = fill(&log, 0).await;
+    let other = open(&location);
+    other
+        .commit(upload(&schema(), "q", None, 3), token())
+        .await
+        .unwrap();
+    other.checkpoint().await.unwrap();
+    let folder = location.root.clone().join("_delta_log");
+    let files: Vec<_> = location
+        .store
+        .list(Some(&folder))
+        .try_collect()
+        .await
+        .unwrap();
+    for file in files {
+        if file.location.as_ref().ends_with(".crc") {
+            location.store.delete(&file.location).await.unwrap();
+        }
+    }
+    let state = log.load().await.unwrap().unwrap();
+    assert_eq!(state.version, SHED_EVERY + 1);
+    assert!(state.snapshot.crc_at_version().is_none());
+    assert!(!state.shed, "the checkpoint was found by listing");
+    (store, location, log, at)
+}
+
+/// What another writer commits at the very moment: `q` from 3 to 5, and a column.
+async fn moves_of_others(location: &TableLocation) -> [Value; 3] {
+    let path = location
+        .root
+        .clone()
+        .join("_delta_log")
+        .join(format!("{:020}.json", 0));
+    let first = location
+        .store
+        .get(&path)
+        .await
+        .unwrap()
+        .bytes()
+        .await
+        .unwrap();
+    let mut metadata = first
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| serde_json::from_slice::<Value>(line).ok())
+        .find(|action| !action["metaData"].is_null())
+        .unwrap();
+    let text = metadata["metaData"]["schemaString"].as_str().unwrap();
+    let mut columns: Value = serde_json::from_str(text).unwrap();
+    columns["fields"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({"name": "theirs", "type": "string", "nullable": true, "metadata": {}}));
+    metadata["metaData"]["schemaString"] = columns.to_string().into();
+    [
+        metadata,
+        json!({"txn": {"appId": "q", "version": 5, "lastUpdated": 1}}),
+        json!({"add": {"path": "q-3-5-theirs.parquet", "partitionValues": {}, "size": 100,
+            "modificationTime": 1, "dataChange": true, "stats": "{\"numRecords\":2}"}}),
+    ]
+}
+
+/// `q` from 3 on is no longer ours to land, and the column is seen.
+async fn judge_fresh(log: &TableLog, location: &TableLocation, at: u64) {
+    let outcome = log
+        .commit(upload(&schema(), "q", Some(3), 6), token())
+        .await
+        .unwrap();
+    let CommitOutcome::Fenced { stored, state, .. } = outcome else {
+        panic!("{outcome:?}");
+    };
+    assert_eq!(stored, Some(5));
+    assert!(state.schema.columns.field_with_name("theirs").is_ok());
+    let ids = ["p", "q"].map(str::to_owned);
+    let known = log.positions(&ids, false).await.unwrap();
+    assert_eq!(known, [Some(at), Some(5)]);
+    assert_eq!(open(location).positions(&ids, true).await.unwrap(), known);
+    let landed = landed(location).await;
+    assert_once(&landed, "p", at, "fresh");
+    assert_once(&landed, "q", 5, "fresh");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_2_a_commit_of_others_right_after_ours_is_not_taken_for_ours() {
+    let (store, location, log, at) = past_a_checkpoint_of_others().await;
+    let ours = SHED_EVERY + 2;
+    store.follow(&location, ours, &moves_of_others(&location).await);
+    let outcome = log
+        .commit(upload(&schema(), "p", Some(at), at + 1), token())
+        .await
+        .unwrap();
+    let CommitOutcome::Committed { version, state } = outcome else {
+        panic!("{outcome:?}");
+    };
+    assert_eq!((version, state.version), (ours, ours));
+    judge_fresh(&log, &location, at + 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_2_a_commit_of_others_right_after_a_schema_change_is_not_taken_for_it() {
+    let (store, location, log, at) = past_a_checkpoint_of_others().await;
+    let ours = SHED_EVERY + 2;
+    let moves = moves_of_others(&location).await;
+    store.follow(&location, ours, &moves[1..]);
+    let add = SchemaChange::AddColumn {
+        parent: Vec::new(),
+        field: Field::new("theirs", DataType::Utf8, true).into(),
+    };
+    let base = log.state().unwrap();
+    let Evolved::Applied(state) = log.evolve(&base, &[add]).await.unwrap() else {
+        panic!("the schema did not change");
+    };
+    assert_eq!(state.version, ours);
+    judge_fresh(&log, &location, at).await;
+}
+
 /// How many files the newest version has, as a reader that scans it finds them.
 async fn files_of(log: &TableLog) -> u64 {
     fn count(files: &mut u64, _: ScanFile) {
@@ -185,16 +341,17 @@ async fn files_of(log: &TableLog) -> u64 {
     log.log
         .blocking(move |table, engine| {
             let kernel = |error| table.kernel_error("read", error);
-            let snapshot = table.readable(engine.as_ref(), &state)?;
-            let scan = snapshot.scan_builder().build().map_err(kernel)?;
-            let mut files = 0;
-            for data in scan.scan_metadata(engine.as_ref()).map_err(kernel)? {
-                files = data
-                    .map_err(kernel)?
-                    .visit_scan_files(files, count)
-                    .map_err(kernel)?;
-            }
-            Ok(files)
+            table.with_readable(engine.as_ref(), &state, |snapshot| {
+                let scan = snapshot.clone().scan_builder().build().map_err(kernel)?;
+                let mut files = 0;
+                for data in scan.scan_metadata(engine.as_ref()).map_err(kernel)? {
+                    files = data
+                        .map_err(kernel)?
+                        .visit_scan_files(files, count)
+                        .map_err(kernel)?;
+                }
+                Ok(files)
+            })
         })
         .await
         .unwrap()

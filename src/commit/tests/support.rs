@@ -215,6 +215,8 @@ pub(super) enum Fault {
 pub(super) struct FailingStore {
     inner: Arc<dyn ObjectStore>,
     plan: Mutex<Plan>,
+    /// `(first, second, bytes)`: once `first` is put, another writer puts `second`.
+    next: Mutex<Option<(Path, Path, PutPayload)>>,
 }
 
 #[derive(Default)]
@@ -230,7 +232,21 @@ impl FailingStore {
         Arc::new(Self {
             inner,
             plan: Mutex::default(),
+            next: Mutex::default(),
         })
+    }
+
+    /// As soon as `version` is put, another writer puts the one after it.
+    pub(super) fn follow(
+        &self,
+        location: &TableLocation,
+        version: u64,
+        actions: &[serde_json::Value],
+    ) {
+        let log = location.root.clone().join("_delta_log");
+        let path = |version: u64| log.clone().join(format!("{version:020}.json"));
+        let lines: String = actions.iter().map(|action| format!("{action}\n")).collect();
+        *self.next.lock() = Some((path(version), path(version + 1), lines.into()));
     }
 
     /// From now on, the n-th operation (from 0) meets its fault.
@@ -316,8 +332,14 @@ impl ObjectStore for FailingStore {
         payload: PutPayload,
         opts: PutOptions,
     ) -> object_store::Result<PutResult> {
-        self.meet(self.inner.put_opts(location, payload, opts))
-            .await
+        let done = self
+            .meet(self.inner.put_opts(location, payload, opts))
+            .await?;
+        let next = self.next.lock().take_if(|(first, ..)| first == location);
+        if let Some((_, second, payload)) = next {
+            self.inner.put(&second, payload).await?;
+        }
+        Ok(done)
     }
 
     async fn put_multipart_opts(
