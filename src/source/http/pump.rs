@@ -279,7 +279,14 @@ impl Pump {
                 }
                 None => {
                     // Room before the read: what waits for room waits on the disk.
-                    let permit = self.budget.acquire(bytes.min(BATCH_BYTES)).await;
+                    let bytes = bytes.min(BATCH_BYTES);
+                    let permit = match self.budget.try_acquire(bytes) {
+                        Some(permit) => permit,
+                        None => {
+                            reader.make_room();
+                            self.budget.acquire(bytes).await
+                        }
+                    };
                     let Some(chunk) = reader.next(BATCH_BYTES).await? else {
                         return Ok(reader.position());
                     };

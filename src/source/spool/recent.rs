@@ -61,6 +61,8 @@ pub(super) struct Recent {
 #[derive(Default)]
 struct State {
     readers: usize,
+    /// Whether the reader waits for room in the budget, which is not to be spent on what lies behind it.
+    waiting: bool,
     bytes: u64,
     entries: VecDeque<Entry>,
 }
@@ -80,18 +82,33 @@ impl Recent {
     }
 
     pub(super) fn reader_came(&self) {
-        self.state.lock().readers += 1;
+        let mut state = self.state.lock();
+        state.readers += 1;
+        state.waiting = false;
     }
 
     pub(super) fn reader_left(&self) {
         let mut state = self.state.lock();
         state.readers -= 1;
         if state.readers == 0 {
-            let left = std::mem::take(&mut state.entries);
-            state.bytes = 0;
+            let left = state.clear();
             drop(state);
             drop(left);
         }
+    }
+
+    /// The reader waits for room: what is here is left to the disk, and what comes before its next read too.
+    pub(super) fn make_room(&self) {
+        let mut state = self.state.lock();
+        state.waiting = true;
+        let left = state.clear();
+        drop(state);
+        drop(left);
+    }
+
+    /// The reader has read from the disk.
+    pub(super) fn passed(&self) {
+        self.state.lock().waiting = false;
     }
 
     /// Keeps a durable request, if there is room and somebody to read it. Requests come in order.
@@ -101,7 +118,7 @@ impl Recent {
         };
         let cost = (request.body.len() + request.events.len() * size_of::<RecordSpan>()) as u64;
         let mut state = self.state.lock();
-        if state.readers == 0 || state.bytes + cost > budget.limit() / BUDGET_SHARE {
+        if state.readers == 0 || state.waiting || state.bytes + cost > budget.limit() / BUDGET_SHARE {
             return;
         }
         let Some(permit) = budget.try_acquire(cost) else {
@@ -176,6 +193,11 @@ impl Recent {
 }
 
 impl State {
+    fn clear(&mut self) -> VecDeque<Entry> {
+        self.bytes = 0;
+        std::mem::take(&mut self.entries)
+    }
+
     fn pop(&mut self) -> Option<Entry> {
         let entry = self.entries.pop_front()?;
         self.bytes -= entry.permit.bytes();
