@@ -46,6 +46,19 @@ enum Held {
     Joined(Vec<u8>),
 }
 
+/// What an entry has room for, which is what it is charged for.
+#[derive(Clone, Copy)]
+struct Capacity {
+    bytes: usize,
+    records: usize,
+}
+
+impl Capacity {
+    fn cost(self) -> u64 {
+        (self.bytes + self.records * size_of::<RecordSpan>()) as u64
+    }
+}
+
 /// What [`Recent::take`] found.
 pub(super) struct Taken {
     pub(super) chunk: Chunk,
@@ -116,27 +129,42 @@ impl Recent {
         let Some(budget) = &self.budget else {
             return;
         };
-        let cost = (request.body.len() + request.events.len() * size_of::<RecordSpan>()) as u64;
         let mut state = self.state.lock();
-        if state.readers == 0 || state.waiting || state.bytes + cost > budget.limit() / BUDGET_SHARE {
+        if state.readers == 0 || state.waiting {
+            return;
+        }
+        let room = (budget.limit() / BUDGET_SHARE).saturating_sub(state.bytes);
+        let small = request.body.len() < ALONE_BYTES;
+        if small
+            && let Some(last) = state.entries.back_mut()
+            && last.range.end == range.start
+            && let Some(capacity) = last.grown(&request)
+        {
+            let more = capacity.cost().saturating_sub(last.permit.bytes());
+            if more > 0 {
+                if more > room || budget.try_acquire(more).is_none() {
+                    return;
+                }
+                last.permit.resize(capacity.cost());
+            }
+            last.add(range, request, next, capacity);
+            state.bytes += more;
+            return;
+        }
+        let capacity = Capacity {
+            bytes: match small {
+                true => slab::size(request.body.len()),
+                false => request.body.len(),
+            },
+            records: request.events.len(),
+        };
+        let cost = capacity.cost();
+        if cost > room {
             return;
         }
         let Some(permit) = budget.try_acquire(cost) else {
             return;
         };
-        state.bytes += cost;
-        let small = request.body.len() < ALONE_BYTES;
-        if let Some(last) = state.entries.back_mut()
-            && last.range.end == range.start
-            && let Held::Joined(bytes) = &last.bytes
-            && small
-            && bytes.len() + request.body.len() <= MAX_BYTES
-        {
-            last.add(range, request, next);
-            let both = last.permit.bytes() + permit.bytes();
-            last.permit.resize(both);
-            return;
-        }
         let mut entry = Entry {
             range: OffsetRange {
                 start: range.start,
@@ -146,12 +174,13 @@ impl Recent {
                 true => Held::Joined(slab::take(request.body.len())),
                 false => Held::Body(request.body.clone()),
             },
-            records: Vec::with_capacity(request.events.len()),
+            records: Vec::new(),
             tables: Vec::new(),
             next,
             permit,
         };
-        entry.add(range, request, next);
+        entry.add(range, request, next, capacity);
+        state.bytes += cost;
         state.entries.push_back(entry);
     }
 
@@ -206,9 +235,37 @@ impl State {
 }
 
 impl Entry {
-    fn add(&mut self, range: OffsetRange, request: Request, next: (Offset, u64)) {
+    /// The room it needs to take in a small request too, if it may.
+    fn grown(&self, request: &Request) -> Option<Capacity> {
+        let Held::Joined(bytes) = &self.bytes else {
+            return None;
+        };
+        let needed = bytes.len() + request.body.len();
+        let twice = |capacity: usize, needed: usize, most: usize| match needed <= capacity {
+            true => capacity,
+            false => needed.max(most.min(2 * capacity)),
+        };
+        let records = self.records.len() + request.events.len();
+        (needed <= MAX_BYTES).then(|| Capacity {
+            bytes: twice(bytes.capacity(), needed, MAX_BYTES),
+            records: twice(self.records.capacity(), records, usize::MAX),
+        })
+    }
+
+    /// Takes in a request, growing to `capacity` first.
+    fn add(
+        &mut self,
+        range: OffsetRange,
+        request: Request,
+        next: (Offset, u64),
+        capacity: Capacity,
+    ) {
+        let records = self.records.len();
+        self.records
+            .reserve_exact(capacity.records.saturating_sub(records));
         let mut base = 0;
         if let Held::Joined(bytes) = &mut self.bytes {
+            bytes.reserve_exact(capacity.bytes.saturating_sub(bytes.len()));
             base = bytes.len() as u32;
             bytes.extend_from_slice(&request.body);
         }
