@@ -66,7 +66,7 @@ impl Reader {
         let durable = shared.durable.subscribe();
         // An earlier identity gets no new events.
         if limit.is_none() {
-            shared.recent.reader_came();
+            shared.recent.reader_came(position);
         }
         Ok(Self {
             shared,
@@ -143,7 +143,7 @@ impl Reader {
             self.at = Some((first, read.next));
             self.position = read.chunk.end;
             if self.limit.is_none() {
-                self.shared.recent.passed();
+                self.shared.recent.passed(self.position);
             }
             if !read.chunk.records.is_empty() {
                 return Ok(Some(read.chunk));

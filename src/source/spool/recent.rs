@@ -74,6 +74,8 @@ pub(super) struct Recent {
 #[derive(Default)]
 struct State {
     readers: usize,
+    /// Where the reader stands: nothing below it is kept. Of several readers, the one that moved last.
+    position: Offset,
     /// Whether the reader waits for room in the budget, which is not to be spent on what lies behind it.
     waiting: bool,
     bytes: u64,
@@ -94,9 +96,10 @@ impl Recent {
         self.budget.is_some() && body <= MAX_BYTES
     }
 
-    pub(super) fn reader_came(&self) {
+    pub(super) fn reader_came(&self, position: Offset) {
         let mut state = self.state.lock();
         state.readers += 1;
+        state.position = position;
         state.waiting = false;
     }
 
@@ -119,18 +122,21 @@ impl Recent {
         drop(left);
     }
 
-    /// The reader has read from the disk.
-    pub(super) fn passed(&self) {
-        self.state.lock().waiting = false;
+    /// The reader has read from the disk up to `position`.
+    pub(super) fn passed(&self, position: Offset) {
+        let mut state = self.state.lock();
+        state.waiting = false;
+        state.pass(position);
     }
 
-    /// Keeps a durable request, if there is room and somebody to read it. Requests come in order.
+    /// Keeps a durable request, if there is room and somebody to read it, who may have read it from the disk already:
+    /// there it is seen first. Requests come in order.
     pub(super) fn keep(&self, range: OffsetRange, request: Request, next: (Offset, u64)) {
         let Some(budget) = &self.budget else {
             return;
         };
         let mut state = self.state.lock();
-        if state.readers == 0 || state.waiting {
+        if state.readers == 0 || state.waiting || range.end <= state.position {
             return;
         }
         let room = (budget.limit() / BUDGET_SHARE).saturating_sub(state.bytes);
@@ -188,17 +194,13 @@ impl Recent {
     pub(super) fn take(&self, position: Offset) -> Option<Taken> {
         let mut entry = {
             let mut state = self.state.lock();
-            while state
-                .entries
-                .front()
-                .is_some_and(|entry| entry.range.end <= position)
-            {
-                state.pop();
-            }
+            state.pass(position);
             if state.entries.front()?.range.start > position {
                 return None;
             }
-            state.pop()?
+            let entry = state.pop()?;
+            state.position = entry.range.end;
+            entry
         };
         if entry.range.start < position {
             entry.records.retain(|record| record.offset >= position);
@@ -222,6 +224,18 @@ impl Recent {
 }
 
 impl State {
+    /// Forgets what lies below the reader's position.
+    fn pass(&mut self, position: Offset) {
+        self.position = position;
+        while self
+            .entries
+            .front()
+            .is_some_and(|entry| entry.range.end <= position)
+        {
+            self.pop();
+        }
+    }
+
     fn clear(&mut self) -> VecDeque<Entry> {
         self.bytes = 0;
         std::mem::take(&mut self.entries)

@@ -133,7 +133,7 @@ fn kept(text: &str) -> Request {
 fn what_is_kept_is_charged_by_the_memory_it_takes() {
     let budget = ByteBudget::new(16 << 20);
     let recent = Recent::new(Some(budget.clone()));
-    recent.reader_came();
+    recent.reader_came(0);
     let mut used = Vec::new();
     for start in 0..5_000 {
         let end = start + 1;
@@ -149,6 +149,32 @@ fn what_is_kept_is_charged_by_the_memory_it_takes() {
     let least = taken.slab.len() + taken.records.len() * size_of::<RecordSpan>();
     assert!(permit.bytes() >= least as u64);
     drop(taken);
+    recent.reader_left();
+    assert_eq!(budget.used(), 0);
+}
+
+/// The disk shows a group to readers a moment before memory does.
+#[test]
+fn what_the_reader_has_passed_is_not_kept() {
+    let budget = ByteBudget::new(16 << 20);
+    let recent = Recent::new(Some(budget.clone()));
+    recent.reader_came(3);
+    let keep = |start, end| recent.keep(OffsetRange { start, end }, kept("x"), (0, end));
+    keep(2, 3);
+    assert_eq!(budget.used(), 0);
+    keep(3, 4);
+    assert!(budget.used() > 0);
+    recent.passed(5);
+    keep(4, 5);
+    assert_eq!(budget.used(), 0, "read from the disk meanwhile");
+    keep(5, 6);
+    drop(recent.take(5).unwrap());
+    keep(5, 6);
+    assert_eq!(budget.used(), 0);
+    recent.reader_left();
+    recent.reader_came(4);
+    keep(4, 5);
+    assert!(budget.used() > 0, "a reader that begins again begins here");
     recent.reader_left();
     assert_eq!(budget.used(), 0);
 }
