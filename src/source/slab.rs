@@ -21,10 +21,9 @@ static KEPT_NOW: AtomicUsize = AtomicUsize::new(0);
 
 /// An empty buffer with room for at least `bytes`.
 pub(super) fn take(bytes: usize) -> Vec<u8> {
-    let bytes = bytes.max(1 << SMALLEST);
-    let size = bytes.next_multiple_of(step(bytes));
+    let size = size(bytes);
     let Some(class) = class(size) else {
-        return Vec::with_capacity(bytes);
+        return Vec::with_capacity(size);
     };
     match KEPT[class].lock().pop() {
         Some(buffer) => {
@@ -33,6 +32,13 @@ pub(super) fn take(bytes: usize) -> Vec<u8> {
         }
         None => Vec::with_capacity(size),
     }
+}
+
+/// The capacity of a buffer taken for so many bytes.
+pub(super) fn size(bytes: usize) -> usize {
+    let bytes = bytes.max(1 << SMALLEST);
+    let size = bytes.next_multiple_of(step(bytes));
+    if class(size).is_some() { size } else { bytes }
 }
 
 /// The bytes of a buffer, which is kept for later once the last slice of them is dropped.
@@ -116,6 +122,7 @@ mod tests {
             let buffer = take(bytes);
             assert!(buffer.capacity() >= bytes && buffer.capacity() <= bytes + bytes / 4);
             assert!(class(buffer.capacity()).is_some());
+            assert_eq!(buffer.capacity(), size(bytes));
         }
         assert_eq!(class(4 << 20), Some(CLASSES - 1));
         assert_eq!(take(5 << 20).capacity(), 5 << 20);

@@ -3,7 +3,7 @@
 use crate::{
     error::{Error, Kind, Result},
     event::{Assignment, ByteBudget, Intake, Offset, Partition, RawBatch, RecordSpan, SourceEvent},
-    source::spool::{Reader, Spool},
+    source::spool::{Chunk, Reader, Spool},
 };
 use std::{
     sync::{
@@ -275,24 +275,25 @@ impl Pump {
             let (chunk, permit) = match reader.recent() {
                 Some(mut chunk) => {
                     let permit = chunk.permit.take();
+                    let permit = permit.unwrap_or_else(|| self.budget.charge(cost(&chunk)));
                     (chunk, permit)
                 }
                 None => {
                     // Room before the read: what waits for room waits on the disk.
-                    let permit = self.budget.acquire(bytes.min(BATCH_BYTES)).await;
+                    let bytes = bytes.min(BATCH_BYTES);
+                    let mut permit = match self.budget.try_acquire(bytes) {
+                        Some(permit) => permit,
+                        None => {
+                            reader.make_room();
+                            self.budget.acquire(bytes).await
+                        }
+                    };
                     let Some(chunk) = reader.next(BATCH_BYTES).await? else {
                         return Ok(reader.position());
                     };
-                    (chunk, Some(permit))
+                    permit.resize(cost(&chunk));
+                    (chunk, permit)
                 }
-            };
-            let cost = (chunk.slab.len() + chunk.records.len() * size_of::<RecordSpan>()) as u64;
-            let permit = match permit {
-                Some(mut permit) => {
-                    permit.resize(cost);
-                    permit
-                }
-                None => self.budget.charge(cost),
             };
             let (end, records, bytes) = (
                 chunk.end,
@@ -320,6 +321,10 @@ impl Pump {
             }
         }
     }
+}
+
+fn cost(chunk: &Chunk) -> u64 {
+    (chunk.slab.len() + chunk.records.len() * size_of::<RecordSpan>()) as u64
 }
 
 /// Waits until a stop is asked for and what was durable then is handed on, or half its time is over.

@@ -269,9 +269,9 @@ impl RangeReader {
             return self.end(consumer, lanes, *number);
         }
         self.failed(consumer, lanes, error)?;
-        // librdkafka now counts the offset named as read; seek before `passed` takes it for a gap.
+        // Seek before `passed` takes the record for a gap.
         if let Some(lane) = lanes.get(&failure.partition)
-            && Offset::try_from(failure.offset).is_ok_and(|o| o >= lane.slab.next())
+            && failure.passes_over(lane.slab.next())
         {
             let next = i64::try_from(lane.slab.next()).unwrap_or(i64::MAX);
             let mut list = TopicPartitionList::new();

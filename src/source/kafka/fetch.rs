@@ -12,10 +12,12 @@
 //!   appended (`rd_kafka_q_fwd_set0`); callers do so for partitions that are silent.
 //! - `rd_kafka_q_serve_rkmessages` drops records of an older assignment, seek or pause, stores the position behind the
 //!   last record it returns, and passes transaction markers. But it also stores a position behind the offset that an
-//!   *error* names, as if that record had been read: see [`Failure::offset`].
+//!   *error* names, as if that record had been read: see [`Failure::passes_over`]. The call for one record leaves the
+//!   position alone at an error (`rd_kafka_fetch_op_app_prepare`).
 #![allow(unsafe_code)]
 
 use super::{error::KafkaSourceError, positions::GroupConsumer};
+use crate::event::Offset;
 use rdkafka::{
     bindings as sys,
     consumer::Consumer,
@@ -79,6 +81,7 @@ impl FetchQueue {
     /// Takes what is there, `most` at most; where nothing is, waits for one record.
     pub(crate) fn take(&self, most: usize, wait: Duration) -> Batch<'_> {
         let mut messages: Vec<*mut RDKafkaMessage> = Vec::with_capacity(most.max(1));
+        let mut together = true;
         // SAFETY: the queue is live; the vector has room for `most` pointers, and the call says how many it has written.
         // Each is a message that is now ours.
         unsafe {
@@ -88,6 +91,7 @@ impl FetchQueue {
             if messages.is_empty() && !wait.is_zero() {
                 let millis = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
                 let message = sys::rd_kafka_consume_queue(queue, millis);
+                together = false;
                 if !message.is_null() {
                     messages.push(message);
                 }
@@ -95,6 +99,7 @@ impl FetchQueue {
         }
         Batch {
             messages,
+            together,
             queue: PhantomData,
         }
     }
@@ -124,6 +129,8 @@ impl Drop for FetchQueue {
 /// Records and errors taken together, in the order of each partition. They live as long as it does.
 pub(crate) struct Batch<'q> {
     messages: Vec<*mut RDKafkaMessage>,
+    /// Whether the batch call brought them, or the call for one.
+    together: bool,
     queue: PhantomData<&'q FetchQueue>,
 }
 
@@ -140,7 +147,7 @@ impl Batch<'_> {
             };
             match record.fields().err {
                 RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR => Ok(record),
-                code => Err(record.failure(code.into())),
+                code => Err(record.failure(code.into(), self.together)),
             }
         })
     }
@@ -162,9 +169,18 @@ pub(crate) struct Failure {
     pub(crate) reason: String,
     pub(crate) topic: String,
     pub(crate) partition: i32,
-    /// The offset meant, or negative. librdkafka's position is behind it now: unless the record there was read or the
-    /// partition is read no more, seek, or that record is passed over.
+    /// The offset meant, or negative.
     pub(crate) offset: i64,
+    /// Whether librdkafka's position is behind `offset` now.
+    moved: bool,
+}
+
+impl Failure {
+    /// Whether librdkafka's position is behind a record that is yet to be read, where `next` is the next: seek to that, or
+    /// the record is passed over.
+    pub(crate) fn passes_over(&self, next: Offset) -> bool {
+        self.moved && Offset::try_from(self.offset).is_ok_and(|offset| offset >= next)
+    }
 }
 
 /// One record of a batch.
@@ -183,7 +199,7 @@ impl<'b> Record<'b> {
         unsafe { &*self.message }
     }
 
-    fn failure(&self, code: RDKafkaErrorCode) -> Failure {
+    fn failure(&self, code: RDKafkaErrorCode, moved: bool) -> Failure {
         // SAFETY: the message is live; the text is null or zero-terminated and lives as long.
         let reason = unsafe { text(sys::rd_kafka_message_errstr(self.message)) };
         Failure {
@@ -192,6 +208,7 @@ impl<'b> Record<'b> {
             topic: self.topic().into_owned(),
             partition: self.partition(),
             offset: self.fields().offset,
+            moved,
         }
     }
 

@@ -66,14 +66,15 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("allow.auto.create.topics", "false"),
     ("check.crcs", "true"),
     ("fetch.wait.max.ms", "100"),
-    // What a broker's answer brings is decompressed at once: more of it than caches hold, with a queue to match, cost a
-    // tenth of the client's CPU time and three times the memory. From a far cluster take more.
-    ("fetch.max.bytes", "2097152"),
     // A full queue is looked at again soon; librdkafka's second would leave a small one empty most of the time.
     ("fetch.queue.backoff.ms", "5"),
     ("socket.keepalive.enable", "true"),
     ("statistics.interval.ms", "5000"),
 ];
+
+/// `fetch.max.bytes` where the user sets none. What a broker's answer brings is decompressed at once: more of it than caches
+/// hold, with a queue to match, cost a tenth of the client's CPU time and three times the memory. From a far cluster take more.
+const FETCH_BYTES: u64 = 2 << 20;
 
 /// What a client is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,6 +189,11 @@ pub(crate) fn client_config(
     }
     let queue = (budget_bytes / 8 / 1024).clamp(4 << 10, 8 << 10);
     config.set("queued.max.messages.kbytes", queue.to_string());
+    // librdkafka refuses a `fetch.max.bytes` that is set and less than `message.max.bytes`. What is no number it refuses too.
+    let message = options.properties.get("message.max.bytes");
+    let message = message.and_then(|value| value.expose().parse().ok());
+    let fetch = FETCH_BYTES.max(message.unwrap_or(0));
+    config.set("fetch.max.bytes", fetch.to_string());
     for (key, value) in &options.properties {
         config.set(key, value.expose());
     }
@@ -271,6 +277,27 @@ mod tests {
         assert_eq!(config.get("enable.auto.commit"), Some("false"));
         assert_eq!(config.get("queued.max.messages.kbytes"), Some("8192"));
         config.create_native_config().unwrap();
+    }
+
+    #[test]
+    fn a_fetch_has_room_for_the_users_longest_message() {
+        let created = |properties: &[(&str, &str)]| {
+            let mut options = options();
+            for (key, value) in properties {
+                options.properties.insert((*key).into(), (*value).into());
+            }
+            let config = client_config("clicks", &options, Use::Range, 256 << 20).unwrap();
+            let client: Result<rdkafka::consumer::BaseConsumer, _> = config.create();
+            client.map(|_| config.get("fetch.max.bytes").unwrap().to_owned())
+        };
+        assert_eq!(created(&[]).unwrap(), "2097152");
+        let short = ("message.max.bytes", "1000");
+        assert_eq!(created(&[short]).unwrap(), "2097152");
+        let long = ("message.max.bytes", "10485760");
+        assert_eq!(created(&[long]).unwrap(), "10485760");
+        let set = ("fetch.max.bytes", "20971520");
+        assert_eq!(created(&[long, set]).unwrap(), "20971520");
+        assert!(created(&[long, ("fetch.max.bytes", "1048576")]).is_err());
     }
 
     #[test]

@@ -17,7 +17,7 @@ mod upkeep;
 
 use super::{
     error::KafkaSourceError,
-    fetch::{Failure, FetchQueue, Record},
+    fetch::{FetchQueue, Record},
     metrics::{SourceCounters, TopicCounters},
     pace::Pace,
     positions::{GroupConsumer, Positioner, Ready},
@@ -251,6 +251,7 @@ impl Reader {
             self.state.counters.polls.increment(1);
             idle = batch.is_empty();
             let (now, mut bytes, mut records) = (Instant::now(), 0, 0);
+            let mut failures = Vec::new();
             for record in batch.iter() {
                 match record {
                     Ok(record) => {
@@ -258,9 +259,13 @@ impl Reader {
                         bytes += record.value().len();
                         self.take(&record, now)?;
                     }
-                    Err(failure) => self.fetch_failed(&failure)?,
+                    Err(failure) => {
+                        self.poll_failed(&queue.tell(&failure))?;
+                        failures.push(failure);
+                    }
                 }
             }
+            self.seek_back(&failures);
             pace.learn(records, bytes);
         }
         Ok(())
@@ -296,19 +301,6 @@ impl Reader {
             self.queue.attach(topic, number);
             self.rewind(i);
         }
-    }
-
-    fn fetch_failed(&mut self, failure: &Failure) -> Result<(), KafkaSourceError> {
-        self.poll_failed(&self.queue.tell(failure))?;
-        // librdkafka now counts the offset named as read. Where it was not, seek before anybody relies on it.
-        if let Some(i) = self.state.find(&failure.topic, failure.partition)
-            && self.state.owned[i].phase == Phase::Reading
-            && !self.state.diagnosing
-            && Offset::try_from(failure.offset).is_ok_and(|o| o >= self.state.owned[i].slab.next())
-        {
-            self.rewind(i);
-        }
-        Ok(())
     }
 
     fn wait(&self, now: Instant) -> Duration {

@@ -66,7 +66,7 @@ impl Reader {
         let durable = shared.durable.subscribe();
         // An earlier identity gets no new events.
         if limit.is_none() {
-            shared.recent.reader_came();
+            shared.recent.reader_came(position);
         }
         Ok(Self {
             shared,
@@ -113,6 +113,14 @@ impl Reader {
         Some(taken.chunk)
     }
 
+    /// Has nothing kept in memory until the next read: a reader that waits for room in the budget must not hold any, or
+    /// readers of many spools wait for each other.
+    pub fn make_room(&self) {
+        if self.limit.is_none() {
+            self.shared.recent.make_room();
+        }
+    }
+
     /// Reads at least one record and otherwise at most `max_bytes`. Waits as [`Reader::ready`] does;
     /// cancel safe: a read that is given up leaves the cursor where it was.
     ///
@@ -134,6 +142,9 @@ impl Reader {
                     .map_err(|_| SpoolError::Closed)??;
             self.at = Some((first, read.next));
             self.position = read.chunk.end;
+            if self.limit.is_none() {
+                self.shared.recent.passed(self.position);
+            }
             if !read.chunk.records.is_empty() {
                 return Ok(Some(read.chunk));
             }

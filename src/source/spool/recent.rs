@@ -46,6 +46,19 @@ enum Held {
     Joined(Vec<u8>),
 }
 
+/// What an entry has room for, which is what it is charged for.
+#[derive(Clone, Copy)]
+struct Capacity {
+    bytes: usize,
+    records: usize,
+}
+
+impl Capacity {
+    fn cost(self) -> u64 {
+        (self.bytes + self.records * size_of::<RecordSpan>()) as u64
+    }
+}
+
 /// What [`Recent::take`] found.
 pub(super) struct Taken {
     pub(super) chunk: Chunk,
@@ -61,6 +74,10 @@ pub(super) struct Recent {
 #[derive(Default)]
 struct State {
     readers: usize,
+    /// Where the reader stands: nothing below it is kept. Of several readers, the one that moved last.
+    position: Offset,
+    /// Whether the reader waits for room in the budget, which is not to be spent on what lies behind it.
+    waiting: bool,
     bytes: u64,
     entries: VecDeque<Entry>,
 }
@@ -79,47 +96,81 @@ impl Recent {
         self.budget.is_some() && body <= MAX_BYTES
     }
 
-    pub(super) fn reader_came(&self) {
-        self.state.lock().readers += 1;
+    pub(super) fn reader_came(&self, position: Offset) {
+        let mut state = self.state.lock();
+        state.readers += 1;
+        state.position = position;
+        state.waiting = false;
     }
 
     pub(super) fn reader_left(&self) {
         let mut state = self.state.lock();
         state.readers -= 1;
         if state.readers == 0 {
-            let left = std::mem::take(&mut state.entries);
-            state.bytes = 0;
+            let left = state.clear();
             drop(state);
             drop(left);
         }
     }
 
-    /// Keeps a durable request, if there is room and somebody to read it. Requests come in order.
+    /// The reader waits for room: what is here is left to the disk, and what comes before its next read too.
+    pub(super) fn make_room(&self) {
+        let mut state = self.state.lock();
+        state.waiting = true;
+        let left = state.clear();
+        drop(state);
+        drop(left);
+    }
+
+    /// The reader has read from the disk up to `position`.
+    pub(super) fn passed(&self, position: Offset) {
+        let mut state = self.state.lock();
+        state.waiting = false;
+        state.pass(position);
+    }
+
+    /// Keeps a durable request, if there is room and somebody to read it, who may have read it from the disk already:
+    /// there it is seen first. Requests come in order.
     pub(super) fn keep(&self, range: OffsetRange, request: Request, next: (Offset, u64)) {
         let Some(budget) = &self.budget else {
             return;
         };
-        let cost = (request.body.len() + request.events.len() * size_of::<RecordSpan>()) as u64;
         let mut state = self.state.lock();
-        if state.readers == 0 || state.bytes + cost > budget.limit() / BUDGET_SHARE {
+        if state.readers == 0 || state.waiting || range.end <= state.position {
+            return;
+        }
+        let room = (budget.limit() / BUDGET_SHARE).saturating_sub(state.bytes);
+        let small = request.body.len() < ALONE_BYTES;
+        if small
+            && let Some(last) = state.entries.back_mut()
+            && last.range.end == range.start
+            && let Some(capacity) = last.grown(&request)
+        {
+            let more = capacity.cost().saturating_sub(last.permit.bytes());
+            if more > 0 {
+                if more > room || budget.try_acquire(more).is_none() {
+                    return;
+                }
+                last.permit.resize(capacity.cost());
+            }
+            last.add(range, request, next, capacity);
+            state.bytes += more;
+            return;
+        }
+        let capacity = Capacity {
+            bytes: match small {
+                true => slab::size(request.body.len()),
+                false => request.body.len(),
+            },
+            records: request.events.len(),
+        };
+        let cost = capacity.cost();
+        if cost > room {
             return;
         }
         let Some(permit) = budget.try_acquire(cost) else {
             return;
         };
-        state.bytes += cost;
-        let small = request.body.len() < ALONE_BYTES;
-        if let Some(last) = state.entries.back_mut()
-            && last.range.end == range.start
-            && let Held::Joined(bytes) = &last.bytes
-            && small
-            && bytes.len() + request.body.len() <= MAX_BYTES
-        {
-            last.add(range, request, next);
-            let both = last.permit.bytes() + permit.bytes();
-            last.permit.resize(both);
-            return;
-        }
         let mut entry = Entry {
             range: OffsetRange {
                 start: range.start,
@@ -129,12 +180,13 @@ impl Recent {
                 true => Held::Joined(slab::take(request.body.len())),
                 false => Held::Body(request.body.clone()),
             },
-            records: Vec::with_capacity(request.events.len()),
+            records: Vec::new(),
             tables: Vec::new(),
             next,
             permit,
         };
-        entry.add(range, request, next);
+        entry.add(range, request, next, capacity);
+        state.bytes += cost;
         state.entries.push_back(entry);
     }
 
@@ -142,17 +194,13 @@ impl Recent {
     pub(super) fn take(&self, position: Offset) -> Option<Taken> {
         let mut entry = {
             let mut state = self.state.lock();
-            while state
-                .entries
-                .front()
-                .is_some_and(|entry| entry.range.end <= position)
-            {
-                state.pop();
-            }
+            state.pass(position);
             if state.entries.front()?.range.start > position {
                 return None;
             }
-            state.pop()?
+            let entry = state.pop()?;
+            state.position = entry.range.end;
+            entry
         };
         if entry.range.start < position {
             entry.records.retain(|record| record.offset >= position);
@@ -176,6 +224,23 @@ impl Recent {
 }
 
 impl State {
+    /// Forgets what lies below the reader's position.
+    fn pass(&mut self, position: Offset) {
+        self.position = position;
+        while self
+            .entries
+            .front()
+            .is_some_and(|entry| entry.range.end <= position)
+        {
+            self.pop();
+        }
+    }
+
+    fn clear(&mut self) -> VecDeque<Entry> {
+        self.bytes = 0;
+        std::mem::take(&mut self.entries)
+    }
+
     fn pop(&mut self) -> Option<Entry> {
         let entry = self.entries.pop_front()?;
         self.bytes -= entry.permit.bytes();
@@ -184,9 +249,37 @@ impl State {
 }
 
 impl Entry {
-    fn add(&mut self, range: OffsetRange, request: Request, next: (Offset, u64)) {
+    /// The room it needs to take in a small request too, if it may.
+    fn grown(&self, request: &Request) -> Option<Capacity> {
+        let Held::Joined(bytes) = &self.bytes else {
+            return None;
+        };
+        let needed = bytes.len() + request.body.len();
+        let twice = |capacity: usize, needed: usize, most: usize| match needed <= capacity {
+            true => capacity,
+            false => needed.max(most.min(2 * capacity)),
+        };
+        let records = self.records.len() + request.events.len();
+        (needed <= MAX_BYTES).then(|| Capacity {
+            bytes: twice(bytes.capacity(), needed, MAX_BYTES),
+            records: twice(self.records.capacity(), records, usize::MAX),
+        })
+    }
+
+    /// Takes in a request, growing to `capacity` first.
+    fn add(
+        &mut self,
+        range: OffsetRange,
+        request: Request,
+        next: (Offset, u64),
+        capacity: Capacity,
+    ) {
+        let records = self.records.len();
+        self.records
+            .reserve_exact(capacity.records.saturating_sub(records));
         let mut base = 0;
         if let Held::Joined(bytes) = &mut self.bytes {
+            bytes.reserve_exact(capacity.bytes.saturating_sub(bytes.len()));
             base = bytes.len() as u32;
             bytes.extend_from_slice(&request.body);
         }

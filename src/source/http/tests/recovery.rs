@@ -158,3 +158,40 @@ async fn a_position_above_all_that_was_given_out_stops_the_source() {
     assert_eq!(error.kind(), Kind::Corrupt);
     taken(it.post(&running, "a", "{}"), 1).await;
 }
+
+/// Each of many sources might else hold a part of the budget for events that come after those it waits to read.
+#[tokio::test]
+async fn a_source_that_waits_for_room_holds_none() {
+    let fixture = Fixture::new();
+    let budget = ByteBudget::new(16 << 20);
+    let running = HttpSource::start(Start {
+        options: options(),
+        spool_folder: fixture.folder.path(),
+        spool_options: spool::Options::default(),
+        pipeline: "p",
+        source: "web",
+        intake: Arc::clone(&fixture.pipeline) as _,
+        budget: budget.clone(),
+        health: Arc::new(|_, _| {}),
+        shutdown: CancellationToken::new(),
+    })
+    .await
+    .unwrap();
+    fixture.pipeline.hold.send_replace(true);
+    answer(fixture.post(&running, "a", "{\"n\":1}")).await;
+    let first = budget.used();
+    // Too long to be kept in memory.
+    let line = format!("{{\"x\":\"{}\"}}\n", "y".repeat(1_000));
+    answer(fixture.post(&running, "a", line.repeat(1_200))).await;
+    let before = budget.used();
+    answer(fixture.post(&running, "a", "{\"n\":2}")).await;
+    let behind = budget.used() - before;
+    assert!(behind > 0, "it is kept in memory");
+    // Others have the rest: with `first` given back, the next read finds less room than it takes, by `behind` at most.
+    let room = (1 << 20) - behind / 2;
+    let others = budget.charge(budget.limit() - (budget.used() - first) - room);
+    fixture.pipeline.hold.send_replace(false);
+    fixture.pipeline.wait(1_202).await;
+    drop(others);
+    running.stop(Duration::from_secs(5)).await.unwrap();
+}

@@ -2,15 +2,16 @@
 
 use super::{Answering, CLOSE_PATIENCE, Note, Owned, Phase, Reader, offset};
 use crate::{
-    event::Partition,
+    event::{Offset, Partition},
     source::kafka::{
-        context::Rebalance, error::KafkaSourceError, metrics::TopicCounters, positions::Ready,
-        slab::Slab,
+        context::Rebalance, error::KafkaSourceError, fetch::Failure, metrics::TopicCounters,
+        positions::Ready, slab::Slab,
     },
 };
 use rdkafka::{
     TopicPartitionList,
     consumer::{Consumer, RebalanceProtocol},
+    error::KafkaResult,
 };
 use std::{
     sync::Arc,
@@ -99,19 +100,44 @@ impl Reader {
     pub(super) fn seek(&self, ready: &Ready) -> Result<(), KafkaSourceError> {
         let mut tries = 0;
         loop {
-            let mut list = TopicPartitionList::new();
-            let p = &ready.partition;
-            let result = list
-                .add_partition_offset(&p.topic, p.number, offset(ready.start))
-                .and_then(|()| self.consumer.seek_partitions(list, Duration::from_secs(5)))
-                .and_then(|list| list.elements().iter().try_for_each(|e| e.error()));
-            match result {
+            match self.try_seek(&ready.partition, ready.start) {
                 Ok(()) => return Ok(()),
                 Err(_) if tries < 50 => {
                     tries += 1;
                     std::thread::sleep(Duration::from_millis(100));
                 }
                 Err(error) => return Err(KafkaSourceError::broker("seeking a partition", &error)),
+            }
+        }
+    }
+
+    fn try_seek(&self, partition: &Partition, start: Offset) -> KafkaResult<()> {
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(&partition.topic, partition.number, offset(start))
+            .and_then(|()| self.consumer.seek_partitions(list, Duration::from_secs(5)))
+            .and_then(|list| list.elements().iter().try_for_each(|e| e.error()))
+    }
+
+    /// Takes librdkafka's positions back to where the slabs end, once a batch with these errors is taken. Epochs and what
+    /// is held stay, so that errors, however often they come, do not keep the partition from being committed.
+    pub(super) fn seek_back(&mut self, failures: &[Failure]) {
+        if failures.is_empty() || self.state.diagnosing {
+            return;
+        }
+        let passed_over = |failure: &Failure| {
+            let i = self.state.find(&failure.topic, failure.partition)?;
+            let owned = &self.state.owned[i];
+            let reading = owned.phase == Phase::Reading;
+            (reading && failure.passes_over(owned.slab.next())).then_some(i)
+        };
+        let mut astray: Vec<usize> = failures.iter().filter_map(passed_over).collect();
+        astray.sort_unstable();
+        astray.dedup();
+        for i in astray {
+            let owned = &self.state.owned[i];
+            if let Err(error) = self.try_seek(&owned.partition, owned.slab.next()) {
+                tracing::warn!(source = &*self.source, partition = %owned.partition.id, %error, "a fetch failed and its partition is not sought back");
+                self.rewind(i);
             }
         }
     }

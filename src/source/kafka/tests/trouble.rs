@@ -135,6 +135,37 @@ async fn rule_15_a_fetch_that_fails_passes_over_no_record_of_a_group() {
     produce(&cluster.brokers, "t", 1, 2, 5);
     until("the others arrived", || fake.count() >= 7).await;
     assert_eq!(fake.offsets(0), ascending(7));
+    assert_eq!(
+        fake.state.lock().last_epoch,
+        1,
+        "what waits to be committed is not read again"
+    );
+    running.stop().await.unwrap();
+}
+
+/// Errors that come again and again must not throw away what is read between them: nothing would ever be committed.
+#[tokio::test(flavor = "multi_thread")]
+async fn fetches_that_fail_between_others_keep_what_waits_for_room() {
+    let cluster = cluster("t", 1);
+    produce(&cluster.brokers, "t", 1, 0, 1);
+    let fake = Fake::new(&Arc::default());
+    let mut options = options(&cluster.brokers, "t");
+    // Nothing is handed on before the end but what a rewind would read again.
+    options.batch_milliseconds = 8_000;
+    let running = start(&options, &fake, &budget());
+    for n in 1..4 {
+        tokio::time::sleep(Duration::from_millis(800)).await;
+        let errors = &[FAILED; 2];
+        cluster._mock.request_errors(RDKafkaApiKey::Fetch, errors);
+        produce(&cluster.brokers, "t", 1, n, 1);
+    }
+    until("all arrived", || fake.count() == 4).await;
+    let (epochs, batches) = {
+        let state = fake.state.lock();
+        (state.last_epoch, state.batches)
+    };
+    assert_eq!((epochs, batches), (1, 1));
+    assert_eq!(fake.offsets(0), ascending(4));
     running.stop().await.unwrap();
 }
 

@@ -1,7 +1,13 @@
 //! What the reader gets from memory is what it would read from the disk.
 
 use super::*;
-use crate::{event::ByteBudget, source::spool::Chunk};
+use crate::{
+    event::{ByteBudget, RecordSpan},
+    source::spool::{
+        Chunk,
+        recent::{Recent, Request},
+    },
+};
 use proptest::prelude::*;
 
 fn with_budget(budget: &ByteBudget) -> Options {
@@ -110,6 +116,66 @@ async fn what_is_not_durable_is_not_handed_on() {
         reader.recent().is_none(),
         "what came from the disk comes once"
     );
+    assert_eq!(budget.used(), 0);
+}
+
+fn kept(text: &str) -> Request {
+    Request {
+        table: "a".into(),
+        body: Bytes::from(text.to_owned()),
+        events: std::iter::once(0..text.len() as u32).collect(),
+        rejected: Vec::new(),
+        received_at: 0,
+    }
+}
+
+#[test]
+fn what_is_kept_is_charged_by_the_memory_it_takes() {
+    let budget = ByteBudget::new(16 << 20);
+    let recent = Recent::new(Some(budget.clone()));
+    recent.reader_came(0);
+    let mut used = Vec::new();
+    for start in 0..5_000 {
+        let end = start + 1;
+        let range = OffsetRange { start, end };
+        recent.keep(range, kept(&"x".repeat(400)), (0, end));
+        used.push(budget.used());
+    }
+    assert!(used[0] >= 64 << 10, "a buffer is no smaller: {}", used[0]);
+    assert!(used[1] < used[0] + (1 << 10), "the next one shares it");
+    assert!(budget.used() <= budget.limit() / 16);
+    let taken = recent.take(0).unwrap().chunk;
+    let permit = taken.permit.as_ref().unwrap();
+    let least = taken.slab.len() + taken.records.len() * size_of::<RecordSpan>();
+    assert!(permit.bytes() >= least as u64);
+    drop(taken);
+    recent.reader_left();
+    assert_eq!(budget.used(), 0);
+}
+
+/// The disk shows a group to readers a moment before memory does.
+#[test]
+fn what_the_reader_has_passed_is_not_kept() {
+    let budget = ByteBudget::new(16 << 20);
+    let recent = Recent::new(Some(budget.clone()));
+    recent.reader_came(3);
+    let keep = |start, end| recent.keep(OffsetRange { start, end }, kept("x"), (0, end));
+    keep(2, 3);
+    assert_eq!(budget.used(), 0);
+    keep(3, 4);
+    assert!(budget.used() > 0);
+    recent.passed(5);
+    keep(4, 5);
+    assert_eq!(budget.used(), 0, "read from the disk meanwhile");
+    keep(5, 6);
+    drop(recent.take(5).unwrap());
+    keep(5, 6);
+    assert_eq!(budget.used(), 0);
+    recent.reader_left();
+    recent.reader_came(4);
+    keep(4, 5);
+    assert!(budget.used() > 0, "a reader that begins again begins here");
+    recent.reader_left();
     assert_eq!(budget.used(), 0);
 }
 
