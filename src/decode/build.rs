@@ -3,6 +3,8 @@
 
 #![allow(unsafe_code)]
 
+use super::{DecodeError, extent::Utf8};
+use crate::json::{Cursor, Simd, Stop, push_string};
 use arrow::{
     array::{BinaryArray, BooleanArray, StringArray},
     buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer},
@@ -166,11 +168,17 @@ impl Bits {
     }
 }
 
-/// Byte strings one after the other. A batch holds far less than `i32::MAX` bytes of them.
+/// The most bytes that all values of a column take: Arrow counts them by signed 32-bit numbers.
+const MAX_BYTES: usize = i32::MAX as usize;
+
+/// Byte strings one after the other.
+///
+/// Invariant: unless `data` is or was longer than [`MAX_BYTES`] (`long`, where it is no more), the ends
+/// begin with 0, never descend, and the last is at most `data.len()`.
 pub(super) struct Bytes {
-    /// Where each ends, after a first 0; never descending, the last at most `data.len()`.
     ends: Vec<i32>,
     data: Vec<u8>,
+    long: bool,
     validity: Validity,
 }
 
@@ -179,6 +187,7 @@ impl Default for Bytes {
         Self {
             ends: vec![0],
             data: Vec::new(),
+            long: false,
             validity: Validity::default(),
         }
     }
@@ -198,12 +207,6 @@ impl Bytes {
     pub(super) fn push(&mut self, value: &[u8]) {
         self.data.extend_from_slice(value);
         self.end();
-    }
-
-    /// Where the next value's bytes go, followed by [`Bytes::end`].
-    #[inline(always)]
-    fn data(&mut self) -> &mut Vec<u8> {
-        &mut self.data
     }
 
     /// What was appended since the last value becomes one.
@@ -231,33 +234,45 @@ impl Bytes {
 
     /// Cuts off a value that was begun, too.
     pub(super) fn truncate(&mut self, rows: usize) {
+        // Shorter again, the wrapped ends would not be seen.
+        self.long |= self.data.len() > MAX_BYTES;
         self.ends.truncate(rows + 1);
         let end = self.ends.last().copied().unwrap_or(0);
         self.data.truncate(end as usize);
         self.validity.truncate(rows);
     }
 
-    fn parts(&mut self) -> (OffsetBuffer<i32>, Buffer, Option<NullBuffer>) {
+    /// Begins anew; an error where there are too many bytes.
+    fn parts(&mut self) -> Result<(OffsetBuffer<i32>, Buffer, Option<NullBuffer>), DecodeError> {
+        let bytes = self.data.len();
+        if self.long || bytes > MAX_BYTES {
+            *self = Self::default();
+            return Err(DecodeError::BatchTooLarge {
+                bytes: bytes as u64,
+                limit: MAX_BYTES as u64,
+            });
+        }
         let nulls = self.validity.finish(self.len());
         let ends = take(&mut self.ends);
         self.ends.push(0);
         // SAFETY: the ends begin with 0 and do not descend: each is the length of `data` when it was
-        // pushed, or the one before, and `data` shrinks to the last end only.
+        // pushed, or the one before, `data` shrinks to the last end only, and none of its lengths was
+        // past `i32::MAX` (else it is so still, or `long`).
         let ends = unsafe { OffsetBuffer::new_unchecked(ends.into()) };
-        (ends, Buffer::from_vec(take(&mut self.data)), nulls)
+        Ok((ends, Buffer::from_vec(take(&mut self.data)), nulls))
     }
 
-    pub(super) fn finish_binary(&mut self) -> BinaryArray {
-        let (ends, data, nulls) = self.parts();
+    pub(super) fn finish_binary(&mut self) -> Result<BinaryArray, DecodeError> {
+        let (ends, data, nulls) = self.parts()?;
         // SAFETY: the ends are within `data` (see `parts`); there is one null bit a value.
-        unsafe { BinaryArray::new_unchecked(ends, data, nulls) }
+        Ok(unsafe { BinaryArray::new_unchecked(ends, data, nulls) })
     }
 }
 
 /// Text: byte strings that are UTF-8.
 ///
-/// Invariant: every value is UTF-8. What is not a `&str` comes by [`Texts::json`], whose text the
-/// decoder has checked.
+/// Invariant: all bytes together are UTF-8, and so is each value. What is not a `&str` comes by
+/// [`Texts::push_string`], which takes the proof.
 #[derive(Default)]
 pub(super) struct Texts(Bytes);
 
@@ -275,17 +290,35 @@ impl Texts {
         self.0.push(value.as_bytes());
     }
 
-    /// Where the next value's bytes go, followed by [`Texts::end`]: whole strings or values of an event
-    /// that is UTF-8, their escapes replaced by the characters they stand for. Strings and values begin
-    /// and end at ASCII bytes, so that their text is UTF-8 where the event is. What is not ended must
-    /// be cut off by [`Texts::truncate`].
+    /// Appends the text of the string that begins here, and passes it. A string begins and ends at
+    /// ASCII bytes, so that what is between is UTF-8 where all the text is.
     #[inline(always)]
-    pub(super) fn json(&mut self) -> &mut Vec<u8> {
-        self.0.data()
+    pub(super) fn push_string<'a, S: Simd>(
+        &mut self,
+        simd: S,
+        cursor: &mut Cursor<'a>,
+        _: Utf8<'a>,
+    ) -> Result<(), Stop> {
+        if push_string(simd, cursor, &mut self.0.data).is_err() {
+            self.cut();
+            return Err(Stop);
+        }
+        self.0.end();
+        Ok(())
+    }
+
+    /// Cuts off a value that was begun.
+    #[cold]
+    fn cut(&mut self) {
+        self.truncate(self.len());
+    }
+
+    /// Appends to the next value, which [`Texts::end`] ends.
+    pub(super) fn part(&mut self, text: &str) {
+        self.0.data.extend_from_slice(text.as_bytes());
     }
 
     /// What was appended since the last value becomes one.
-    #[inline(always)]
     pub(super) fn end(&mut self) {
         self.0.end();
     }
@@ -303,11 +336,17 @@ impl Texts {
         self.0.truncate(rows);
     }
 
-    pub(super) fn finish(&mut self) -> StringArray {
-        let (ends, data, nulls) = self.0.parts();
+    pub(super) fn finish(&mut self) -> Result<StringArray, DecodeError> {
+        let (ends, data, nulls) = self.0.parts()?;
         // SAFETY: the ends are within `data` (see `parts`), each value is UTF-8 (invariant), and there
         // is one null bit a value.
-        unsafe { StringArray::new_unchecked(ends, data, nulls) }
+        Ok(unsafe { StringArray::new_unchecked(ends, data, nulls) })
+    }
+
+    /// More bytes than a column may have, of pages that nobody touches.
+    #[cfg(test)]
+    pub(super) fn overfill(&mut self) {
+        self.0.data = vec![0; MAX_BYTES + 1];
     }
 }
 
@@ -372,6 +411,27 @@ mod tests {
     use arrow::array::Array;
     use proptest::prelude::*;
 
+    #[test]
+    #[cfg_attr(miri, ignore = "two gigabytes")]
+    fn more_bytes_than_offsets_count_are_an_error() {
+        for cut in [false, true] {
+            let mut texts = Texts::default();
+            texts.push("a");
+            texts.overfill();
+            texts.end();
+            if cut {
+                texts.truncate(1);
+            }
+            assert!(matches!(
+                texts.finish(),
+                Err(DecodeError::BatchTooLarge { .. })
+            ));
+            assert_eq!((texts.len(), texts.bytes()), (0, 0));
+            texts.push("b");
+            assert_eq!(texts.finish().map_or(0, |array| array.len()), 1);
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 8 } else { 256 }))]
 
@@ -402,7 +462,7 @@ mod tests {
                     _ => {
                         let rows = model.len().saturating_sub(n);
                         model.truncate(rows);
-                        texts.json().extend_from_slice(b"begun");
+                        texts.part("begun");
                         values.truncate(rows);
                         bits.truncate(rows);
                         texts.truncate(rows);
@@ -411,7 +471,7 @@ mod tests {
                 }
             }
             let (numbers, nulls) = values.finish();
-            let (bits, texts, (ends, list_nulls)) = (bits.finish(), texts.finish(), lists.finish());
+            let (bits, texts, (ends, list_nulls)) = (bits.finish(), texts.finish()?, lists.finish());
             prop_assert_eq!(numbers.len(), model.len());
             for (i, value) in model.iter().enumerate() {
                 let null = |nulls: &Option<NullBuffer>| nulls.as_ref().is_some_and(|n| n.is_null(i));

@@ -287,8 +287,8 @@ impl Column {
             Column::Decimal(b, p, s) => {
                 primitive::<Decimal128Type>(b, &DataType::Decimal128(*p, *s))
             }
-            Column::Text(b) | Column::Json(b) => Arc::new(b.finish()),
-            Column::Binary(b) => Arc::new(b.finish_binary()),
+            Column::Text(b) | Column::Json(b) => Arc::new(b.finish()?),
+            Column::Binary(b) => Arc::new(b.finish_binary()?),
             Column::Date(b, _) => primitive::<Date32Type>(b, &DataType::Date32),
             Column::Timestamp(times) => {
                 primitive::<TimestampMicrosecondType>(&mut times.values, &times.data_type)

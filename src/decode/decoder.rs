@@ -102,7 +102,7 @@ pub struct Decoder {
     fields: FieldColumns,
     copies: Vec<CopyColumn>,
     metadata: Vec<Metadata>,
-    rescued: Texts,
+    pub(super) rescued: Texts,
     outputs: Vec<Output>,
     row: Row,
 }
@@ -269,7 +269,12 @@ impl Decoder {
                 .iter()
                 .for_each(|&i| self.judge(raw, i, &extent, verdicts, &mut out)),
         }
-        let rows = self.finish(raw, &out.rows, ingested_at_us)?;
+        let rows = self.finish(raw, &out.rows, ingested_at_us);
+        if rows.is_err() {
+            // Some columns are finished, others are not.
+            self.truncate(0);
+            self.rescued.truncate(0);
+        }
         self.row.end_batch();
         if self.row.left.is_full() {
             self.fields.forget_spots();
@@ -279,11 +284,12 @@ impl Decoder {
             self.row.left.forget();
         }
         out.counts.rescued_fields = self.row.counted.take();
+        let seen = std::mem::take(&mut self.row.seen);
         Ok(Decoded {
-            rows,
+            rows: rows?,
             rejected: out.rejected,
             counts: out.counts,
-            seen: std::mem::take(&mut self.row.seen),
+            seen,
         })
     }
 
@@ -397,17 +403,16 @@ impl Decoder {
         let Some(engine) = self.engine else {
             return false;
         };
-        if !extent.is_utf8(&raw.slab, record)
-            || (record.key.is_some() && self.key_misfit(raw, record).is_some())
-        {
+        if record.key.is_some() && self.key_misfit(raw, record).is_some() {
             return false;
         }
-        let Some(cursor) = self.padded.cursor(&raw.slab, span(record)) else {
+        let Some((cursor, utf8)) = extent.cursor(&mut self.padded, &raw.slab, record) else {
             return false;
         };
         let at_row = counts.rows as usize;
         let made = engine.run(Event {
             cursor,
+            utf8,
             fields: &mut self.fields,
             copies: &mut self.copies,
             row: &mut self.row,
@@ -466,7 +471,7 @@ impl Decoder {
                     if self.rescued.len() < rows {
                         self.rescued.pad(rows);
                     }
-                    Arc::new(self.rescued.finish())
+                    Arc::new(self.rescued.finish()?)
                 }
             });
         }

@@ -3,9 +3,14 @@
 use super::{DecodeError, MAX_BATCH_BYTES};
 use crate::{
     event::{RecordSpan, RoutedBatch},
-    json::is_utf8,
+    json::{Cursor, Padded, is_utf8},
 };
-use std::ops::Range;
+use std::{marker::PhantomData, ops::Range};
+
+/// Proof that the text which a cursor of this lifetime stands in is UTF-8: only [`Extent::cursor`] makes
+/// one, together with the cursor.
+#[derive(Clone, Copy)]
+pub(super) struct Utf8<'a>(PhantomData<&'a [u8]>);
 
 /// Where a batch's events lie, and whether all that is UTF-8.
 pub(super) struct Extent {
@@ -45,9 +50,24 @@ impl Extent {
         })
     }
 
+    /// A cursor at the start of the record's value, where that is UTF-8.
+    #[inline]
+    pub(super) fn cursor<'a>(
+        &self,
+        padded: &'a mut Padded,
+        slab: &'a [u8],
+        record: &RecordSpan,
+    ) -> Option<(Cursor<'a>, Utf8<'a>)> {
+        if !self.is_utf8(slab, record) {
+            return None;
+        }
+        let cursor = padded.cursor(slab, span(record))?;
+        Some((cursor, Utf8(PhantomData)))
+    }
+
     /// Whether the record's value is UTF-8.
     #[inline]
-    pub(super) fn is_utf8(&self, slab: &[u8], record: &RecordSpan) -> bool {
+    fn is_utf8(&self, slab: &[u8], record: &RecordSpan) -> bool {
         let value = span(record);
         if self.utf8.start <= value.start && value.end <= self.utf8.end {
             // Part of a UTF-8 text is UTF-8 if it begins and ends between characters.

@@ -41,6 +41,8 @@ pub(super) struct FieldColumn {
     event: Arc<str>,
     name: String,
     data_type: DataType,
+    /// Whether the event's field of its name is its own: the first of two that claim one has it.
+    claims: bool,
     /// Whether it is another field's sibling.
     pub(super) sibling: bool,
 }
@@ -116,6 +118,7 @@ impl FieldColumns {
                     event: Arc::from(event),
                     name: field.name().clone(),
                     data_type: field.data_type().clone(),
+                    claims: false,
                     sibling: false,
                 }
             })
@@ -132,6 +135,7 @@ impl FieldColumns {
             // The first of two columns that claim one field gets it.
             if !by_event.contains_key(&event) {
                 by_event.insert(event.clone(), i);
+                fields[i].claims = true;
                 keys.insert(event.as_bytes(), Target::Field(i as u32));
                 if is_plain(&event) {
                     fields[i].pattern = Pattern::new(format!("\"{event}\":").as_bytes());
@@ -185,9 +189,13 @@ impl FieldColumns {
         watch
     }
 
-    /// The spot of an unknown field, new to this level. `None` where there are too many.
+    /// The spot of an unknown field, new to this level. `None` where there are too many, and for names
+    /// longer than a column's can be, which are not worth remembering.
     #[cold]
     pub(super) fn unknown_spot(&mut self, name: &[u8], left: &mut Leftovers) -> Option<u32> {
+        if name.len() > names::MAX_NAME_BYTES {
+            return None;
+        }
         let text = str::from_utf8(name).ok()?;
         let watch = self.watches.iter().find(|(watched, _)| watched == text);
         let watch = watch.map_or(NONE, |(_, watch)| *watch);
@@ -288,7 +296,7 @@ impl FieldColumns {
                 continue;
             };
             let found = match self.fields.get(expected) {
-                Some(field) if *field.event == *name => Some(expected),
+                Some(field) if field.claims && *field.event == *name => Some(expected),
                 _ => self.by_event.get(name.as_ref()).copied(),
             };
             match found {

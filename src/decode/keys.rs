@@ -22,10 +22,13 @@ struct Entry {
     target: Target,
 }
 
-/// Length, the first and the last eight bytes. Whoever sends names that collide makes their own table
-/// slow; a level holds few names beyond its fields.
+/// Of the length and all bytes. Whoever sends names that collide makes their own table slow; a level
+/// holds few names beyond its fields.
 #[inline(always)]
 fn hash(name: &[u8]) -> u32 {
+    if name.len() > 16 {
+        return hash_long(name);
+    }
     let (first, last) = match (name.first_chunk::<8>(), name.last_chunk::<8>()) {
         (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
         _ => match (name.first_chunk::<4>(), name.last_chunk::<4>()) {
@@ -40,9 +43,25 @@ fn hash(name: &[u8]) -> u32 {
             ),
         },
     };
-    let mixed =
-        (first ^ last.rotate_left(29) ^ name.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    (mixed >> 32) as u32
+    (fold(first ^ last.rotate_left(29) ^ name.len() as u64) >> 32) as u32
+}
+
+/// A product's halves together: every bit reaches every other.
+#[inline(always)]
+fn fold(word: u64) -> u64 {
+    let product = u128::from(word) * 0x9e37_79b9_7f4a_7c15;
+    product as u64 ^ (product >> 64) as u64
+}
+
+/// Eight bytes at a time.
+#[inline(never)]
+fn hash_long(name: &[u8]) -> u32 {
+    let fold = |hash: u64, word: &[u8; 8]| fold(hash ^ u64::from_le_bytes(*word));
+    let (words, _) = name.as_chunks::<8>();
+    let hash = words.iter().fold(name.len() as u64, fold);
+    // What is behind the last whole word, and some of that once more.
+    let hash = name.last_chunk::<8>().map_or(hash, |last| fold(hash, last));
+    (hash >> 32) as u32
 }
 
 impl Keys {
@@ -110,6 +129,25 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::collections::HashMap;
+
+    #[test]
+    fn names_that_differ_in_any_byte_spread() {
+        let shapes: [fn(usize) -> String; 5] = [
+            |i| format!("property_{i:04}_enabled"),
+            |i| format!("{i:04}_a_long_name_of_a_property"),
+            |i| format!("a_long_name_of_a_property_{i:04}"),
+            |i| format!("is_{i:04}_on"),
+            |i| format!("a_name_{i:04}s"),
+        ];
+        for shape in shapes {
+            let mut buckets = [0; 4_096];
+            for i in 0..2_048 {
+                buckets[hash(shape(i).as_bytes()) as usize % buckets.len()] += 1;
+            }
+            let most = buckets.iter().max().unwrap_or(&0);
+            assert!(*most <= 8, "{}: {most} names in one place", shape(0));
+        }
+    }
 
     proptest! {
         #[test]

@@ -6,7 +6,7 @@ use super::{
     infer,
     json::{NodeKind, Parser},
     path::{Place, Within},
-    row::{Row, quoted},
+    row::{Row, quoted, weight},
 };
 use crate::{
     event::Counts,
@@ -30,8 +30,13 @@ pub(super) const KINDS: [Kind; 10] = [
     Kind::List,
 ];
 
-/// The most spots; past them, names that no event brought before take the reference pass.
+/// The most spots, and the most bytes of their names; past either, names that no event brought before
+/// take the reference pass, and the next batch begins with none.
 const MAX_SPOTS: usize = 2_048;
+const MAX_SPOT_BYTES: usize = 1 << 20;
+
+/// Past so many entries, their room is not kept for the next batch.
+const MAX_KEPT_ENTRIES: usize = 4_096;
 
 /// A field whose values are left over: it has no column, or a column that does not take them.
 struct Spot {
@@ -42,9 +47,8 @@ struct Spot {
     columns: Vec<String>,
     /// The name of the field that has no column.
     name: String,
-    /// The key in `_rescued_data`, and the same as JSON with its colon, where no list or map lies on
-    /// the way.
-    key: Option<(usize, Box<str>)>,
+    /// The key in `_rescued_data` as JSON, where no list or map lies on the way.
+    key: Option<Box<str>>,
     /// The path by which its values are counted.
     counted: Box<str>,
     /// Of `counted`, in this batch.
@@ -68,7 +72,7 @@ pub(super) struct Entry {
     kind: NodeKind,
     /// Where in lists and maps it stands, the innermost first.
     pub(super) within: Vec<Within>,
-    /// The key, where the spot has none.
+    /// The key as JSON, where the spot has none.
     key: String,
 }
 
@@ -95,6 +99,8 @@ pub(super) struct Leftovers {
     /// Whether a conflict can make a dead letter.
     rejects: bool,
     spots: Vec<Spot>,
+    /// What the spots' names take.
+    spot_bytes: usize,
     /// Those that this batch has met.
     touched: Vec<u32>,
 }
@@ -110,6 +116,7 @@ impl Leftovers {
             observes: policy.evolution != Evolution::None,
             rejects: policy.on_conflict.contains(&OnConflict::Reject),
             spots: Vec::new(),
+            spot_bytes: 0,
             touched: Vec::new(),
         }
     }
@@ -130,7 +137,7 @@ impl Leftovers {
 
     /// A new spot at `place`, whose last step is the field; `None` where there are too many.
     pub(super) fn spot(&mut self, place: Place, unknown: bool, watch: u32) -> Option<u32> {
-        if self.spots.len() >= MAX_SPOTS {
+        if self.is_full() {
             return None;
         }
         let (key, counted, mut columns) =
@@ -139,9 +146,11 @@ impl Leftovers {
             true => columns.pop().unwrap_or_default(),
             false => String::new(),
         };
-        let key = place
-            .is_fixed()
-            .then(|| (key.len(), format!("{}:", quoted(&key)).into()));
+        let key: Option<Box<str>> = place.is_fixed().then(|| quoted(&key).into());
+        // The same names once more in the place and, of the last, among its level's keys.
+        let columns_bytes: usize = columns.iter().map(String::len).sum();
+        let spelled = key.as_ref().map_or(0, |key| key.len());
+        self.spot_bytes += 3 * (columns_bytes + name.len()) + counted.len() + spelled;
         self.spots.push(Spot {
             place,
             unknown,
@@ -188,8 +197,9 @@ impl Leftovers {
         });
     }
 
-    /// How many bytes `_rescued_data` takes for the event's entries.
-    fn weigh(&mut self) -> usize {
+    /// Whether the event's entries take more than `limit` bytes of `_rescued_data`. No path is spelled
+    /// past the limit: many may lead through one long name.
+    fn outweighs(&mut self, limit: usize) -> bool {
         let mut bytes = 0;
         for entry in &mut self.entries {
             let Some(spot) = self.spots.get(entry.spot as usize) else {
@@ -199,26 +209,30 @@ impl Leftovers {
                 continue;
             }
             let key = match &spot.key {
-                Some((length, _)) => *length,
+                Some(key) => key.len(),
                 None => {
                     let key = spot.place.with_path(&entry.within, |path| path.key());
-                    entry.key = key.unwrap_or_default();
+                    entry.key = quoted(&key.unwrap_or_default());
                     entry.key.len()
                 }
             };
-            bytes += key + (entry.end - entry.start) as usize + 6;
+            bytes += weight(key, (entry.end - entry.start) as usize);
+            if bytes > limit {
+                return true;
+            }
         }
-        bytes
+        false
     }
 
-    /// Whether all spots are taken.
+    /// Whether there is no room for another spot.
     pub(super) fn is_full(&self) -> bool {
-        self.spots.len() >= MAX_SPOTS
+        self.spots.len() >= MAX_SPOTS || self.spot_bytes >= MAX_SPOT_BYTES
     }
 
     /// Forgets all spots; nobody may hold one any more.
     pub(super) fn forget(&mut self) {
-        self.spots.clear();
+        self.spots = Vec::new();
+        self.spot_bytes = 0;
     }
 }
 
@@ -231,7 +245,7 @@ impl Row {
             return true;
         }
         let limit = self.limit;
-        if self.left.weigh() > limit {
+        if self.left.outweighs(limit) {
             return false;
         }
         counts.rows += 1;
@@ -253,22 +267,17 @@ impl Row {
         if out.len() < row {
             out.pad(row);
         }
-        let text = out.json();
-        let mut separator = b'{';
+        let mut separator = "{";
         for entry in entries.iter().filter(|entry| entry.kind != NodeKind::Null) {
             let Some(spot) = self.left.spots.get_mut(entry.spot as usize) else {
                 continue;
             };
-            text.push(separator);
-            separator = b',';
-            match &spot.key {
-                Some((_, key)) => text.extend_from_slice(key.as_bytes()),
-                None => {
-                    text.extend_from_slice(quoted(&entry.key).as_bytes());
-                    text.push(b':');
-                }
-            }
-            text.extend_from_slice(value(event, entry));
+            out.part(separator);
+            separator = ",";
+            out.part(spot.key.as_deref().unwrap_or(&entry.key));
+            out.part(":");
+            // The event is UTF-8, and a value begins and ends at ASCII bytes.
+            out.part(str::from_utf8(value(event, entry)).unwrap_or("null"));
             let counter = match spot.counter {
                 Some(counter) => counter,
                 None => {
@@ -280,7 +289,7 @@ impl Row {
             };
             self.counted.count(counter);
         }
-        text.push(b'}');
+        out.part("}");
         out.end();
     }
 
@@ -317,6 +326,8 @@ impl Row {
 
     /// Ends a batch: what was tallied goes to what was seen.
     pub(super) fn end_batch(&mut self) {
+        self.left.entries.clear();
+        self.left.entries.shrink_to(MAX_KEPT_ENTRIES);
         for spot in std::mem::take(&mut self.left.touched) {
             let Some(spot) = self.left.spots.get_mut(spot as usize) else {
                 continue;

@@ -267,7 +267,7 @@ impl MapColumn {
         let values = self.values.finish(self.lists.elements())?;
         let entries = StructArray::try_new(
             self.pair.clone(),
-            vec![Arc::new(self.keys.finish()), values],
+            vec![Arc::new(self.keys.finish()?), values],
             None,
         )?;
         let (offsets, nulls) = self.lists.finish();

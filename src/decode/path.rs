@@ -95,7 +95,7 @@ pub(super) struct Place(Vec<PlaceStep>);
 /// Which element of a list, which value of a map.
 pub(super) enum Within {
     Index(usize),
-    Key(String),
+    Key(Arc<str>),
 }
 
 impl Place {

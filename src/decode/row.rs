@@ -96,6 +96,7 @@ impl Counted {
 }
 
 struct Entry {
+    /// JSON text.
     key: String,
     counted: String,
     /// JSON text.
@@ -131,12 +132,12 @@ impl Row {
     pub(super) fn rescue(&mut self, json: Json<'_>, at: u32, path: &Path<'_>) {
         // Past the limit the event is kept whole; long paths need not be spelled out for it.
         if !self.overflows() {
-            self.keep(path.key(), path.counted(), json.text(at));
+            self.keep(quoted(&path.key()), path.counted(), json.text(at));
         }
     }
 
     fn keep(&mut self, key: String, counted: String, value: &str) {
-        self.bytes += key.len() + value.len() + 6;
+        self.bytes += weight(key.len(), value.len());
         if self.bytes <= self.limit {
             self.entries.push(Entry {
                 key,
@@ -156,7 +157,7 @@ impl Row {
                 column: name,
             },
         };
-        let key = path.key();
+        let key = quoted(&path.key());
         if self.entries.iter().all(|entry| entry.key != key) {
             self.keep(key, path.counted(), value);
         }
@@ -165,7 +166,7 @@ impl Row {
     /// Keeps a record's key that is no text, whatever else is kept.
     pub(super) fn keep_record_key(&mut self, key: &[u8]) {
         self.entries.push(Entry {
-            key: RECORD_KEY.into(),
+            key: quoted(RECORD_KEY),
             counted: RECORD_KEY.into(),
             value: format!("{{\"base64\":\"{}\"}}", STANDARD.encode(key)),
         });
@@ -275,7 +276,7 @@ impl Row {
         for entry in self.entries.drain(..) {
             text.push(separator);
             separator = ',';
-            text.push_str(&quoted(&entry.key));
+            text.push_str(&entry.key);
             text.push(':');
             text.push_str(&entry.value);
             let counter = self.counted.counter(&entry.counted);
@@ -293,11 +294,16 @@ impl Row {
             Err(_) => (WHOLE_RECORD_BASE64, quoted(&STANDARD.encode(bytes))),
         };
         self.entries.push(Entry {
-            key: key.into(),
+            key: quoted(key),
             counted: key.into(),
             value: text,
         });
     }
+}
+
+/// What a value takes of `_rescued_data`: both texts as they are written, a colon, a comma and braces.
+pub(super) fn weight(key: usize, value: usize) -> usize {
+    key + value + 4
 }
 
 /// A JSON string.

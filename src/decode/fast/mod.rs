@@ -14,7 +14,7 @@ mod numbers;
 mod object;
 mod values;
 
-use super::{copies::CopyColumn, fields::FieldColumns, leftovers::NONE, row::Row};
+use super::{copies::CopyColumn, extent::Utf8, fields::FieldColumns, leftovers::NONE, row::Row};
 use crate::json::{Cursor, Simd, Stop, Task, spaces};
 use object::object;
 use values::value;
@@ -23,6 +23,7 @@ use values::value;
 struct Pass<'a, 'r> {
     /// The event's first byte, to which spans are relative.
     start: Cursor<'a>,
+    utf8: Utf8<'a>,
     row: &'r mut Row,
     /// Whether a conflict may make the event a dead letter.
     rejecting: bool,
@@ -35,10 +36,11 @@ impl<'a> Pass<'a, '_> {
     }
 }
 
-/// Reads the event at `cursor`, which is UTF-8, into row `at_row` of all columns. After an error the
+/// Reads the event at `cursor` into row `at_row` of all columns. After an error the
 /// columns must be cut back to the rows before. `row` has begun the event.
 pub(super) struct Event<'t, 'a> {
     pub(super) cursor: Cursor<'a>,
+    pub(super) utf8: Utf8<'a>,
     pub(super) fields: &'t mut FieldColumns,
     pub(super) copies: &'t mut [CopyColumn],
     pub(super) row: &'t mut Row,
@@ -54,6 +56,7 @@ impl Task for Event<'_, '_> {
         let rejecting = self.row.left.rejects() && !self.row.forced;
         let mut pass = Pass {
             start: cursor,
+            utf8: self.utf8,
             row: self.row,
             rejecting,
         };

@@ -6,8 +6,9 @@ use crate::{
         nested::{ListColumn, MapColumn},
         path::Within,
     },
-    json::{Cursor, MAX_DEPTH, Simd, Stop, Task, push_string, spaces},
+    json::{Cursor, MAX_DEPTH, Simd, Stop, Task, spaces},
 };
+use std::sync::Arc;
 
 /// The most keys of a map that are compared with each other.
 const MAX_COMPARED: usize = 64;
@@ -131,8 +132,7 @@ impl<'a> Task for Map<'_, 'a, '_> {
                 if cursor.byte() != b'"' {
                     return Err(Stop);
                 }
-                push_string(simd, &mut cursor, column.keys.json())?;
-                column.keys.end();
+                column.keys.push_string(simd, &mut cursor, pass.utf8)?;
                 let key = column.keys.value(at);
                 if at - first >= MAX_COMPARED
                     || (first..at).any(|other| column.keys.value(other) == key)
@@ -153,9 +153,10 @@ impl<'a> Task for Map<'_, 'a, '_> {
                     return Err(Stop);
                 }
                 if pass.row.left.entries.len() != before {
-                    let key = String::from_utf8_lossy(column.keys.value(at));
+                    // One copy of the key, however many entries stand below it.
+                    let key: Arc<str> = String::from_utf8_lossy(column.keys.value(at)).into();
                     for entry in pass.row.left.entries.iter_mut().skip(before) {
-                        entry.within.push(Within::Key(key.to_string()));
+                        entry.within.push(Within::Key(Arc::clone(&key)));
                     }
                 }
                 at += 1;

@@ -12,7 +12,7 @@ use crate::{
         column::{Column, Times, binary, date_of_number, date_of_text},
         number,
     },
-    json::{Cursor, NodeKind, Simd, Stop, push_string, skip_string, skip_value},
+    json::{Cursor, NodeKind, Simd, Stop, skip_string, skip_value},
 };
 use std::borrow::Cow;
 
@@ -60,8 +60,7 @@ pub(super) fn value<'a, S: Simd>(
         Column::Text(column) => {
             pad_to!(at, column);
             if cursor.byte() == b'"' {
-                push_string(simd, cursor, column.json())?;
-                column.end();
+                column.push_string(simd, cursor, pass.utf8)?;
                 return Ok(true);
             }
             null_only(cursor, || column.pad(at + 1))
@@ -140,8 +139,7 @@ pub(super) fn value<'a, S: Simd>(
             match skip_value(simd, cursor, depth).map_err(|_| Stop)? {
                 NodeKind::Null => column.pad(at + 1),
                 _ => {
-                    column.json().extend_from_slice(cursor.since(start));
-                    column.end();
+                    column.push(str::from_utf8(cursor.since(start)).map_err(|_| Stop)?);
                 }
             }
             Ok(true)

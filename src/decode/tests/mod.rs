@@ -1,5 +1,6 @@
 //! Batches made from texts, and rows read back as JSON.
 
+mod bounds;
 mod drift;
 mod json;
 mod metadata;

@@ -10,7 +10,7 @@ use proptest::{prelude::*, sample::select};
 
 /// Decodes the batches one after the other in every way and compares all that comes out. Returns how
 /// many events the fast pass gave up on.
-fn same(
+pub(super) fn same(
     schema: &TableSchema,
     options: &DecodeOptions,
     batches: &[RoutedBatch],
@@ -53,7 +53,7 @@ fn same(
     others[0].1.given_up()
 }
 
-fn same_texts<T: AsRef<[u8]>>(columns: &[(&str, &str)], texts: &[T]) -> u64 {
+pub(super) fn same_texts<T: AsRef<[u8]>>(columns: &[(&str, &str)], texts: &[T]) -> u64 {
     let options = options(EvolutionPolicy::default());
     same(
         &table(columns),
@@ -319,7 +319,7 @@ proptest! {
     }
 }
 
-const WIDE: &[(&str, &str)] = &[
+pub(super) const WIDE: &[(&str, &str)] = &[
     ("a", "long"),
     ("a__string", "string"),
     ("b", "string"),
