@@ -7,6 +7,7 @@
 use super::{
     error::{CommitError, Result},
     kernel::KernelTable,
+    parts::PartWriter,
     segment::CheckpointFile,
 };
 use arrow::array::RecordBatch;
@@ -14,7 +15,6 @@ use delta_kernel::{
     Engine, KernelError, checkpoint::LastCheckpointHintStats,
     engine::arrow_data::EngineDataArrowExt, snapshot::SnapshotRef,
 };
-use object_store::buffered::BufWriter;
 use parquet::{
     arrow::{AsyncArrowWriter, arrow_writer::ArrowWriterOptions},
     basic::Compression,
@@ -72,8 +72,7 @@ pub(super) fn write(
     let first = next()?.ok_or_else(|| {
         CommitError::corrupt(&table.name, "checkpoint", "the log holds no actions")
     })?;
-    let sink = BufWriter::with_capacity(table.location.store.clone(), path, PART_BYTES)
-        .with_max_concurrency(1);
+    let sink = PartWriter::new(table.location.store.clone(), path, PART_BYTES);
     let options = ArrowWriterOptions::new()
         .with_properties(properties())
         .with_skip_arrow_metadata(true);
@@ -85,14 +84,13 @@ pub(super) fn write(
             runtime.block_on(file.write(&rows)).map_err(parquet)?;
             batch = next()?;
         }
+        runtime.block_on(file.finish()).map_err(parquet)?;
         Ok(())
     };
     if let Err(error) = fill() {
-        // Parts that were uploaded are let go.
-        let _ = runtime.block_on(file.into_inner().abort());
+        runtime.block_on(file.into_inner().abort());
         return Err(error);
     }
-    runtime.block_on(file.finish()).map_err(parquet)?;
     let size = file.bytes_written() as u64;
     drop(actions);
     let counts = Arc::into_inner(counts).ok_or_else(|| {

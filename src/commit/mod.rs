@@ -32,6 +32,7 @@ mod land;
 mod log;
 mod new_table;
 pub mod options;
+mod parts;
 mod positions;
 mod preflight;
 mod reset;

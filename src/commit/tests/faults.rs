@@ -5,7 +5,17 @@ use super::support::{
     FailingStore, Fault, assert_once, at, landed, mark, open, quick, schema, token, upload,
 };
 use crate::commit::{CommitOptions, CommitOutcome, Evolved, TableLog};
-use crate::{error::Kind, schema::SchemaChange, storage::TableLocation};
+use crate::{
+    error::Kind,
+    schema::SchemaChange,
+    storage::{
+        TableLocation,
+        faulty::{
+            self, FaultyStore,
+            Operation::{Abort, Complete, PutPart},
+        },
+    },
+};
 use arrow::datatypes::{DataType, Field};
 use object_store::{
     ObjectStore, ObjectStoreExt, local::LocalFileSystem, memory::InMemory, path::Path,
@@ -268,4 +278,32 @@ async fn commits_whose_answers_are_lost_lead_to_checkpoints_too() {
         .join("_delta_log")
         .join("_last_checkpoint");
     assert!(location.store.head(&pointer).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_that_is_not_finished_leaves_no_parts_behind() {
+    for (operation, skip) in [(PutPart, 0), (PutPart, 1), (Complete, 0)] {
+        let store = FaultyStore::new(Arc::new(InMemory::new()));
+        let location = at(Arc::new(store.clone()));
+        let log = open(&location);
+        let mut large = upload(&schema(), "p", None, 2);
+        // A name that does not compress, of more than one part.
+        let mut random = fastrand::Rng::with_seed(7);
+        large.files[0].path = std::iter::repeat_with(|| random.alphanumeric())
+            .take(6 << 20)
+            .collect();
+        log.commit(large, token()).await.unwrap();
+        let fault = faulty::Fault::Fail(faulty::Failure::Unavailable);
+        store.add(
+            faulty::Rule::on(operation, fault)
+                .path("*.checkpoint.parquet")
+                .skip(skip)
+                .times(1),
+        );
+        assert!(log.checkpoint().await.is_err(), "{operation:?}");
+        assert_eq!(store.count(Abort), 1, "{operation:?}");
+        log.checkpoint().await.unwrap();
+        let state = open(&location).load().await.unwrap().unwrap();
+        assert_eq!(state.snapshot.log_segment().checkpoint_version, Some(0));
+    }
 }
