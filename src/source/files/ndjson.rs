@@ -20,6 +20,8 @@ pub(crate) struct NdjsonReader {
     text: TextFile,
     /// Bytes that are read and not yet passed.
     rest: Vec<u8>,
+    /// What ended the reading behind `rest`, to be told once the lines before it are handed on.
+    failed: Option<FilesError>,
 }
 
 impl NdjsonReader {
@@ -27,6 +29,7 @@ impl NdjsonReader {
         Self {
             text,
             rest: Vec::new(),
+            failed: None,
         }
     }
 }
@@ -56,6 +59,9 @@ impl RecordReader for NdjsonReader {
                 chunk.slab.truncate(line);
                 return Ok(true);
             }
+            if let Some(error) = self.failed.take() {
+                return Err(error);
+            }
             self.text.check_length(chunk.slab.len() - line)?;
             let room = target_bytes.saturating_sub(chunk.slab.len());
             let more = room.max(chunk.slab.len() - line).max(MIN_READ_BYTES);
@@ -73,18 +79,17 @@ impl RecordReader for NdjsonReader {
         while skipped < n {
             chunk.slab.clear();
             chunk.records.clear();
-            let more = self.read(&mut chunk, MIN_READ_BYTES)?;
+            let read = self.read(&mut chunk, MIN_READ_BYTES);
             let here = chunk.records.len() as u64;
-            if skipped + here > n {
-                // The records behind those to pass are read again.
-                let keep = (n - skipped) as usize;
-                let from = chunk.records[keep].0.start as usize;
-                self.text.records -= here - keep as u64;
-                let mut rest = chunk.slab.split_off(from);
-                rest.append(&mut self.rest);
-                self.rest = rest;
+            if skipped + here > n || (read.is_err() && skipped + here == n) {
+                // The records behind those to pass are read again, and what is wrong behind them is found then.
+                self.put_back(chunk, (n - skipped) as usize);
+                if let Err(error) = read {
+                    self.failed = Some(error);
+                }
                 return Ok(n);
             }
+            let more = read?;
             skipped += here;
             if !more {
                 break;
@@ -95,6 +100,16 @@ impl RecordReader for NdjsonReader {
 }
 
 impl NdjsonReader {
+    /// Takes back what lies behind the first `keep` records of a chunk, which are one at least.
+    fn put_back(&mut self, mut chunk: Chunk, keep: usize) {
+        self.text.records -= (chunk.records.len() - keep) as u64;
+        // From the end of a line that is passed: that end alone is no record.
+        let from = chunk.records[keep - 1].0.end as usize;
+        let mut rest = chunk.slab.split_off(from);
+        rest.append(&mut self.rest);
+        self.rest = rest;
+    }
+
     /// Makes a record of a line, if there is anything in it.
     fn record(&mut self, chunk: &mut Chunk, start: usize, end: usize) {
         let bytes = &chunk.slab[start..end];

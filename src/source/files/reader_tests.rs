@@ -321,6 +321,49 @@ fn a_record_longer_than_the_limit_stops_the_run() {
 }
 
 #[test]
+fn whole_lines_between_the_resume_position_and_damage_are_handed_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut long = b"1\n2\r\n\n3\n4\n\"".to_vec();
+    long.resize(super::MAX_RECORD_BYTES + 1_000_000, b'x');
+    let mut cut = gzip(b"1\n2\r\n\n3\n4\n5");
+    cut.truncate(cut.len() - 8);
+    let files = [("long.ndjson", long, 4), ("cut.ndjson.gz", cut, 4)];
+    for (name, bytes, whole) in files {
+        let path = write(dir.path(), name, &bytes);
+        let (format, compression) = detect(&path).unwrap();
+        let bytes = BytesRead::default();
+        for n in 1..=whole {
+            let types = CsvTypes::new();
+            let mut reader = open(&path, format, compression, &types, bytes.clone()).unwrap();
+            assert_eq!(reader.skip(n).unwrap(), n, "{name}");
+            let mut texts = Vec::new();
+            let error = loop {
+                let mut chunk = Chunk::default();
+                let read = reader.read(&mut chunk, 1 << 20);
+                texts.extend(chunk.records.iter().map(|(span, _)| {
+                    let bytes = &chunk.slab[span.start as usize..span.end as usize];
+                    String::from_utf8_lossy(bytes).into_owned()
+                }));
+                if let Err(error) = read {
+                    break error;
+                }
+            };
+            assert_eq!(texts, ["1", "2", "3", "4"][n as usize..], "{name} from {n}");
+            let records = match error {
+                FilesError::RecordTooLong { records, .. } | FilesError::Damaged { records, .. } => {
+                    records
+                }
+                error => panic!("{name}: {error}"),
+            };
+            assert_eq!(records, whole, "{name}");
+        }
+        let types = CsvTypes::new();
+        let mut reader = open(&path, format, compression, &types, bytes).unwrap();
+        assert!(reader.skip(whole + 1).is_err(), "{name}");
+    }
+}
+
+#[test]
 fn lines_are_whole_wherever_blocks_end() {
     let dir = tempfile::tempdir().unwrap();
     let mut random = fastrand::Rng::with_seed(3);
