@@ -14,7 +14,7 @@
 //! - An `Idempotency-Key` makes sending the same body again a no-op for 24 hours; it belongs to
 //!   sender and table.
 //!
-//! Limits: bodies, events and memory by [`HttpOptions`]; keys of 255 bytes; headers of 64 KiB; nesting of 128.
+//! Limits: bodies, events and memory by [`HttpOptions`]; keys of 255 bytes; headers of 64 KiB; nesting of 127.
 
 mod answer;
 mod auth;

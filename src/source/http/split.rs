@@ -12,13 +12,10 @@
 
 use crate::{
     event::RejectReason,
-    json::{self, Kind},
+    json::{self, Fault, Kind},
 };
 use serde::de::IgnoredAny;
 use std::ops::Range;
-
-/// How deep an event may nest.
-pub(super) const MAX_DEPTH: usize = 128;
 
 /// Where the events of a body lie.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -173,56 +170,38 @@ impl Splitter<'_> {
         Ok(())
     }
 
-    /// What passes the check that is quick passes the whole judgement too: it is stricter with escapes
-    /// and depth, and no more lenient.
+    /// The verdict is the decoder's ([`json`]), so that no event is taken here only to become a dead letter there.
     fn judge(&self, range: Range<usize>) -> Result<(), RejectReason> {
-        if range.len() as u64 <= self.limits.event_bytes
-            && json::check_in(self.body, range.clone(), self.utf8) == Ok(Kind::Object)
-        {
-            return Ok(());
-        }
-        self.judge_whole(&self.body[range])
-    }
-
-    #[cold]
-    fn judge_whole(&self, event: &[u8]) -> Result<(), RejectReason> {
-        let reject = |code, detail: String| {
-            Err(RejectReason {
-                code,
-                detail: detail.into(),
-            })
-        };
         let limit = self.limits.event_bytes;
-        if event.len() as u64 > limit {
-            return reject(
-                "too_large",
-                format!("the event is {} bytes, more than {limit}", event.len()),
-            );
+        if range.len() as u64 > limit {
+            let detail = format!("the event is {} bytes, more than {limit}", range.len());
+            return Err(reason("too_large", detail));
         }
-        if !self.utf8
-            && let Err(error) = std::str::from_utf8(event)
-        {
-            return reject(
-                "invalid_utf8",
-                format!("not UTF-8 at byte {}", error.valid_up_to()),
-            );
-        }
-        if is_deeper(event, MAX_DEPTH) {
-            return reject(
-                "too_deep",
-                format!("the event nests deeper than {MAX_DEPTH}"),
-            );
-        }
-        match serde_json::from_slice::<IgnoredAny>(event) {
-            Err(error) => reject("malformed", error.to_string()),
-            Ok(_) if event[0] != b'{' => {
-                reject("not_an_object", "an event is a JSON object".into())
-            }
-            Ok(_) => Ok(()),
+        match json::check_in(self.body, range.clone(), self.utf8) {
+            Ok(Kind::Object) => Ok(()),
+            Ok(_) => Err(reason("not_an_object", "an event is a JSON object".into())),
+            Err(fault) => Err(reason(fault.code(), detail(fault, &self.body[range]))),
         }
     }
 }
 
+fn reason(code: &'static str, detail: String) -> RejectReason {
+    RejectReason {
+        code,
+        detail: detail.into(),
+    }
+}
+
+#[cold]
+fn detail(fault: Fault, event: &[u8]) -> String {
+    match (fault, std::str::from_utf8(event)) {
+        (Fault::Utf8, Err(error)) => format!("not UTF-8 at byte {}", error.valid_up_to()),
+        (Fault::Deep, _) => format!("the event nests deeper than {}", json::MAX_DEPTH),
+        _ => fault.detail(event),
+    }
+}
+
+/// Whether it is one JSON value, however deep and whatever its strings hold: only to tell apart where events are.
 fn is_json(bytes: &[u8]) -> bool {
     json::check(bytes).is_ok() || serde_json::from_slice::<IgnoredAny>(bytes).is_ok()
 }
@@ -252,35 +231,6 @@ fn string_end(bytes: &[u8], at: usize) -> Option<usize> {
         }
         from = next + 2;
     }
-}
-
-fn is_deeper(event: &[u8], limit: usize) -> bool {
-    // Counting first, strings included, settles nearly every event.
-    if event.len() < 2 * limit || memchr::memchr2_iter(b'{', b'[', event).nth(limit).is_none() {
-        return false;
-    }
-    let (mut depth, mut at) = (0usize, 0);
-    while at < event.len() {
-        match event[at] {
-            b'"' => match string_end(event, at) {
-                Some(end) => {
-                    at = end;
-                    continue;
-                }
-                None => return false,
-            },
-            b'{' | b'[' => {
-                depth += 1;
-                if depth > limit {
-                    return true;
-                }
-            }
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        at += 1;
-    }
-    false
 }
 
 #[cfg(test)]
@@ -363,8 +313,8 @@ mod tests {
         check(&deep, &[(&deep, "too_deep")]);
         let fits = format!(
             "{{\"a\":{}{},\"s\":\"{}\"}}",
-            "[".repeat(127),
-            "]".repeat(127),
+            "[".repeat(126),
+            "]".repeat(126),
             "[".repeat(200)
         );
         check(&fits, &[(&fits, "ok")]);
@@ -400,49 +350,72 @@ mod tests {
         );
     }
 
+    /// The code of one event alone, `ok` for a good one.
+    fn verdict(event: &[u8]) -> &'static str {
+        let limits = Limits {
+            event_bytes: 10_000,
+            events: 10,
+        };
+        let split = split(event, true, limits).unwrap();
+        assert_eq!(split.events.len(), 1);
+        let rejected = split.rejected.first();
+        rejected.map_or("ok", |(_, reason)| reason.code)
+    }
+
     #[test]
-    fn what_the_quick_check_passes_is_what_the_whole_judgement_passes() {
-        let deep = |n: usize| format!("{}0{}", "{\"a\":".repeat(n), "}".repeat(n));
-        // A lone surrogate and the deepest levels are the whole judgement's to accept.
-        for (event, code) in [
-            ("{\"a\":\"\\ud800\"}".to_owned(), "ok"),
-            (deep(127), "ok"),
-            (deep(128), "ok"),
-            (deep(129), "too_deep"),
-            (
-                "{\"a\":1e999,\"b\":123456789012345678901234567890}".to_owned(),
-                "ok",
-            ),
-            ("{\"a\":01}".to_owned(), "malformed"),
-            ("{\"a\":1} x".to_owned(), "malformed"),
-            ("{\"a\":\"\u{1}\"}".to_owned(), "malformed"),
+    fn the_deepest_event_is_as_deep_as_the_decoders() {
+        for (depth, code) in [
+            (126, "ok"),
+            (127, "ok"),
+            (128, "too_deep"),
+            (129, "too_deep"),
         ] {
-            let limits = Limits {
-                event_bytes: 10_000,
-                events: 10,
-            };
-            let split = split(event.as_bytes(), true, limits).unwrap();
-            let found = split
-                .rejected
-                .first()
-                .map_or("ok", |(_, reason)| reason.code);
-            assert_eq!(found, code, "{event}");
+            let inner = depth - 1;
+            for event in [
+                format!("{}0{}", "{\"a\":".repeat(depth), "}".repeat(depth)),
+                format!("{{\"a\":{}{}}}", "[".repeat(inner), "]".repeat(inner)),
+            ] {
+                assert_eq!(verdict(event.as_bytes()), code, "{depth}");
+                let value = serde_json::from_str::<serde_json::Value>(&event);
+                assert_eq!(value.is_ok(), code == "ok", "{depth}");
+                let body = format!("[{event}]");
+                let found = events(body.as_bytes(), false).unwrap();
+                assert_eq!(found[0].1, code, "{depth}, in an array");
+            }
+        }
+    }
+
+    #[test]
+    fn verdicts_are_the_decoders() {
+        for (event, code) in [
+            ("{\"a\":\"\\ud800\"}", "malformed"),
+            ("{\"a\":\"\\ud83d\\ude00\"}", "ok"),
+            ("{\"a\":1e999,\"b\":123456789012345678901234567890}", "ok"),
+            ("{\"a\":01}", "malformed"),
+            ("{\"a\":1} x", "malformed"),
+            ("{\"a\":\"\u{1}\"}", "malformed"),
+        ] {
+            assert_eq!(verdict(event.as_bytes()), code, "{event}");
         }
     }
 
     proptest! {
         #[test]
-        fn the_quick_check_is_no_more_lenient(event in proptest::collection::vec(
+        fn a_good_event_is_an_object_that_serde_json_reads(event in proptest::collection::vec(
             prop_oneof![8 => proptest::sample::select(&b"{}[]\",:\\u0eE+-.dDaf truefalsn \t"[..]), 1 => any::<u8>()], 0..60), slack in 0usize..70) {
-            let mut event = event;
-            event.splice(0..0, *b"{\"a\":");
-            event.push(b'}');
-            let splitter = |body| Splitter { body, utf8: std::str::from_utf8(body).is_ok(), limits: LIMITS, split: Split::default() };
-            let mut body = event.clone();
+            let mut body = b"{\"a\":".to_vec();
+            body.extend(event);
+            body.push(b'}');
+            let event = body.clone();
             body.resize(event.len() + slack, b' ');
-            let quick = splitter(&body).judge(0..event.len());
-            let whole = splitter(&event).judge_whole(&event);
-            prop_assert_eq!(quick.map_err(|reason| reason.code), whole.map_err(|reason| reason.code));
+            let splitter = Splitter { body: &body, utf8: json::is_utf8(&body), limits: LIMITS, split: Split::default() };
+            let good = splitter.judge(0..event.len()).is_ok();
+            match serde_json::from_slice::<serde_json::Value>(&event) {
+                Ok(value) => prop_assert_eq!(good, value.is_object()),
+                // Numbers beyond a double are kept as text.
+                Err(error) if error.to_string().contains("out of range") => {}
+                Err(_) => prop_assert!(!good),
+            }
         }
 
         #[test]
