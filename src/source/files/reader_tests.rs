@@ -336,13 +336,19 @@ fn whole_lines_between_the_resume_position_and_damage_are_handed_on() {
             let types = CsvTypes::new();
             let mut reader = open(&path, format, compression, &types, bytes.clone()).unwrap();
             assert_eq!(reader.skip(n).unwrap(), n, "{name}");
-            let mut chunk = Chunk::default();
-            let error = reader.read(&mut chunk, 1 << 20).unwrap_err();
-            let texts = chunk.records.iter().map(|(span, _)| {
-                std::str::from_utf8(&chunk.slab[span.start as usize..span.end as usize]).unwrap()
-            });
-            let left = ["1", "2", "3", "4"].into_iter().skip(n as usize);
-            assert!(texts.eq(left), "{name} from {n}: {:?}", chunk.records);
+            let mut texts = Vec::new();
+            let error = loop {
+                let mut chunk = Chunk::default();
+                let read = reader.read(&mut chunk, 1 << 20);
+                texts.extend(chunk.records.iter().map(|(span, _)| {
+                    let bytes = &chunk.slab[span.start as usize..span.end as usize];
+                    String::from_utf8_lossy(bytes).into_owned()
+                }));
+                if let Err(error) = read {
+                    break error;
+                }
+            };
+            assert_eq!(texts, ["1", "2", "3", "4"][n as usize..], "{name} from {n}");
             let records = match error {
                 FilesError::RecordTooLong { records, .. } | FilesError::Damaged { records, .. } => {
                     records
