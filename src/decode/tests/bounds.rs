@@ -58,7 +58,12 @@ fn names_are_remembered_up_to_so_many_bytes() {
     let options = options(EvolutionPolicy::default());
     let verdicts = Verdicts::default();
     let long = batch(&texts);
-    let given_up = same(&table(WIDE), &options, std::slice::from_ref(&long), &verdicts);
+    let given_up = same(
+        &table(WIDE),
+        &options,
+        std::slice::from_ref(&long),
+        &verdicts,
+    );
     assert!((1..2_000).contains(&given_up), "{given_up}");
     // The next batch begins with none.
     let short = batch(&[r#"{"new":1}"#]);
