@@ -1,4 +1,9 @@
-"""Tables that Spark made, with the features of writer version 7, take our events beside Spark's own changes."""
+"""Tables that Spark made, with the features of writer version 7, take our events beside Spark's own changes, and our checkpoints hold them whole."""
+
+import json
+import shutil
+
+import pyarrow.parquet
 
 from harness import readers
 from harness.daemon import Client, free_port
@@ -58,6 +63,39 @@ def judge(spark, lake, table, numbers):
         require(found[n]["_offset"] is not None and found[n]["_rescued_data"] is None, f"{table}: id {n} is {found[n]}")
 
 
+def newest(table):
+    return max(int(file.stem) for file in (table / "_delta_log").glob("*.json"))
+
+
+def pointer(table):
+    """The version that `_last_checkpoint` names; -1 where there is none."""
+    file = table / "_delta_log/_last_checkpoint"
+    return json.loads(file.read_text())["version"] if file.exists() else -1
+
+
+def copied(table, copy):
+    """A copy of the table whose log is our last checkpoint and what came after it."""
+    shutil.copytree(table, copy, ignore=shutil.ignore_patterns(".*"))
+    log, version = copy / "_delta_log", pointer(copy)
+    by = pyarrow.parquet.read_metadata(log / f"{version:020}.checkpoint.parquet").created_by
+    require(by.startswith("parquet-rs"), f"{table.name}: the checkpoint of version {version} was written by {by}, not by us")
+    for file in log.iterdir():
+        if file.suffix == ".crc" or file.name[:20].isdigit() and int(file.name[:20]) < version:
+            file.unlink()
+
+
+def judge_copies(spark, connection, lake, copies, numbers):
+    """Spark and DuckDB read what our checkpoints hold: files, partition values, deletion vectors, removed files."""
+    copies.mkdir()
+    for table in TABLES:
+        copied(lake / table, copies / table)
+        judge(spark, copies, table, numbers)
+        mine = spark.one(f"select count(*), sum(id) from {spark.table(copies / table)} where id < 0")
+        require(mine == (3, -6), f"{table}: Spark's own rows behind our checkpoint are {mine}, not (3, -6)")
+        rows = readers.count(connection, copies / table)
+        require(rows == len(numbers) + 3, f"{table}: DuckDB counts {rows} rows behind our checkpoint, not {len(numbers) + 3}")
+
+
 def run(world):
     spark, lake, port = world.spark(), world.folder / "lake", free_port()
     lake.mkdir()
@@ -70,14 +108,20 @@ type = "http"
 listen = "127.0.0.1:{port}"
 [table_defaults]
 flush_interval_seconds = 0.2
+checkpoint_interval_commits = 1
 """).start().ready()
     client, connection = Client(f"http://127.0.0.1:{port}"), readers.duck()
+    gone = {n for n in range(300) if n % 100 == 7} | {8, 108}
     for turn in range(3):
+        before = {table: newest(lake / table) for table in TABLES}
         for table in TABLES:
             client.send(table, [row(table, n) for n in range(turn * 300, turn * 300 + 300)])
         for table in TABLES:
             least = turn * 300 + 300
             wait_until(lambda t=table, k=least: readers.count(connection, lake / t, "max(id)") == k - 1, 60, f"the events of {table}", 0.2)
+            wait_until(lambda t=table: pointer(lake / t) > before[t], 60, f"a checkpoint of {table}", 0.2)
+        if turn > 0:
+            judge_copies(spark, connection, lake, world.folder / f"copies-{turn}", [n for n in range(turn * 300 + 300) if n not in gone])
         for table in TABLES:
             name = spark.table(lake / table)
             if turn == 0:
@@ -85,7 +129,6 @@ flush_interval_seconds = 0.2
                 spark.sql(f"merge into {name} t using (select explode(sequence(8, 108, 100)) as k) s on t.id = s.k when matched then delete")
             elif turn == 1:
                 spark.sql(f"optimize {name}")
-    gone = {n for n in range(300) if n % 100 == 7} | {8, 108}
     for table in TABLES:
         judge(spark, lake, table, [n for n in range(900) if n not in gone])
         mine = spark.one(f"select count(*), sum(id) from {spark.table(lake / table)} where id < 0")
