@@ -38,16 +38,22 @@ impl Validity {
         }
     }
 
-    /// There are no values in the rows from `from`, up to which all are set, to `to`.
-    pub(super) fn null(&mut self, from: usize, to: usize) {
-        let bits = self.bits.get_or_insert_with(|| {
-            let mut bits = vec![0xff; from / 8];
-            if !from.is_multiple_of(8) {
-                bits.push((1 << (from % 8)) - 1);
-            }
-            bits
-        });
-        bits.resize(to.div_ceil(8), 0);
+    /// There is no value at `row`, the last so far. What is behind the last value is null anyway.
+    #[inline(always)]
+    pub(super) fn null(&mut self, row: usize) {
+        if self.bits.is_none() {
+            self.begin(row);
+        }
+    }
+
+    /// All rows before this one are set.
+    #[cold]
+    fn begin(&mut self, row: usize) {
+        let mut bits = vec![0xff; row / 8];
+        if !row.is_multiple_of(8) {
+            bits.push((1 << (row % 8)) - 1);
+        }
+        self.bits = Some(bits);
     }
 
     pub(super) fn truncate(&mut self, rows: usize) {
@@ -96,9 +102,16 @@ impl<T: ArrowNativeType> Values<T> {
         self.values.push(value);
     }
 
-    #[cold]
+    #[inline(always)]
+    pub(super) fn push_null(&mut self) {
+        self.validity.null(self.values.len());
+        self.values.push(T::default());
+    }
+
+    /// Appends nulls until there are so many rows.
+    #[inline(never)]
     pub(super) fn pad(&mut self, rows: usize) {
-        self.validity.null(self.values.len(), rows);
+        self.validity.null(self.values.len());
         self.values.resize(rows, T::default());
     }
 
@@ -139,9 +152,18 @@ impl Bits {
         self.rows += 1;
     }
 
-    #[cold]
+    #[inline(always)]
+    pub(super) fn push_null(&mut self) {
+        self.validity.null(self.rows);
+        if self.rows.is_multiple_of(8) {
+            self.bits.push(0);
+        }
+        self.rows += 1;
+    }
+
+    #[inline(never)]
     pub(super) fn pad(&mut self, rows: usize) {
-        self.validity.null(self.rows, rows);
+        self.validity.null(self.rows);
         self.bits.resize(rows.div_ceil(8), 0);
         self.rows = rows;
     }
@@ -225,9 +247,16 @@ impl Bytes {
         self.data.get(range).unwrap_or_default()
     }
 
-    #[cold]
+    #[inline(always)]
+    pub(super) fn push_null(&mut self) {
+        self.validity.null(self.len());
+        let end = self.ends.last().copied().unwrap_or(0);
+        self.ends.push(end);
+    }
+
+    #[inline(never)]
     pub(super) fn pad(&mut self, rows: usize) {
-        self.validity.null(self.len(), rows);
+        self.validity.null(self.len());
         let end = self.ends.last().copied().unwrap_or(0);
         self.ends.resize(rows + 1, end);
     }
@@ -327,7 +356,11 @@ impl Texts {
         self.0.value(row)
     }
 
-    #[cold]
+    #[inline(always)]
+    pub(super) fn push_null(&mut self) {
+        self.0.push_null();
+    }
+
     pub(super) fn pad(&mut self, rows: usize) {
         self.0.pad(rows);
     }
@@ -386,8 +419,16 @@ impl Lists {
         self.ends.push(elements as i32);
     }
 
+    #[inline(always)]
+    pub(super) fn push_null(&mut self) {
+        self.validity.null(self.len());
+        let end = self.ends.last().copied().unwrap_or(0);
+        self.ends.push(end);
+    }
+
+    #[inline(never)]
     pub(super) fn pad(&mut self, rows: usize) {
-        self.validity.null(self.len(), rows);
+        self.validity.null(self.len());
         let end = self.ends.last().copied().unwrap_or(0);
         self.ends.resize(rows + 1, end);
     }

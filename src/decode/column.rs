@@ -49,16 +49,16 @@ impl ColumnRules {
     }
 }
 
-/// Timestamps, and the minute that was read last: most of a batch falls into few.
+/// Timestamps, and the day that was read last: most of a batch falls into few.
 pub(super) struct Times {
     pub(super) values: Values<i64>,
     pub(super) unit: TimestampUnit,
     /// Text with a zone, as microseconds in UTC; else text without one, as local microseconds.
     pub(super) zoned: bool,
-    /// `YYYY-MM-DDTHH:MM`.
-    pub(super) minute: [u8; 16],
-    /// Its microseconds.
-    pub(super) minute_us: i64,
+    /// `YYYY-MM-DD`.
+    pub(super) day: [u8; 10],
+    /// Its first microsecond.
+    pub(super) day_us: i64,
     data_type: DataType,
 }
 
@@ -105,8 +105,8 @@ impl Column {
                     values: Values::default(),
                     unit: rules.unit,
                     zoned: zone.is_some(),
-                    minute: *b"1970-01-01T00:00",
-                    minute_us: 0,
+                    day: *b"1970-01-01",
+                    day_us: 0,
                     data_type: data_type.clone(),
                 }))
             }
@@ -260,6 +260,16 @@ impl Column {
             Column::List(column) => column.truncate(rows),
             Column::Map(column) => column.truncate(rows),
             Column::Never(_, count) => *count = rows.min(*count),
+        }
+    }
+
+    /// Says in which place of its level what is left over within is told.
+    pub(super) fn set_rank(&mut self, rank: u32) {
+        match self {
+            Column::Struct(column) => column.rank = rank,
+            Column::List(column) => column.rank = rank,
+            Column::Map(column) => column.rank = rank,
+            _ => {}
         }
     }
 

@@ -160,6 +160,7 @@ impl FieldColumns {
         order.sort_by_key(|&i| fields[i].sibling);
         for (rank, &i) in order.iter().enumerate() {
             fields[i].rank = rank as u32 + 1;
+            fields[i].column.set_rank(rank as u32 + 1);
         }
         Self {
             slots: vec![(NONE, 0); fields.len()],

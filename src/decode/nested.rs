@@ -17,6 +17,8 @@ use std::sync::Arc;
 
 /// Its fields' columns may have fewer rows than it has: what they lack is null.
 pub(super) struct StructColumn {
+    /// Its field's, in the order in which fields are judged.
+    pub(super) rank: u32,
     fields: Fields,
     pub(super) columns: FieldColumns,
     pub(super) rows: usize,
@@ -28,6 +30,7 @@ impl StructColumn {
         let rules = rules.within();
         let columns = fields.iter().map(|field| (field.clone(), rules));
         Self {
+            rank: 0,
             columns: FieldColumns::new(columns, place),
             fields,
             rows: 0,
@@ -62,8 +65,14 @@ impl StructColumn {
         self.rows
     }
 
+    #[inline(always)]
+    pub(super) fn push_null(&mut self) {
+        self.validity.null(self.rows);
+        self.rows += 1;
+    }
+
     pub(super) fn pad(&mut self, rows: usize) {
-        self.validity.null(self.rows, rows);
+        self.validity.null(self.rows);
         self.rows = rows;
     }
 
@@ -84,6 +93,8 @@ impl StructColumn {
 }
 
 pub(super) struct ListColumn {
+    /// Its field's, in the order in which fields are judged.
+    pub(super) rank: u32,
     pub(super) element: FieldRef,
     pub(super) column: Column,
     pub(super) lists: Lists,
@@ -96,6 +107,7 @@ impl ListColumn {
         let rules = rules.within();
         let within = place.then(PlaceStep::Element);
         Self {
+            rank: 0,
             column: Column::new(element.data_type(), rules, &within),
             element,
             lists: Lists::default(),
@@ -144,6 +156,11 @@ impl ListColumn {
         self.lists.len()
     }
 
+    #[inline(always)]
+    pub(super) fn push_null(&mut self) {
+        self.lists.push_null();
+    }
+
     pub(super) fn pad(&mut self, rows: usize) {
         self.lists.pad(rows);
     }
@@ -166,6 +183,8 @@ impl ListColumn {
 }
 
 pub(super) struct MapColumn {
+    /// Its field's, in the order in which fields are judged.
+    pub(super) rank: u32,
     entries: FieldRef,
     pair: Fields,
     pub(super) value: FieldRef,
@@ -199,6 +218,7 @@ impl MapColumn {
         let rules = rules.within();
         let within = place.then(PlaceStep::Value);
         Some(Self {
+            rank: 0,
             values: Column::new(value.data_type(), rules, &within),
             value: value.clone(),
             pair,
@@ -251,6 +271,11 @@ impl MapColumn {
     #[inline(always)]
     pub(super) fn len(&self) -> usize {
         self.lists.len()
+    }
+
+    #[inline(always)]
+    pub(super) fn push_null(&mut self) {
+        self.lists.push_null();
     }
 
     pub(super) fn pad(&mut self, rows: usize) {

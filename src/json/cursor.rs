@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)]
 
-use std::{marker::PhantomData, ops::Range};
+use std::{marker::PhantomData, ops::Range, ptr::NonNull};
 
 /// How many bytes behind a text are readable.
 pub(crate) const PAD: usize = 64;
@@ -17,7 +17,8 @@ pub(crate) struct Stop;
 /// Invariant: `at <= end`, and `[at, end + PAD)` lies in one slice borrowed for `'a`.
 #[derive(Clone, Copy)]
 pub(crate) struct Cursor<'a> {
-    at: *const u8,
+    /// Never null, so that a result with a cursor is as small as one and comes back in registers.
+    at: NonNull<u8>,
     end: *const u8,
     text: PhantomData<&'a [u8]>,
 }
@@ -29,13 +30,13 @@ impl<'a> Cursor<'a> {
         if span.start > span.end || span.end > slab.len().checked_sub(PAD)? {
             return None;
         }
-        let base = slab.as_ptr();
+        let base = NonNull::from(slab).cast::<u8>();
         // SAFETY: start <= end <= slab.len() - PAD, so both are within the slab, and so are the PAD
         // bytes behind `end`.
         let (at, end) = unsafe { (base.add(span.start), base.add(span.end)) };
         Some(Self {
             at,
-            end,
+            end: end.as_ptr(),
             text: PhantomData,
         })
     }
@@ -43,7 +44,7 @@ impl<'a> Cursor<'a> {
     /// How many bytes of the text are left.
     #[inline(always)]
     pub(crate) fn left(self) -> usize {
-        self.end as usize - self.at as usize
+        self.end as usize - self.at.as_ptr() as usize
     }
 
     /// The next byte; behind the text's end, whatever stands there.
@@ -57,7 +58,7 @@ impl<'a> Cursor<'a> {
     pub(crate) fn bytes<const N: usize>(self) -> &'a [u8; N] {
         const { assert!(N <= PAD) };
         // SAFETY: at + N <= end + PAD, which is readable for 'a (invariant); bytes need no alignment.
-        unsafe { &*self.at.cast::<[u8; N]>() }
+        unsafe { self.at.cast::<[u8; N]>().as_ref() }
     }
 
     /// The next eight bytes as a number, the first the least.
@@ -80,7 +81,7 @@ impl<'a> Cursor<'a> {
     /// How far this is behind `from`, a place in the same text.
     #[inline(always)]
     pub(crate) fn distance(self, from: Cursor<'a>) -> usize {
-        (self.at as usize).wrapping_sub(from.at as usize)
+        (self.at.as_ptr() as usize).wrapping_sub(from.at.as_ptr() as usize)
     }
 
     /// The bytes from `from`, an earlier place in the same text, to here; nothing where it is neither.
@@ -91,14 +92,14 @@ impl<'a> Cursor<'a> {
         }
         // SAFETY: the ends are the same, so both lie in one slice (a slice holds PAD bytes behind its
         // end, so two slices share none), and from.at <= self.at <= end.
-        unsafe { std::slice::from_raw_parts(from.at, self.distance(from)) }
+        unsafe { std::slice::from_raw_parts(from.at.as_ptr(), self.distance(from)) }
     }
 
     /// What is left of the text.
     #[inline]
     pub(crate) fn rest(self) -> &'a [u8] {
         // SAFETY: [at, end) is readable (invariant).
-        unsafe { std::slice::from_raw_parts(self.at, self.left()) }
+        unsafe { std::slice::from_raw_parts(self.at.as_ptr(), self.left()) }
     }
 }
 

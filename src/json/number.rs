@@ -59,6 +59,15 @@ pub(crate) fn digit_run(cursor: &mut Cursor<'_>) -> Result<(u64, usize), Stop> {
     }
 }
 
+/// The number that the digits at the start of eight bytes spell, and how many there are.
+#[inline(always)]
+pub(crate) fn leading_number(word: u64) -> (u64, usize) {
+    match leading_digits(word) {
+        0 => (0, 0),
+        count => (eight(word << (64 - 8 * count)), count),
+    }
+}
+
 /// Passes digits, at least one, up to the text's end.
 #[inline(always)]
 fn digits(cursor: &mut Cursor<'_>) -> Result<(), Stop> {

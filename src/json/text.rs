@@ -4,26 +4,40 @@
 
 use super::{
     cursor::{Cursor, Stop},
-    simd::{BLOCK, Simd},
+    simd::{BLOCK, Simd, Task},
 };
 
 /// Passes white space.
 #[inline(always)]
 pub(crate) fn spaces<S: Simd>(simd: S, cursor: &mut Cursor<'_>) -> Result<(), Stop> {
-    if cursor.byte() > b' ' {
+    let [first, second] = *cursor.bytes();
+    if first > b' ' {
         return Ok(());
     }
-    run_of_spaces(simd, cursor)
+    // One space is what many encoders write behind a colon or a comma.
+    if first == b' ' && second > b' ' && cursor.left() > 0 {
+        return cursor.advance(1);
+    }
+    *cursor = simd.enter(Spaces(*cursor))?;
+    Ok(())
 }
 
-#[inline(always)]
-fn run_of_spaces<S: Simd>(simd: S, cursor: &mut Cursor<'_>) -> Result<(), Stop> {
-    loop {
-        let solid = simd.solid(cursor.bytes()).unwrap_or(BLOCK);
-        // What stands behind the end is none of this text.
-        cursor.advance(solid.min(cursor.left()))?;
-        if solid < BLOCK || cursor.left() == 0 {
-            return Ok(());
+/// Passes white space of any length; apart, since it is seldom there.
+struct Spaces<'a>(Cursor<'a>);
+
+impl<'a> Task for Spaces<'a> {
+    type Out = Result<Cursor<'a>, Stop>;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> Self::Out {
+        let Spaces(mut cursor) = self;
+        loop {
+            let solid = simd.solid(cursor.bytes()).unwrap_or(BLOCK);
+            // What stands behind the end is none of this text.
+            cursor.advance(solid.min(cursor.left()))?;
+            if solid < BLOCK || cursor.left() == 0 {
+                return Ok(cursor);
+            }
         }
     }
 }
@@ -76,14 +90,33 @@ pub(crate) fn push_string<S: Simd>(
             continue;
         };
         cursor.advance(special)?;
-        if cursor.byte() == b'"' {
+        let [first, second] = *cursor.bytes();
+        if first == b'"' {
             return cursor.advance(1);
+        }
+        let short = SHORT[usize::from(second)];
+        if first == b'\\' && short != 0 {
+            cursor.advance(2)?;
+            out.push(short);
+            continue;
         }
         let (character, behind) = escape(*cursor)?;
         out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
         *cursor = behind;
     }
 }
+
+/// What the second byte of a two-byte escape stands for; 0 where there is no such escape.
+const SHORT: [u8; 256] = {
+    let mut short = [0; 256];
+    let pairs = *b"\"\"\\\\//b\x08f\x0cn\nr\rt\t";
+    let mut i = 0;
+    while i < pairs.len() {
+        short[pairs[i] as usize] = pairs[i + 1];
+        i += 2;
+    }
+    short
+};
 
 /// Passes an escape, a surrogate pair as one; a control character is an error. By value, as all calls
 /// of a pass: what a call has the address of cannot stay in a register.
@@ -95,12 +128,6 @@ fn escape(mut cursor: Cursor<'_>) -> Result<(char, Cursor<'_>), Stop> {
     }
     cursor.advance(2)?;
     let character = match second {
-        b'"' | b'\\' | b'/' => char::from(second),
-        b'b' => '\u{8}',
-        b'f' => '\u{c}',
-        b'n' => '\n',
-        b'r' => '\r',
-        b't' => '\t',
         b'u' => match hex(&mut cursor)? {
             high @ 0xd800..=0xdbff => {
                 if *cursor.bytes() != *b"\\u" {
@@ -115,7 +142,10 @@ fn escape(mut cursor: Cursor<'_>) -> Result<(char, Cursor<'_>), Stop> {
             // A low surrogate alone is no character.
             code => char::from_u32(code).ok_or(Stop)?,
         },
-        _ => return Err(Stop),
+        _ => match SHORT[usize::from(second)] {
+            0 => return Err(Stop),
+            short => char::from(short),
+        },
     };
     Ok((character, cursor))
 }

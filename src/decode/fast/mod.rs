@@ -15,7 +15,7 @@ mod object;
 mod values;
 
 use super::{copies::CopyColumn, extent::Utf8, fields::FieldColumns, leftovers::NONE, row::Row};
-use crate::json::{Cursor, Simd, Stop, Task, spaces};
+use crate::json::{Cursor, NodeKind, Simd, Stop, Task, skip_value, spaces};
 use object::object;
 use values::value;
 
@@ -78,6 +78,31 @@ impl Task for Event<'_, '_> {
             }
         }
         Ok(())
+    }
+}
+
+/// Passes a value that goes into no column as it is, within `depth` objects and lists.
+#[inline(always)]
+fn skip<'a, S: Simd>(
+    simd: S,
+    cursor: Cursor<'a>,
+    depth: u32,
+) -> Result<(Cursor<'a>, NodeKind), Stop> {
+    simd.enter(Skip { cursor, depth })
+}
+
+struct Skip<'a> {
+    cursor: Cursor<'a>,
+    depth: u32,
+}
+
+impl<'a> Task for Skip<'a> {
+    type Out = Result<(Cursor<'a>, NodeKind), Stop>;
+
+    #[inline(always)]
+    fn run<S: Simd>(mut self, simd: S) -> Self::Out {
+        let kind = skip_value(simd, &mut self.cursor, self.depth).map_err(|_| Stop)?;
+        Ok((self.cursor, kind))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     decode::{column::Times, number, time},
-    json::{Cursor, NodeKind, Stop, digit_run, skip_number},
+    json::{Cursor, NodeKind, Stop, digit_run, leading_number, skip_number},
 };
 
 /// What was found; the cursor has passed it unless it is a misfit.
@@ -176,29 +176,36 @@ pub(super) fn decimal(
 #[inline(always)]
 pub(super) fn time(times: &mut Times, cursor: Cursor<'_>) -> Option<(i64, usize)> {
     let text = cursor.bytes::<32>();
-    let minute = text[1..].first_chunk::<16>()?;
-    if *minute != times.minute {
-        times.minute_us = minute_us(minute)?;
-        times.minute = *minute;
+    let day = text[1..].first_chunk::<10>()?;
+    if *day != times.day {
+        times.day_us = day_us(day)?;
+        times.day = *day;
     }
-    let digit = |i: usize| i64::from(text[i].wrapping_sub(b'0'));
-    let (tens, ones) = (digit(18), digit(19));
-    if text[0] != b'"' || text[17] != b':' || tens > 5 || ones > 9 {
+    let digit = |i: usize| u32::from(text[i].wrapping_sub(b'0'));
+    let (hours, minutes, seconds) = (
+        digit(12) * 10 + digit(13),
+        digit(15) * 10 + digit(16),
+        digit(18) * 10 + digit(19),
+    );
+    let ones = digit(13).max(digit(16)).max(digit(19));
+    if [text[0], text[14], text[17]] != *b"\"::"
+        || !matches!(text[11], b'T' | b' ')
+        || ones > 9
+        || hours > 23
+        || minutes > 59
+        || seconds > 59
+    {
         return None;
     }
-    let mut micros = (tens * 10 + ones) * 1_000_000;
+    let mut micros = i64::from(hours * 3_600 + minutes * 60 + seconds) * 1_000_000;
     let mut at = 20;
     if text[20] == b'.' {
-        at = 21;
-        let mut worth = 100_000;
-        while at < 27 && text[at].is_ascii_digit() {
-            micros += digit(at) * worth;
-            worth /= 10;
-            at += 1;
-        }
-        if at == 21 {
+        let (digits, count) = leading_number(u64::from_le_bytes(*text[21..].first_chunk()?));
+        if count == 0 || count > 6 {
             return None;
         }
+        micros += digits as i64 * TENS[6 - count] as i64;
+        at = 21 + count;
     }
     if times.zoned {
         if text[at] != b'Z' {
@@ -206,11 +213,11 @@ pub(super) fn time(times: &mut Times, cursor: Cursor<'_>) -> Option<(i64, usize)
         }
         at += 1;
     }
-    (text[at] == b'"').then_some((times.minute_us + micros, at + 1))
+    (text[at] == b'"').then_some((times.day_us + micros, at + 1))
 }
 
 #[cold]
-fn minute_us(minute: &[u8; 16]) -> Option<i64> {
-    let text = [&minute[..], b":00Z"].concat();
+fn day_us(day: &[u8; 10]) -> Option<i64> {
+    let text = [&day[..], b"T00:00:00Z"].concat();
     time::instant(str::from_utf8(&text).ok()?)
 }

@@ -1,6 +1,6 @@
 //! One object: keys predicted, looked up where the prediction fails.
 
-use super::{Pass, value};
+use super::{Pass, skip, value};
 use crate::{
     decode::{
         column::Column,
@@ -9,7 +9,7 @@ use crate::{
         keys::Target,
         leftovers::{NONE, Pending},
     },
-    json::{Cursor, MAX_DEPTH, Simd, Stop, Task, skip_string, skip_value, spaces},
+    json::{Cursor, MAX_DEPTH, Simd, Stop, Task, skip_string, spaces},
 };
 
 /// Reads an object, which begins here, into row `at_row` of its fields' columns; returns where it ends.
@@ -92,12 +92,12 @@ impl<'a> Task for Object<'_, 'a, '_> {
                         }
                     }
                     let field = columns.fields.get_mut(i as usize).ok_or(Stop)?;
-                    let before = pass.row.left.entries.len();
                     if !value(simd, &mut field.column, at_row, depth, pass, &mut cursor)? {
                         if pass.rejecting {
                             return Err(Stop);
                         }
-                        let kind = skip_value(simd, &mut cursor, depth).map_err(|_| Stop)?;
+                        let kind;
+                        (cursor, kind) = skip(simd, cursor, depth)?;
                         field.column.pad(at_row + 1);
                         pass.row.left.pending.push(Pending {
                             field: i,
@@ -106,11 +106,6 @@ impl<'a> Task for Object<'_, 'a, '_> {
                             kind,
                         });
                     }
-                    if pass.row.left.entries.len() != before {
-                        for entry in pass.row.left.entries.iter_mut().skip(before) {
-                            entry.rank = field.rank;
-                        }
-                    }
                     if field.watch != NONE {
                         watched(pass, field.watch, start, cursor);
                     }
@@ -118,7 +113,8 @@ impl<'a> Task for Object<'_, 'a, '_> {
                     guess = field.next;
                 }
                 Target::Spot(spot) => {
-                    let kind = skip_value(simd, &mut cursor, depth).map_err(|_| Stop)?;
+                    let kind;
+                    (cursor, kind) = skip(simd, cursor, depth)?;
                     let watch = pass.row.left.first_in(spot, place).ok_or(Stop)?;
                     if watch != NONE {
                         watched(pass, watch, start, cursor);

@@ -4,7 +4,7 @@ use super::{
     Pass,
     nested::{list, map},
     numbers::{Found, any_number, decimal, double, long, null, time},
-    object,
+    object, skip,
 };
 use crate::{
     decode::{
@@ -12,7 +12,7 @@ use crate::{
         column::{Column, Times, binary, date_of_number, date_of_text},
         number,
     },
-    json::{Cursor, NodeKind, Simd, Stop, skip_string, skip_value},
+    json::{Cursor, NodeKind, Simd, Stop, skip_string},
 };
 use std::borrow::Cow;
 
@@ -23,21 +23,24 @@ macro_rules! pad_to {
             if $column.len() > $rows {
                 return Err(Stop);
             }
-            $column.pad($rows);
+            match $column.len() + 1 == $rows {
+                true => $column.push_null(),
+                false => $column.pad($rows),
+            }
         }
     };
 }
 
 /// Appends what was found, or a null, or says that it does not fit.
 macro_rules! take {
-    ($column:expr, $rows:expr, $found:expr) => {
+    ($column:expr, $found:expr) => {
         match $found {
             Found::Value(value) => {
                 $column.push(value);
                 Ok(true)
             }
             Found::Null => {
-                $column.pad($rows + 1);
+                $column.push_null();
                 Ok(true)
             }
             Found::Misfit => Ok(false),
@@ -63,15 +66,15 @@ pub(super) fn value<'a, S: Simd>(
                 column.push_string(simd, cursor, pass.utf8)?;
                 return Ok(true);
             }
-            null_only(cursor, || column.pad(at + 1))
+            null_only(cursor, || column.push_null())
         }
         Column::Long(column) => {
             pad_to!(at, column);
-            take!(column, at, long(cursor)?)
+            take!(column, long(cursor)?)
         }
         Column::Double(column) => {
             pad_to!(at, column);
-            take!(column, at, double(cursor)?)
+            take!(column, double(cursor)?)
         }
         Column::Boolean(column) => {
             pad_to!(at, column);
@@ -86,7 +89,7 @@ pub(super) fn value<'a, S: Simd>(
                 column.push(false);
                 return Ok(true);
             }
-            null_only(cursor, || column.pad(at + 1))
+            null_only(cursor, || column.push_null())
         }
         Column::Timestamp(times) => {
             pad_to!(at, times.values);
@@ -95,49 +98,57 @@ pub(super) fn value<'a, S: Simd>(
                 times.values.push(micros);
                 return Ok(true);
             }
-            take!(times.values, at, any_time(simd, times, cursor)?)
+            take!(times.values, any_time(simd, times, cursor)?)
         }
         Column::Struct(column) => {
             pad_to!(at, column);
             if cursor.byte() == b'{' {
+                let before = pass.row.left.entries.len();
                 *cursor = object(simd, &mut column.columns, at, pass, *cursor)?;
                 column.end();
+                ranked(pass, before, column.rank);
                 return Ok(true);
             }
-            null_only(cursor, || column.pad(at + 1))
+            null_only(cursor, || column.push_null())
         }
         Column::List(column) => {
             pad_to!(at, column);
             if cursor.byte() == b'[' {
+                let before = pass.row.left.entries.len();
                 *cursor = list(simd, column, pass, *cursor)?;
+                ranked(pass, before, column.rank);
                 return Ok(true);
             }
-            null_only(cursor, || column.pad(at + 1))
+            null_only(cursor, || column.push_null())
         }
         Column::Map(column) => {
             pad_to!(at, column);
             if cursor.byte() == b'{' {
+                let before = pass.row.left.entries.len();
                 *cursor = map(simd, column, pass, *cursor)?;
+                ranked(pass, before, column.rank);
                 return Ok(true);
             }
-            null_only(cursor, || column.pad(at + 1))
+            null_only(cursor, || column.push_null())
         }
         Column::Integer(column) => narrow(column, at, cursor),
         Column::Short(column) => narrow(column, at, cursor),
         Column::Byte(column) => narrow(column, at, cursor),
         Column::Float(column) => {
             pad_to!(at, column);
-            take!(column, at, any_number(cursor, number::float)?)
+            take!(column, any_number(cursor, number::float)?)
         }
         Column::Decimal(column, precision, scale) => {
             pad_to!(at, column);
-            take!(column, at, decimal(cursor, *precision, *scale)?)
+            take!(column, decimal(cursor, *precision, *scale)?)
         }
         Column::Json(column) => {
             pad_to!(at, column);
             let start = *cursor;
-            match skip_value(simd, cursor, depth).map_err(|_| Stop)? {
-                NodeKind::Null => column.pad(at + 1),
+            let kind;
+            (*cursor, kind) = skip(simd, *cursor, depth)?;
+            match kind {
+                NodeKind::Null => column.push_null(),
                 _ => {
                     column.push(str::from_utf8(cursor.since(start)).map_err(|_| Stop)?);
                 }
@@ -148,7 +159,7 @@ pub(super) fn value<'a, S: Simd>(
             pad_to!(at, column);
             let start = *cursor;
             let Some(text) = text(simd, cursor)? else {
-                return null_only(cursor, || column.pad(at + 1));
+                return null_only(cursor, || column.push_null());
             };
             let bytes = binary(&text);
             if let Some(bytes) = &bytes {
@@ -168,7 +179,7 @@ pub(super) fn value<'a, S: Simd>(
             if matches!(found, Found::Misfit) {
                 *cursor = start;
             }
-            take!(column, at, found)
+            take!(column, found)
         }
         Column::Never(_, rows) => {
             if *rows > at {
@@ -177,6 +188,14 @@ pub(super) fn value<'a, S: Simd>(
             *rows = at;
             null_only(cursor, || *rows = at + 1)
         }
+    }
+}
+
+/// What was left over within a field's value is told in the field's place.
+#[inline(always)]
+fn ranked(pass: &mut Pass<'_, '_>, before: usize, rank: u32) {
+    if let Some(entries) = pass.row.left.entries.get_mut(before..) {
+        entries.iter_mut().for_each(|entry| entry.rank = rank);
     }
 }
 
@@ -207,7 +226,7 @@ fn narrow<T: TryFrom<i64> + arrow::datatypes::ArrowNativeType>(
     if matches!(found, Found::Misfit) {
         *cursor = start;
     }
-    take!(column, at, found)
+    take!(column, found)
 }
 
 /// Passes a string and returns its text; `None`, and nothing passed, for what is none.
