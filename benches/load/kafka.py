@@ -21,7 +21,7 @@ LIMIT_SECONDS = 600
 
 
 class Usage:
-    """CPU seconds and peak memory of one child from start to exit."""
+    """CPU seconds of one child from start to exit. (Its peak of memory would begin at this process's, which holds a producer.)"""
 
     def __init__(self, process):
         deadline = time.monotonic() + LIMIT_SECONDS
@@ -35,7 +35,6 @@ class Usage:
         process.popen.returncode = os.waitstatus_to_exitcode(status)
         require(process.popen.returncode == 0, f"exit code {process.popen.returncode}:\n{process.tail()}")
         self.cpu_seconds = usage.ru_utime + usage.ru_stime
-        self.peak_megabytes = usage.ru_maxrss / 1024
 
 
 def fill(broker, topic, codec, path):
@@ -126,7 +125,7 @@ def main():
     broker = None
     try:
         broker = Broker(Path(os.environ["PYTHONPATH"]) / "components", root / "broker", os.environ)
-        print(f"{'events':8}{'codec':7}{'from':7}{'MB/CPU-s':>9}{'us/event':>9}{'of file':>9}{'peak MB':>9}  binary")
+        print(f"{'events':8}{'codec':7}{'from':7}{'MB/CPU-s':>9}{'us/event':>9}{'of file':>9}  binary")
         sources = [(path.stem, path.resolve()) for path in options.events or []]
         sources = sources or [(kind, None) for kind in options.kind or events.KINDS]
         for kind, path in sources:
@@ -150,8 +149,7 @@ def main():
                 for (binary, way), done in runs.items():
                     ratios = [file.cpu_seconds / run.cpu_seconds for file, run in zip(runs[binary, "file"], done, strict=True)]
                     cpu = statistics.median(run.cpu_seconds for run in done)
-                    print(f"{kind:8}{codec:7}{way:7}{size / 1e6 / cpu:9.0f}{cpu / count * 1e6:9.2f}{statistics.median(ratios):9.2f}"
-                          f"{max(run.peak_megabytes for run in done):9.0f}  {binary.name}", flush=True)
+                    print(f"{kind:8}{codec:7}{way:7}{size / 1e6 / cpu:9.0f}{cpu / count * 1e6:9.2f}{statistics.median(ratios):9.2f}  {binary.name}", flush=True)
     finally:
         if broker is not None:
             broker.stop()
