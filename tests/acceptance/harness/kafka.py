@@ -24,7 +24,7 @@ class Broker:
             f"{folder}.log", env={**environment, "KAFKA_PASSWORD": PASSWORD},
         )
         self.admin = AdminClient({"bootstrap.servers": self.address, "log_level": 0})
-        wait_until(self._answers, 60, "the Kafka broker")
+        wait_until(self._answers, 180, "the Kafka broker")
 
     def _answers(self):
         require(self.process.alive(), f"the Kafka broker ended:\n{self.process.tail()}")
