@@ -1,5 +1,7 @@
 //! Columns' values under construction: vectors that can be cut back to an earlier row and padded with
 //! nulls up to a later one, and that become Arrow's buffers without being copied.
+//!
+//! Longer than most files: all columns under construction are here, since the argument for the unchecked hand-over to Arrow rests on all of them.
 
 #![allow(unsafe_code)]
 

@@ -1,4 +1,6 @@
 //! One table's decoder: schema and options in, a row for each event.
+//!
+//! A little longer than most files: what an event's record goes through, from the verdict to the row, reads best in one place.
 
 use super::{
     DecodeError,
