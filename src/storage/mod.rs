@@ -15,12 +15,18 @@ pub mod faulty;
 mod folders;
 mod lake;
 mod location;
+mod options;
 mod staging;
 
 pub use durable::DurableLocal;
 pub use error::{Error, kind_of};
 pub use lake::Lake;
 pub use location::{TableLocation, validate_table_name};
+pub use options::{
+    AccountKeyOptions, AssumeRoleOptions, Checksum, CredentialOptions, Encryption, EntraOptions,
+    LandingZoneOptions, ManagedIdentityOptions, ProfileOptions, RefreshMethod, SasOptions, StaticKeys,
+    StoreOptions, WebIdentityOptions,
+};
 
 /// The result of this room's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
