@@ -1,6 +1,5 @@
 """A proxy before an S3 server and its STS, behind which sessions end after seconds, as S3 says it."""
 
-import asyncio
 import datetime
 import re
 import time
@@ -35,7 +34,7 @@ class ExpiryProxy:
             if request.method == "POST" and request.path == "/" and request.form().get("Action", "").startswith("AssumeRole"):
                 return await self._assume(request)
             return await self._pass(request)
-        except (OSError, asyncio.TimeoutError) as error:
+        except (TimeoutError, OSError) as error:
             return Reply(502, str(error).encode())
 
     async def _assume(self, request):

@@ -1,0 +1,79 @@
+"""Roles of S3: with an external id, chained, and with one right less than needed, as `alluvium check` tells."""
+
+import json
+import re
+
+from harness import moto, readers, stores
+from harness.daemon import Client, free_port
+from harness.procs import require
+
+UNAUTHORIZED = 3
+
+
+def lands(world, name, credentials, bucket):
+    """A daemon lands events by these credentials; returns it, ended."""
+    server, port = world.moto(), free_port()
+    config = stores.http_daemon(f"s3://{bucket}/{name}", port, world.folder / f"spool-{name}", stores.s3(server.url, bucket, credentials))
+    daemon = world.daemon(config, name).start().ready()
+    Client(f"http://127.0.0.1:{port}").send("clicks", [{"id": n} for n in range(1000)])
+    code = daemon.terminate()
+    require(code == 0, f"{name}: SIGTERM ended it with exit code {code}:\n{daemon.process.tail()}")
+    table = server.download(bucket, f"{name}/clicks", world.folder / f"{name}-table")
+    rows = readers.count(readers.duck(), table, "count(distinct id)")
+    require(rows == 1000, f"{name}: {rows} of 1000 events landed")
+    return daemon
+
+
+def check(world, config, name):
+    """`alluvium check --json` of a configuration: (exit code, document, all it said)."""
+    path = world.folder / f"{name}.toml"
+    path.write_text(config)
+    code, out, error = world.cli("check", "--json", "--config", path)
+    said = f"`alluvium check --json` with {name} ended with exit code {code}:\n{out}{error}"
+    require(out.strip().startswith("{"), said)
+    return code, json.loads(out), said
+
+
+def rights_named(document):
+    return set(re.findall(r"s3:[A-Za-z]+", json.dumps(document.get("findings", document))))
+
+
+def run(world):
+    server = world.moto()
+    bucket = server.bucket("roles")
+    user = server.user("loader", moto.assume_policy())
+    source = stores.static(user)
+    lander = server.role("lander", moto.bucket_policy(bucket), "the-external-id")
+    daemon = lands(world, "assumed", stores.role(lander, "the-external-id", server.url, source), bucket)
+    first = server.role("first", moto.assume_policy(), "outer")
+    second = server.role("second", moto.bucket_policy(bucket), "inner")
+    lands(world, "chained", stores.role(second, "inner", server.url, stores.role(first, "outer", server.url, source)), bucket)
+
+    good = daemon.config.read_text()
+    code, document, said = check(world, good, "the right external id")
+    require(code == 0, said)
+    code, out, error = world.cli("check", "--config", world.folder / "the right external id.toml")
+    require(code == 0 and "Success!" in out, f"`alluvium check` ended with exit code {code} and does not say Success!:\n{out}{error}")
+    code, document, said = check(world, good.replace("the-external-id", "another-id"), "a wrong external id")
+    require(code == UNAUTHORIZED and lander in said and "external" in said.lower(), said)
+
+    found = []
+    for right in (*moto.OBJECT_RIGHTS, *moto.BUCKET_RIGHTS):
+        server.rights("lander", moto.bucket_policy(bucket, (right,)))
+        code, document, said = check(world, good, f"no {right.split(':')[1]}")
+        if rights_named(document) != {right} or code != UNAUTHORIZED:
+            found.append(f"without {right}: exit code {code}, names {sorted(rights_named(document))}: {said}")
+    require(not found, "\n".join(found))
+    server.rights("lander", moto.bucket_policy(bucket))
+    # What a probe could not take away for want of a right, stays; with all rights nothing may be left behind.
+    before = remains(server, bucket)
+    code, document, said = check(world, good, "all rights again")
+    require(code == 0, said)
+    more = remains(server, bucket) - before
+    require(not more, f"the probe left behind {sorted(more)}")
+
+
+def remains(server, bucket):
+    """What probes have left: objects, and uploads that were begun."""
+    uploads = {upload["UploadId"] for upload in server.unfinished_uploads(bucket)}
+    return uploads | {key for key in server.keys(bucket) if "_alluvium_probe" in key}
