@@ -1,8 +1,6 @@
 """Signatures of Azure: a file that is rewritten every few seconds, late and wrong at times, under a streaming run; and rights."""
 
-import contextlib
 import datetime
-import json
 import os
 import re
 import threading
@@ -14,7 +12,7 @@ from harness.procs import require
 
 LIFE, SECONDS, LONG_SECONDS, LIVES = 4, 40, 600, 10
 UNAUTHORIZED = 3
-# What landing and keeping a table cannot do without; `m` and, where `w` is, `a` and `c` are not asked for.
+# What is asked for; without `d` tables are landed all the same.
 NEEDED = "rwdl"
 
 
@@ -102,28 +100,23 @@ def streaming(world, server):
 
 
 def rights(world, server):
-    """`alluvium check` names the letter that a signature lacks; says what it needs where it lacks all."""
+    """`alluvium check` names the letter that a signature lacks."""
     container, found = server.container("rights"), []
-    for letter in ("", *NEEDED):
-        rights = RIGHTS.replace(letter, "") if letter else RIGHTS
-        # With `w` a create is a write; without it, `c` alone cannot replace what the daemon keeps.
-        path = world.folder / "rights.toml"
-        path.write_text(stores.http_daemon(
-            f"az://{container}/lake", free_port(), world.folder / "spool-rights",
-            stores.azure(server.url, container, {"type": "sas", "token": server.sas(container, rights=rights)})))
-        code, out, error = world.cli("check", "--json", "--config", path)
-        said = f"`alluvium check --json` with sp={rights} ended with exit code {code}:\n{out}{error}"
-        if letter == "":
-            require(code == 0, said)
-        elif code != UNAUTHORIZED or letters_named(out) != {letter}:
-            found.append(f"without `{letter}` it names {letters_named(out)}; {said}")
+
+    def check(letter):
+        sas = {"type": "sas", "token": server.sas(container, rights=RIGHTS.replace(letter, ""))}
+        config = stores.http_daemon(
+            f"az://{container}/lake", free_port(), world.folder / "spool-rights", stores.azure(server.url, container, sas))
+        return stores.check(world, config, f"a signature without {letter or 'nothing'}")
+
+    code, document, said = check("")
+    require(code == 0 and not stores.findings(document), said)
+    for letter in NEEDED:
+        code, document, said = check(letter)
+        named = {m for finding in stores.findings(document) for m in re.findall(r"`sp` letters? ([a-z])\b", f"{finding['message']} {finding['remedy']}")}
+        if named != {letter} or code != (0 if letter == "d" else UNAUTHORIZED):
+            found.append(f"without `{letter}` it names {sorted(named)}; {said}")
     require(not found, "\n".join(found))
-
-
-def letters_named(out):
-    with contextlib.suppress(ValueError):
-        out = json.dumps(json.loads(out).get("findings", out))
-    return set(re.findall(r"sp[^a-z]{1,4}([racwdlm])\b", out))
 
 
 def run(world):

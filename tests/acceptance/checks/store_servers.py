@@ -63,13 +63,12 @@ def s3(world):
         proxy.stop()
 
 
-def way(world):
+def way(server, between):
     """Each trouble of the network is felt, and is over once healed."""
-    server = world.moto()
-    between = network.between(world.components, server.port, world.folder / "network")
     try:
+        client = server.client("s3", server.admin, between.url, connect_timeout=1, read_timeout=1)
+
         def get():
-            client = server.client("s3", server.admin, between.url, connect_timeout=1, read_timeout=1)
             start = time.monotonic()
             try:
                 client.get_object(Bucket="servers", Key="a")["Body"].read()
@@ -149,5 +148,6 @@ def landing(zone, client):
 
 def run(world):
     s3(world)
-    way(world)
+    for kind in network.ways(world.components):
+        way(world.moto(), kind(world.moto().port, world.folder / "network"))
     azure(world)

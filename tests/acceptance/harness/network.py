@@ -10,10 +10,16 @@ from .procs import Process, require, wait_until
 from .web import loop, wait
 
 
+def ways(components):
+    """What can be between, the best first: functions of a port and a folder."""
+    binary = components / "toxiproxy/server"
+    found = [lambda port, folder: Toxiproxy(binary, port, folder)] if os.access(binary, os.X_OK) else []
+    return [*found, lambda port, _: TcpProxy(port)]
+
+
 def between(components, port, folder):
     """A way to 127.0.0.1:`port` with `url`, `latency`, `resets`, `half_open`, `down` and `heal`."""
-    binary = components / "toxiproxy/server"
-    return Toxiproxy(binary, port, folder) if os.access(binary, os.X_OK) else TcpProxy(port)
+    return ways(components)[0](port, folder)
 
 
 class Toxiproxy:
@@ -103,8 +109,8 @@ class TcpProxy:
                 await asyncio.sleep(self.reset_after)
                 self._abort(pair)
                 return
-            if self.held:  # what has arrived is lost with the connection
-                await asyncio.Event().wait()
+            while self.held:  # until the healing, which aborts it
+                await asyncio.sleep(0.05)
             writer.write(data)
             await writer.drain()
         if writer.can_write_eof():

@@ -1,7 +1,10 @@
-"""Configuration of daemons whose lake is in an object store."""
+"""Configuration of daemons whose lake is in an object store, and what `alluvium check` says of it."""
+
+import json
 
 from .azurite import ACCOUNT
 from .moto import REGION
+from .procs import require
 
 
 def toml(value):
@@ -56,3 +59,19 @@ listen = "127.0.0.1:{port}"
 [table_defaults]
 flush_interval_seconds = {flush}
 {stores}"""
+
+
+def check(world, config, name):
+    """`alluvium check --json` of a configuration: (exit code, document, all that was said)."""
+    path = world.folder / "checked.toml"
+    path.write_text(config)
+    code, out, error = world.cli("check", "--json", "--config", path)
+    said = f"`alluvium check --json` with {name} ended with exit code {code}:\n{out}{error}"
+    require(out.strip().startswith("{"), said)
+    return code, json.loads(out), said
+
+
+def findings(document):
+    """The faults and warnings of a check's document."""
+    every = [finding for section in document["sections"] for finding in section["findings"]]
+    return [finding for finding in every if finding["level"] in ("fault", "warning")]

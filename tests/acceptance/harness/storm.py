@@ -6,10 +6,9 @@ import time
 import pyarrow
 import pyarrow.parquet
 
-from checks.http import Sender
-
 from . import readers
 from .procs import require, wait_until
+from .sender import Sender
 
 
 class Paced(Sender):
