@@ -36,6 +36,9 @@ def run(world):
         daemons.append(world.daemon(config, f"daemon-{number}").start())
     for daemon in daemons:
         daemon.ready(60)
+    code, document, said = stores.check(world, daemons[0].config.read_text(), "a landing zone")
+    warned = any("delete" in f"{finding['message']} {finding['remedy']}".lower() for finding in stores.findings(document))
+    require(code == 0 and warned, f"it is not warned of files that a landing zone deletes: {said}")
     seconds = LONG_SECONDS if world.long else SECONDS
     try:
         senders = storm.senders(world, urls, "keyed")

@@ -1,22 +1,26 @@
-"""A streaming run across many lives of its credentials, through kills, early ends and an STS that fails; Spark judges."""
+"""A streaming run across many lives of its credentials, through kills, early ends and an STS that fails; Spark judges.
 
-from harness import moto, stores, storm
+Then a large file whose upload in parts loses its session at each of its steps.
+"""
+
+import random
+
+import pyarrow
+import pyarrow.parquet
+
+from harness import moto, readers, stores, storm
 from harness.daemon import free_port
 from harness.expiry import EXPIRED, UNKNOWN, ExpiryProxy
 from harness.procs import require
 
 LIFE, SECONDS, LONG_SECONDS, LIVES = 4, 40, 600, 10
+LARGE_ROWS, LARGE_BYTES = 3_000, 16_384
 
 
-def run(world):
-    server, port = world.moto(), free_port()
-    bucket = server.bucket("expiry")
-    user = server.user("expiry", moto.assume_policy())
-    role = server.role("expiry", moto.bucket_policy(bucket), "expiry-id")
-    proxy = ExpiryProxy(server.port, LIFE)
-    credentials = stores.role(role, "expiry-id", proxy.url, stores.static(user))
+def streaming(world, server, bucket, credentials):
+    port, proxy = free_port(), ExpiryProxy(server.port, LIFE)
     daemon = world.daemon(stores.http_daemon(
-        f"s3://{bucket}/lake", port, world.folder / "spool", stores.s3(proxy.url, bucket, credentials))).start().ready()
+        f"s3://{bucket}/lake", port, world.folder / "spool", stores.s3(proxy.url, bucket, credentials(proxy)))).start().ready()
     seconds = LONG_SECONDS if world.long else SECONDS
     try:
         senders = storm.senders(world, [f"http://127.0.0.1:{port}"] * 2, "keyed")
@@ -41,3 +45,46 @@ def run(world):
     for version in {path for path, _ in proxy.log_puts}:
         wins = sum(200 <= status < 300 for path, status in proxy.log_puts if path == version)
         require(wins == 1, f"{version} was written {wins} times")
+
+
+def large(world, server, bucket, credentials):
+    """One file of 48 MiB, in parts."""
+    proxy = ExpiryProxy(server.port, 600, early=1.0)
+    steps = {
+        "begin": lambda r: r.method == "POST" and r.target.endswith("?uploads"), "part": lambda r: "partNumber=2" in r.target,
+        "complete": lambda r: r.method == "POST" and "uploadId=" in r.target, "commit": lambda r: r.method == "PUT" and "/_delta_log/" in r.path,
+        "list": lambda r: r.method == "GET" and "list-type=2" in r.target, "read": lambda r: r.method == "GET" and "/_delta_log/" in r.path,
+    }
+    proxy.ends_at = list(steps.values())
+    chance = random.Random(world.seed)
+    table = pyarrow.table({"id": range(LARGE_ROWS), "noise": [chance.randbytes(LARGE_BYTES // 2).hex() for _ in range(LARGE_ROWS)]})
+    pyarrow.parquet.write_table(table, world.folder / "large.parquet")
+    config = world.folder / "large.toml"
+    config.write_text(f'[lake]\nurl = "s3://{bucket}/lake"\n' + stores.s3(proxy.url, bucket, credentials(proxy), request_timeout_seconds=30))
+    try:
+        code, out, error = world.cli("backfill", "--config", config, "--table", "large", world.folder / "large.parquet")
+    finally:
+        proxy.stop()
+    require(code == 0, f"the backfill ended with exit code {code}:\n{out}{error}")
+    left = [name for name, step in steps.items() if step in proxy.ends_at]
+    require(set(left) <= {"read"}, f"the session was to end at {left}, which were not met")
+    require(not server.unfinished_uploads(bucket), "an upload was begun and neither finished nor aborted")
+    connection = readers.duck()
+    scan = readers.scan(server.download(bucket, "lake/large", world.folder / "large"))
+    connection.register("sent", table)
+    rows = connection.execute(f"select count(*), count(distinct l.id) from {scan} l join sent s on l.id = s.id and l.noise = s.noise").fetchone()
+    require(rows == (LARGE_ROWS, LARGE_ROWS), f"{rows} of {LARGE_ROWS} rows of the large file are as they were")
+    world.note(f"a large file, {proxy.sessions} sessions, refused {proxy.refused}")
+
+
+def run(world):
+    server = world.moto()
+    bucket = server.bucket("expiry")
+    user = server.user("expiry", moto.assume_policy())
+    role = server.role("expiry", moto.bucket_policy(bucket), "expiry-id")
+
+    def credentials(proxy):
+        return stores.role(role, "expiry-id", proxy.url, stores.static(user))
+
+    large(world, server, bucket, credentials)
+    streaming(world, server, bucket, credentials)

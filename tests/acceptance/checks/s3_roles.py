@@ -5,6 +5,7 @@ import re
 from harness import moto, readers, stores
 from harness.daemon import Client, free_port
 from harness.procs import require
+from harness.web import Headers, Reply, Server, forward
 
 UNAUTHORIZED = 3
 # Without these tables are landed all the same, and what fails or is swept stays: a warning.
@@ -29,6 +30,28 @@ def rights_named(document):
     return {right for finding in stores.findings(document) for right in re.findall(r"s3:[A-Za-z]+", f"{finding['message']} {finding['remedy']}")}
 
 
+def region(world, server, bucket):
+    """A bucket in another region: the error names it."""
+    text = "The authorization header is malformed; the region 'us-east-1' is wrong; expecting 'eu-central-1'"
+    body = f"<Error><Code>AuthorizationHeaderMalformed</Code><Message>{text}</Message><Region>eu-central-1</Region></Error>".encode()
+
+    async def handle(request):
+        there = "/eu-central-1/s3/" in request.headers.get("authorization", "")
+        headers = Headers([("x-amz-bucket-region", "eu-central-1"), ("Content-Type", "application/xml")])
+        return await forward(server.port, request) if there else Reply(400, body, headers)
+
+    proxy = Server(free_port(), handle)
+    try:
+        credentials = stores.static(server.user("somewhere", moto.bucket_policy(bucket)))
+        for given, wanted in (("us-east-1", 2), ("eu-central-1", 0)):
+            store = stores.s3(proxy.url, bucket, credentials, region=given)
+            config = stores.http_daemon(f"s3://{bucket}/region", free_port(), world.folder / "spool-region", store)
+            code, _, said = stores.check(world, config, f"the region {given}")
+            require(code == wanted and (code == 0 or "eu-central-1" in said), said)
+    finally:
+        proxy.stop()
+
+
 def run(world):
     server = world.moto()
     bucket = server.bucket("roles")
@@ -48,6 +71,7 @@ def run(world):
     code, document, said = stores.check(world, good.replace("the-external-id", "another-id"), "a wrong external id")
     require(code == UNAUTHORIZED and lander in said and "external" in said.lower(), said)
 
+    region(world, server, bucket)
     found = []
     for right in (*moto.OBJECT_RIGHTS, *moto.BUCKET_RIGHTS):
         server.rights("lander", moto.bucket_policy(bucket, (right,)))

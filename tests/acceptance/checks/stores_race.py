@@ -1,4 +1,7 @@
-"""Sixteen writers at one table of an object store: each version has one winner, and every row lands once."""
+"""Sixteen writers at one table of an object store: each version has one winner, and every row lands once.
+
+A store that cannot promise that is refused, unless the operator vouches for a single writer.
+"""
 
 import collections
 
@@ -7,7 +10,7 @@ import pyarrow.parquet
 
 from harness import moto, readers, stores
 from harness.azurite import ACCOUNT
-from harness.daemon import environment, free_port
+from harness.daemon import Client, environment, free_port
 from harness.procs import Process, require
 from harness.web import Reply, Server, forward
 
@@ -88,7 +91,40 @@ def azure(world):
     return witness, *readers.duck_azure(server).execute(f"select count(*), count(distinct id) from {scan}").fetchone()
 
 
+def unconditional(world):
+    """A store that answers 501 to a conditional put."""
+    server = world.moto()
+    bucket = server.bucket("unconditional")
+    credentials = stores.static(server.user("unconditional", moto.bucket_policy(bucket)))
+
+    async def handle(request):
+        if request.method == "PUT" and request.headers.get("if-none-match"):
+            body = b"<Error><Code>NotImplemented</Code><Message>A header you provided implies functionality that is not implemented</Message></Error>"
+            return Reply(501, body)
+        return await forward(server.port, request)
+
+    proxy = Server(free_port(), handle)
+    try:
+        for vouched in (False, True):
+            port, name = free_port(), f"vouched-{vouched}"
+            config = stores.http_daemon(f"s3://{bucket}/{name}", port, world.folder / name, stores.s3(
+                proxy.url, bucket, credentials, single_writer=vouched))
+            code, _, said = stores.check(world, config, "a store without conditional put")
+            require((code == 0) == vouched, said)
+            require(vouched or "single_writer" in said, said)
+        daemon = world.daemon(config, "single").start().ready()
+        Client(f"http://127.0.0.1:{port}").send("clicks", [{"id": n} for n in range(100)])
+        code = daemon.terminate()
+        require(code == 0, f"SIGTERM ended the single writer with exit code {code}:\n{daemon.process.tail()}")
+    finally:
+        proxy.stop()
+    table = server.download(bucket, f"{name}/clicks", world.folder / "single")
+    rows = readers.count(readers.duck(), table, "count(distinct id)")
+    require(rows == 100, f"{rows} of 100 events of the single writer landed")
+
+
 def run(world):
+    unconditional(world)
     for name, store in (("s3", s3), ("azure", azure)):
         witness, rows, distinct = store(world)
         world.note(judge(witness, name, rows, distinct))

@@ -19,13 +19,15 @@ class ExpiryProxy:
     """Sessions live `life` seconds, every other one only `early` of that, whatever its `Expiration` says.
 
     A session that has ended gets ExpiredToken or InvalidAccessKeyId, by turns. `sts_fails` makes STS answer 500.
+    `ends_at` holds functions of a request: the session of the first request one is true of ends with it, and the
+    function is taken out.
     """
 
     def __init__(self, port, life, early=0.6):
         self.upstream, self.life, self.early = port, life, early
         self.ends, self.sessions, self.refused, self.requests = {}, 0, {EXPIRED: 0, UNKNOWN: 0}, 0
         self.tokens, self.used, self.log_puts = set(), set(), []
-        self.sts_fails, self.sts_failed = False, 0
+        self.sts_fails, self.sts_failed, self.ends_at = False, 0, []
         self.server = Server(free_port(), self._handle)
         self.url, self.port = self.server.url, self.server.port
 
@@ -56,6 +58,11 @@ class ExpiryProxy:
         self.requests += 1
         credential = re.search(r"Credential=([^/,]+)/", request.headers.get("authorization", ""))
         key = credential[1] if credential else None
+        for wanted in self.ends_at:
+            if key in self.ends and time.monotonic() < self.ends[key] and wanted(request):
+                self.ends[key] = 0.0
+                self.ends_at.remove(wanted)
+                break
         if key in self.ends and time.monotonic() > self.ends[key]:
             return self._refuse(request, key)
         if key in self.ends:
