@@ -61,11 +61,11 @@ flush_interval_seconds = {flush}
 {stores}"""
 
 
-def check(world, config, name):
+def check(world, config, name, *options):
     """`alluvium check --json` of a configuration: (exit code, document, all that was said)."""
     path = world.folder / "checked.toml"
     path.write_text(config)
-    code, out, error = world.cli("check", "--json", "--config", path)
+    code, out, error = world.cli("check", "--json", *options, "--config", path)
     said = f"`alluvium check --json` with {name} ended with exit code {code}:\n{out}{error}"
     require(out.strip().startswith("{"), said)
     return code, json.loads(out), said
