@@ -18,3 +18,4 @@ mod rules;
 mod secrets;
 mod slow_tables;
 mod support;
+mod sweep;
