@@ -212,18 +212,10 @@ impl SourceIntake {
         Ok(tables.chain(marks).max())
     }
 
-    /// Rights that are missing at the start are a matter of the configuration. Once the source has begun they
-    /// went away, as with a credential that ended, and are waited for: the source asks again.
-    fn may_pass(&self, error: Error) -> Error {
-        let has_begun = self.has_begun.load(Ordering::Acquire);
-        if error.kind() != Kind::Unauthorized || self.is_bounded || !has_begun {
-            return error;
-        }
-        metrics::counter!("alluvium_errors_total", "stage" => "positions", "kind" => error.kind().as_str())
-            .increment(1);
-        let waits = format!("{error}; nothing is lost, it goes on when the rights are back");
-        tracing::error!("positions: {waits}");
-        Error::new(Kind::Unavailable, waits)
+    /// An error of a store as the source is to take it.
+    fn told(&self, error: Error) -> Error {
+        let is_waited_for = !self.is_bounded && self.has_begun.load(Ordering::Acquire);
+        as_source_takes(error, is_waited_for)
     }
 
     /// Forgets a partition here and in all tables; how far it came.
@@ -239,11 +231,24 @@ impl SourceIntake {
     }
 }
 
+/// Rights that are missing at the start are a matter of the configuration. Once a source has begun they went
+/// away, as with a credential that ended, and are waited for: the source asks again.
+fn as_source_takes(error: Error, is_waited_for: bool) -> Error {
+    if error.kind() != Kind::Unauthorized || !is_waited_for {
+        return error;
+    }
+    metrics::counter!("alluvium_errors_total", "stage" => "positions", "kind" => error.kind().as_str())
+        .increment(1);
+    let waits = format!("{error}; nothing is lost, it goes on when the rights are back");
+    tracing::error!("positions: {waits}");
+    Error::new(Kind::Unavailable, waits)
+}
+
 #[async_trait]
 impl Intake for SourceIntake {
     async fn assign(&self, partitions: Vec<Arc<Partition>>) -> Result<Vec<Assignment>> {
         let assigned = self.take_on(partitions).await;
-        let assignments = assigned.map_err(|error| self.may_pass(error))?;
+        let assignments = assigned.map_err(|error| self.told(error))?;
         self.has_begun.store(true, Ordering::Release);
         Ok(assignments)
     }
@@ -260,7 +265,7 @@ impl Intake for SourceIntake {
             low_water.into_iter().chain([(id.start_app_id(), *offset)])
         });
         let written = self.tables.shared().ledger.write_marks(marks(due)).await;
-        written.map_err(|error| self.may_pass(error))
+        written.map_err(|error| self.told(error))
     }
 
     fn offer(&self, batch: RawBatch) -> Offer {
@@ -363,7 +368,7 @@ impl Intake for SourceIntake {
 
     async fn highest_position(&self, partition: &Partition) -> Result<Option<Offset>> {
         let found = self.read_highest(partition).await;
-        found.map_err(|error| self.may_pass(error))
+        found.map_err(|error| self.told(error))
     }
 
     async fn committed(&self, table: &str, partition: &Partition, end: Offset) -> Result<u64> {
@@ -417,6 +422,20 @@ impl Intake for SourceIntake {
 mod tests {
     use super::*;
     use crate::pipeline::testing::{partition, pipeline};
+
+    #[test]
+    fn rights_that_went_away_are_asked_for_again_and_those_never_there_are_refused() {
+        let refused = || Error::new(Kind::Unauthorized, "no");
+        assert_eq!(as_source_takes(refused(), false).kind(), Kind::Unauthorized);
+        let waits = as_source_takes(refused(), true);
+        assert!(waits.kind().is_retryable(), "sources ask again");
+        assert!(
+            waits.to_string().starts_with("no; nothing is lost"),
+            "{waits}"
+        );
+        let config = Error::new(Kind::Config, "wrong");
+        assert_eq!(as_source_takes(config, true).kind(), Kind::Config);
+    }
 
     #[tokio::test]
     async fn where_a_fan_out_begins_without_a_mark_is_in_the_ledger_before_it_is_read() {

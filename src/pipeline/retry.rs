@@ -108,3 +108,36 @@ pub(crate) fn stopping() -> Error {
 pub(crate) fn is_stopping(error: &Error) -> bool {
     error.kind() == Kind::Unavailable && error.to_string() == STOPPING
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn missing_rights_show_for_as_long_as_they_are_missing() {
+        let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+        let metrics = recorder.handle();
+        let _recording = metrics::set_default_local_recorder(&recorder);
+        let shows = |count: u32| {
+            let line = format!("alluvium_pipeline_unauthorized_operations {count}");
+            metrics.render().lines().any(|found| found == line)
+        };
+        let cancel = CancellationToken::new();
+        let refused = || Error::new(Kind::Unauthorized, "no");
+        let mut upload = Backoff::new("upload", "t");
+        upload.failed(refused(), &cancel).await.unwrap();
+        upload.failed(refused(), &cancel).await.unwrap();
+        let mut commit = Backoff::new("commit", "t");
+        commit.failed(refused(), &cancel).await.unwrap();
+        assert!(shows(2), "{}", metrics.render());
+        let down = Error::new(Kind::Unavailable, "down");
+        upload.failed(down, &cancel).await.unwrap();
+        assert!(shows(1), "{}", metrics.render());
+        drop(commit);
+        assert!(shows(0), "{}", metrics.render());
+        cancel.cancel();
+        assert!(is_stopping(
+            &upload.failed(refused(), &cancel).await.unwrap_err()
+        ));
+    }
+}
