@@ -13,18 +13,23 @@
 //! below `adobe-managed-staging/` is asked for.
 
 mod blocking;
+pub mod credentials;
 mod durable;
 mod error;
+pub mod explain;
 #[doc(hidden)]
 pub mod faulty;
 mod folders;
 mod guard;
+mod http;
 mod lake;
 mod location;
 mod opened;
 mod options;
 mod place;
+mod renewing;
 mod rules;
+pub mod s3;
 mod single_writer;
 mod staging;
 mod stores;
@@ -34,7 +39,7 @@ pub mod suite;
 mod testing;
 
 pub use durable::DurableLocal;
-pub use error::{Error, kind_of};
+pub use error::{Error, kind_of, ours};
 pub use lake::Lake;
 pub use location::{TableLocation, validate_table_name};
 pub use opened::Opened;

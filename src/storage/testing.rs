@@ -32,6 +32,7 @@ fn opened(name: &str, store: Arc<dyn ObjectStore>) -> Opened {
     Opened {
         store,
         identity: name.to_owned(),
+        credentials: None,
     }
 }
 
