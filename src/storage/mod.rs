@@ -8,20 +8,27 @@
 //! one. Table names cannot leave the lake.
 
 mod blocking;
+pub mod credentials;
 mod durable;
 mod error;
+pub mod explain;
 #[doc(hidden)]
 pub mod faulty;
 mod folders;
+mod http;
 mod lake;
 mod location;
+mod opened;
 mod options;
+mod renewing;
+pub mod s3;
 mod staging;
 
 pub use durable::DurableLocal;
-pub use error::{Error, kind_of};
+pub use error::{Error, kind_of, ours};
 pub use lake::Lake;
 pub use location::{TableLocation, validate_table_name};
+pub use opened::Opened;
 pub use options::{
     AccountKeyOptions, AssumeRoleOptions, Checksum, CredentialOptions, Encryption, EntraOptions,
     LandingZoneOptions, ManagedIdentityOptions, ProfileOptions, RefreshMethod, SasOptions, StaticKeys,
