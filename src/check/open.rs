@@ -5,7 +5,7 @@ use crate::{
     config::Config,
     error::{Error, Kind, Result},
     pipeline::TableSettings,
-    storage::{Lake, TableLocation},
+    storage::{Lake, Stores, TableLocation},
 };
 use futures::StreamExt;
 use std::sync::Arc;
@@ -19,12 +19,8 @@ pub(crate) struct Table {
 
 /// The lake of a configuration.
 pub(crate) fn lake(config: &Config) -> Result<Lake> {
-    place(config, &config.lake.url)
-}
-
-/// Another place, as the configuration reaches it.
-pub(crate) fn place(_config: &Config, url: &str) -> Result<Lake> {
-    Ok(Lake::open(url)?)
+    let stores = Stores::new(&config.stores)?;
+    Ok(Lake::open(&config.lake.url, &stores)?)
 }
 
 /// The log of a table, which need not exist.

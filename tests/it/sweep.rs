@@ -84,9 +84,10 @@ fn a_check_tells_programs_what_it_tells_people() {
     let people = text(&home.run(&["check"]));
     let sections = told["sections"].as_array().unwrap();
     assert!(
-        sections
-            .iter()
-            .any(|section| section["title"] == "table elsewhere elsewhere"),
+        sections.iter().any(|section| section["title"]
+            .as_str()
+            .unwrap()
+            .starts_with("table elsewhere ")),
         "{told}"
     );
     for section in sections {

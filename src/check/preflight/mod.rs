@@ -21,6 +21,7 @@ use super::Preflight;
 use crate::{
     config::{Config, SourceOptions},
     error::{Kind, Result},
+    storage::Stores,
 };
 use futures::{
     StreamExt,
@@ -39,8 +40,9 @@ const PLACES_AT_ONCE: usize = 8;
 /// Runs every probe.
 pub(super) async fn preflight(config: &Config, thorough: bool) -> Result<Preflight> {
     let mut sections = vec![summary(config)];
-    let places = places::all(config);
-    let probed = stream::iter(&places).map(|place| places::probe(config, place, thorough));
+    let stores = Stores::new(&config.stores)?;
+    let places = places::all(config, &stores);
+    let probed = stream::iter(&places).map(|place| places::probe(place, &stores, thorough));
     sections.extend(probed.buffered(PLACES_AT_ONCE).collect::<Vec<_>>().await);
     let mut probes: Vec<BoxFuture<'_, Section>> = vec![
         within("dead letters", tables::dead_letters(config)).boxed(),

@@ -6,7 +6,7 @@
 
 use super::{
     Section,
-    rights::{Provider, Right, Trouble, trouble, words},
+    rights::{Provider, Right, Trouble, named, trouble, words},
 };
 use crate::{
     error::Kind,
@@ -143,8 +143,14 @@ impl Probe<'_> {
                 _ => Ok(()),
             };
         }
-        let name = right.name(provider);
-        let what = format!("{doing} is refused, {name} is missing: {told}, url=`{url}`");
+        let (name, what) = match (provider, named(error)) {
+            (Provider::S3, Some(name)) => (name, format!("{doing} is refused: {told}, url=`{url}`")),
+            _ => {
+                let name = right.name(provider);
+                let what = format!("{doing} is refused, {name} is missing: {told}, url=`{url}`");
+                (name, what)
+            }
+        };
         let remedy = format!("grant {name}: {}", right.why());
         let is_read = matches!(right, Right::Read | Right::List);
         if right.is_dispensable() {

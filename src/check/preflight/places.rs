@@ -6,10 +6,11 @@ use super::{
     rights::Provider,
 };
 use crate::{
-    check::open,
     config::Config,
     error::{Error, Kind},
-    storage::Lake,
+    storage::{
+        self, CredentialOptions, Lake, Opened, Remote, Service, StoreOptions, Stores,
+    },
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -36,80 +37,98 @@ pub(super) struct Place {
 }
 
 /// The lake, then the tables that have a URL of their own, then the stores that serve neither. Each place once.
-pub(super) fn all(config: &Config) -> Vec<Place> {
+pub(super) fn all(config: &Config, stores: &Stores) -> Vec<Place> {
     let lake = &config.lake.url;
     let mut places = vec![Place {
-        title: format!("lake {lake}"),
+        title: format!("lake {}", stores.canonical(lake)),
         url: lake.clone(),
         holds_tables: true,
     }];
-    let mut elsewhere: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let mut elsewhere: BTreeMap<String, (&str, Vec<&str>)> = BTreeMap::new();
     for (name, table) in &config.tables {
         if let Some(url) = table.url.as_deref() {
-            elsewhere.entry(url).or_default().push(name);
+            let known = elsewhere.entry(stores.canonical(url));
+            known.or_insert((url, Vec::new())).1.push(name);
         }
     }
-    for (url, tables) in elsewhere {
+    for (canonical, (url, tables)) in elsewhere {
         places.push(Place {
-            title: format!("table {} {url}", tables.join(", ")),
+            title: format!("table {} {canonical}", tables.join(", ")),
             url: url.to_owned(),
             holds_tables: true,
         });
     }
-    let known: BTreeSet<String> = places.iter().map(|place| place.url.clone()).collect();
-    places.extend(
-        stores(config)
-            .into_iter()
-            .filter(|(_, url)| !known.iter().any(|known| lies_in(known, url)))
-            .map(|(name, url)| Place {
-                title: format!("store {name} {url}"),
-                url,
-                holds_tables: false,
-            }),
-    );
+    let serves: BTreeSet<String> = places
+        .iter()
+        .filter_map(|place| match storage::Place::parse(&place.url).ok()? {
+            storage::Place::Remote(remote) => Some(stores.serving(&remote)?.0.to_owned()),
+            storage::Place::Local(_) => None,
+        })
+        .collect();
+    let others = stores.all().filter(|(name, ..)| !serves.contains(*name));
+    places.extend(others.map(|(name, remote, _)| Place {
+        title: format!("store {name} {}", remote.url()),
+        url: remote.url().to_string(),
+        holds_tables: false,
+    }));
     places
 }
 
-/// Whether a URL is `url` or below it.
-fn lies_in(inner: &str, url: &str) -> bool {
-    let url = url.trim_end_matches('/');
-    inner
-        .strip_prefix(url)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
-/// Names and URLs of the configured stores.
-fn stores(_config: &Config) -> Vec<(String, String)> {
-    Vec::new()
-}
-
-/// How a place is reached.
+/// How an object store is reached.
 struct Access {
     provider: Provider,
-    /// As whom, and until when.
-    identity: Option<String>,
+    opened: Opened,
     /// Its container deletes what is some days old.
     is_landing_zone: bool,
 }
 
-fn access(_config: &Config, lake: &Lake) -> Result<Access, Error> {
-    Ok(Access {
-        provider: match lake.url().scheme() {
-            "file" => Provider::Disk,
-            "s3" | "s3a" => Provider::S3,
-            _ => Provider::Azure,
-        },
-        identity: None,
-        is_landing_zone: false,
-    })
+impl Access {
+    fn new(remote: &Remote, stores: &Stores) -> Result<Self, Error> {
+        let options = stores.serving(remote).map(|(_, options)| options);
+        let credentials = options.map(|StoreOptions { credentials, .. }| credentials);
+        use CredentialOptions as C;
+        let provider = match (remote.service(), credentials) {
+            (Service::S3, _) => Provider::S3,
+            (Service::Azure, Some(C::Sas(_) | C::LandingZone(_))) => Provider::AzureSignature,
+            (Service::Azure, Some(C::AccountKey(_))) => Provider::AzureKey,
+            (Service::Azure, Some(C::Entra(_) | C::ManagedIdentity(_))) => Provider::AzureRole,
+            (Service::Azure, _) => Provider::Azure,
+        };
+        Ok(Self {
+            provider,
+            opened: stores.open(remote)?,
+            is_landing_zone: matches!(credentials, Some(C::LandingZone(_))),
+        })
+    }
+
+    /// As whom it asks, and until when as far as is known.
+    fn identity(&self) -> String {
+        let identity = &self.opened.identity;
+        let credentials = self.opened.credentials.as_ref();
+        match credentials.and_then(|credentials| credentials.expires()) {
+            None => format!("authenticates as {identity}"),
+            Some(expires) => format!(
+                "authenticates as {identity}; the credential ends at {} and is renewed before",
+                chrono::DateTime::<chrono::Utc>::from(expires).format("%Y-%m-%dT%H:%M:%SZ")
+            ),
+        }
+    }
 }
 
-pub(super) async fn probe(config: &Config, place: &Place, thorough: bool) -> Section {
+fn open(place: &Place, stores: &Stores) -> Result<(Lake, Option<Access>), Error> {
+    let lake = Lake::open(&place.url, stores)?;
+    let access = match storage::Place::parse(&place.url)? {
+        storage::Place::Remote(remote) => {
+            Some(Access::new(&stores.resolved(&remote)?, stores)?)
+        }
+        storage::Place::Local(_) => None,
+    };
+    Ok((lake, access))
+}
+
+pub(super) async fn probe(place: &Place, stores: &Stores, thorough: bool) -> Section {
     let mut section = Section::new(&place.title);
-    let opened = open::place(config, &place.url).and_then(|lake| {
-        let access = access(config, &lake)?;
-        Ok((lake, access))
-    });
+    let opened = open(place, stores);
     let (lake, access) = match opened {
         Ok(opened) => opened,
         Err(error) => {
@@ -138,20 +157,20 @@ pub(super) async fn probe(config: &Config, place: &Place, thorough: bool) -> Sec
     };
     let target = Target {
         location,
-        provider: access.provider,
+        provider: access.as_ref().map_or(Provider::Disk, |access| access.provider),
         holds_tables: place.holds_tables,
         thorough,
-        limit: match (access.provider, thorough) {
-            (Provider::Disk, _) => ON_DISK,
-            (_, false) => REMOTE,
-            (_, true) => THOROUGH,
+        limit: match (&access, thorough) {
+            (None, _) => ON_DISK,
+            (Some(_), false) => REMOTE,
+            (Some(_), true) => THOROUGH,
         },
     };
     objects::probe(&mut section, &target).await;
-    if let Some(identity) = access.identity {
-        section.note(format!("authenticates as {identity}"));
+    if let Some(access) = &access {
+        section.note(access.identity());
     }
-    if access.is_landing_zone && place.holds_tables {
+    if access.is_some_and(|access| access.is_landing_zone) && place.holds_tables {
         section.warn(
             "a landing zone deletes files after some days, and of a table that is to last its log with them",
             "keep lasting tables in a container of your own; use the landing zone to hand over files",
@@ -207,23 +226,54 @@ mod tests {
         Config::parse(text, &environment, &crate::config::Flags::default()).unwrap()
     }
 
+    fn stores(config: &Config) -> Stores {
+        Stores::new(&config.stores).unwrap()
+    }
+
     #[test]
     fn every_place_is_probed_once() {
         let config = config(
-            "[lake]\nurl = \"/data/lake\"\n[tables.a]\nurl = \"/data/other\"\n[tables.b]\n\
-             [tables.c]\nurl = \"/data/other\"\n[tables.d]\nurl = \"/data/d\"\n",
+            "[lake]\nurl = \"s3://my-lake/x\"\n[tables.a]\nurl = \"/data/other\"\n[tables.b]\n\
+             [tables.c]\nurl = \"file:///data/other\"\n[tables.d]\nurl = \"s3a://my-lake/d/\"\n\
+             [stores.lake]\nurl = \"s3://my-lake\"\n[stores.inputs]\nbucket = \"my-inputs\"\n",
         );
-        let titles: Vec<String> = all(&config).into_iter().map(|place| place.title).collect();
+        let places = all(&config, &stores(&config));
+        let titles: Vec<&str> = places.iter().map(|place| place.title.as_str()).collect();
         assert_eq!(
             titles,
             [
-                "lake /data/lake",
-                "table d /data/d",
-                "table a, c /data/other"
+                "lake s3://my-lake/x/",
+                "table a, c /data/other",
+                "table d s3://my-lake/d/",
+                "store inputs s3://my-inputs/"
             ]
         );
-        assert!(lies_in("s3://b/x/y", "s3://b/x/") && lies_in("s3://b/x", "s3://b/x"));
-        assert!(!lies_in("s3://b/xy", "s3://b/x"));
+        let writes: Vec<bool> = places.iter().map(|place| place.holds_tables).collect();
+        assert_eq!(writes, [true, true, true, false]);
+    }
+
+    #[test]
+    fn who_names_the_rights_follows_from_the_credentials() {
+        let config = config(
+            "[stores.a]\nurl = \"az://aaa\"\naccount = \"acc1\"\ncredentials = { type = \"sas\", token = \"sv=1&sig=x&sp=rwl\" }\n\
+             [stores.b]\nurl = \"az://bbb\"\naccount = \"acc1\"\ncredentials = { type = \"managed_identity\" }\n\
+             [stores.z]\nurl = \"az://zone\"\naccount = \"acc1\"\n\
+             credentials = { type = \"landing_zone\", endpoint = \"http://127.0.0.1:1/x\", access_token = \"t\" }\n",
+        );
+        let stores = stores(&config);
+        for (url, provider, is_landing_zone) in [
+            ("s3://any", Provider::S3, false),
+            ("az://aaa/x", Provider::AzureSignature, false),
+            ("az://bbb", Provider::AzureRole, false),
+            ("az://zone/t", Provider::AzureSignature, true),
+        ] {
+            let storage::Place::Remote(remote) = storage::Place::parse(url).unwrap() else {
+                panic!("{url}");
+            };
+            let remote = stores.resolved(&remote).unwrap();
+            let access = Access::new(&remote, &stores).unwrap();
+            assert_eq!((access.provider, access.is_landing_zone), (provider, is_landing_zone), "{url}");
+        }
     }
 
     #[tokio::test]
@@ -231,12 +281,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let lake = dir.path().join("a/lake");
         let config = config(&format!("[lake]\nurl = {lake:?}\n"));
-        let section = probe(&config, &all(&config)[0], false).await;
+        let stores = stores(&config);
+        let section = probe(&all(&config, &stores)[0], &stores, false).await;
         let told = format!("{section:?}");
-        assert!(
-            !told.contains("Fault") && !told.contains("Warning"),
-            "{told}"
-        );
+        assert!(!told.contains("Fault") && !told.contains("Warning"), "{told}");
         assert!(told.contains("hard links work"), "{told}");
         assert!(!dir.path().join("a").exists(), "it was not there before");
     }

@@ -1,8 +1,10 @@
 //! The rights that Alluvium needs of a store, as its provider names them, and why.
 
-use crate::{error::Kind, storage::kind_of};
+use crate::{
+    error::Kind,
+    storage::{Error as StorageError, explain::chain, kind_of, ours},
+};
 use object_store::Error;
-use std::error::Error as StdError;
 
 /// Who names the rights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,7 +140,12 @@ const EVERYTHING: [&str; 17] = [
 ];
 
 pub(super) fn trouble(error: &Error) -> Trouble {
-    let told = words(error);
+    match ours(error) {
+        Some(StorageError::Answer { right: Some(_), .. }) => return Trouble::Right,
+        Some(told) if told.kind() == Kind::Unauthorized => return Trouble::Everything,
+        _ => {}
+    }
+    let told = chain(error);
     if EVERYTHING.iter().any(|code| told.contains(code))
         || matches!(error, Error::Unauthenticated { .. })
     {
@@ -156,18 +163,20 @@ pub(super) fn trouble(error: &Error) -> Trouble {
     }
 }
 
-/// An error with its causes, each said once, on one line.
+/// What a store said: in our words where there are any, else in its own.
 pub(super) fn words(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let said = error.to_string();
-        if !text.contains(&said) {
-            text = format!("{text}: {said}");
-        }
-        cause = error.source();
+    match ours(error) {
+        Some(StorageError::Answer { message, .. }) => message.clone(),
+        _ => chain(error),
     }
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The right that is missing by the store's own word, such as one of a key it encrypts with.
+pub(super) fn named(error: &Error) -> Option<String> {
+    match ours(error) {
+        Some(StorageError::Answer { right, .. }) => right.clone(),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

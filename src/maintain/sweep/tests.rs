@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     commit::CommitOptions,
     storage::{
-        Lake,
+        Lake, Stores,
         faulty::{Failure, Fault, FaultyStore, Operation, Rule},
     },
 };
@@ -25,7 +25,11 @@ impl Bench {
     /// A table `t`, partitioned by `a`, with this property of removed files.
     fn new(retention: Option<&str>) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let lake = Lake::open(dir.path().join("lake").to_str().unwrap()).unwrap();
+        let lake = Lake::open(
+            dir.path().join("lake").to_str().unwrap(),
+            &Stores::default(),
+        )
+        .unwrap();
         let mut location = lake.table("t", None).unwrap();
         let store = FaultyStore::new(location.store.clone());
         location.store = Arc::new(store.clone());
