@@ -7,6 +7,7 @@
 //! entry included (facts: object_store's `LocalFileSystem` never syncs), and no reader ever sees half of
 //! one. Table names cannot leave the lake.
 
+pub mod azure;
 mod blocking;
 pub mod credentials;
 mod durable;
@@ -17,6 +18,7 @@ pub mod faulty;
 mod folders;
 mod http;
 mod lake;
+mod landing_zone;
 mod location;
 mod opened;
 mod options;
