@@ -7,8 +7,8 @@ use super::{
     sources::{Fault, Sources, address},
 };
 use crate::storage::{
-    Checksum, Encryption, Error, Opened, Result, StoreOptions, credentials::Cached, http,
-    renewing::Renewing,
+    Checksum, Encryption, Error, Opened, Result, StoreOptions, credentials::{Cached, Source},
+    http, renewing::Renewing,
 };
 use object_store::aws::{
     AmazonS3Builder, AmazonS3ConfigKey, Checksum as S3Checksum, S3ConditionalPut,
@@ -49,7 +49,7 @@ pub fn open(name: &str, bucket: &str, options: &StoreOptions) -> Result<Opened> 
     let store = writes(builder, options)
         .build()
         .map_err(|error| invalid(error.to_string()))?;
-    let identity = sources_identity(&credentials);
+    let identity = credentials.source().describe();
     let credentials = Arc::new(credentials);
     let answers = Answers::new(name, bucket, &region, &identity);
     Ok(Opened {
@@ -57,10 +57,6 @@ pub fn open(name: &str, bucket: &str, options: &StoreOptions) -> Result<Opened> 
         identity,
         credentials: Some(credentials),
     })
-}
-
-fn sources_identity<S: crate::storage::credentials::Source>(credentials: &Cached<S>) -> String {
-    credentials.source().describe()
 }
 
 /// Refuses options that say nothing to S3 or contradict each other.
@@ -85,13 +81,13 @@ fn is_region(text: &str) -> bool {
     !text.is_empty() && text.chars().all(fits)
 }
 
-struct Place {
-    endpoint: Option<String>,
-    virtual_hosted: bool,
+pub(super) struct Place {
+    pub(super) endpoint: Option<String>,
+    pub(super) virtual_hosted: bool,
 }
 
 /// Where the bucket is: its own host name, or a path.
-fn place(bucket: &str, region: &str, options: &StoreOptions) -> Result<Place, Fault> {
+pub(super) fn place(bucket: &str, region: &str, options: &StoreOptions) -> Result<Place, Fault> {
     // AWS's certificates are for one label below the region, so that a name with dots must go into the path.
     let path_style = options
         .path_style
