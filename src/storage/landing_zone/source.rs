@@ -261,16 +261,16 @@ impl Source for Arc<LandingZone> {
     }
 
     fn describe(&self) -> String {
-        match &self.state.lock().handed {
-            Some(reply) => format!("landing zone, {}, endpoint=`{}`", reply.signature, self.client.place()),
-            None => format!("landing zone, endpoint=`{}`", self.client.place()),
-        }
+        format!("{:?}", **self)
     }
 }
 
 impl fmt::Debug for LandingZone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.describe())
+        match &self.state.lock().handed {
+            Some(reply) => write!(f, "landing zone, {}, endpoint=`{}`", reply.signature, self.client.place()),
+            None => write!(f, "landing zone, endpoint=`{}`", self.client.place()),
+        }
     }
 }
 
