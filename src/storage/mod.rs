@@ -33,8 +33,8 @@ pub use location::{TableLocation, validate_table_name};
 pub use opened::Opened;
 pub use options::{
     AccountKeyOptions, AssumeRoleOptions, Checksum, CredentialOptions, Encryption, EntraOptions,
-    LandingZoneOptions, ManagedIdentityOptions, ProfileOptions, RefreshMethod, SasOptions, StaticKeys,
-    StoreOptions, WebIdentityOptions,
+    LandingZoneOptions, ManagedIdentityOptions, ProfileOptions, RefreshMethod, SasOptions,
+    StaticKeys, StoreOptions, WebIdentityOptions,
 };
 
 /// The result of this room's functions.

@@ -31,7 +31,7 @@ pub struct Timing {
     /// How long one fetch may take.
     pub fetch: Duration,
     /// The pause after a fetch that failed; it doubles from failure to failure, up to `longest_pause`. Renewals that
-    /// do not help keep the same distance.
+    /// do not help become as rare, from a quarter of it on.
     pub pause: Duration,
     pub longest_pause: Duration,
 }
@@ -148,7 +148,7 @@ impl<S: Source> Cached<S> {
                 held: None,
                 flight: None,
                 failed: None,
-                renewals: Pace::new(timing.pause, timing.longest_pause),
+                renewals: Pace::new(timing.pause / 4, timing.longest_pause),
             }),
             timing,
             clock,
@@ -212,7 +212,11 @@ impl<C> State<C> {
 }
 
 impl<S: Source> Inner<S> {
-    fn start(self: &Arc<Self>, state: &mut State<S::Credential>, ask: Ask) -> Flight<S::Credential> {
+    fn start(
+        self: &Arc<Self>,
+        state: &mut State<S::Credential>,
+        ask: Ask,
+    ) -> Flight<S::Credential> {
         let inner = Arc::clone(self);
         let task = tokio::spawn(async move { inner.fetch(ask).await });
         let flight = Flight {
@@ -374,9 +378,11 @@ impl<S: Source> object_store::CredentialProvider for Cached<S> {
     type Credential = S::Credential;
 
     async fn get_credential(&self) -> object_store::Result<Arc<S::Credential>> {
-        self.get().await.map_err(|error| object_store::Error::Generic {
-            store: "credentials",
-            source: Box::new(error),
-        })
+        self.get()
+            .await
+            .map_err(|error| object_store::Error::Generic {
+                store: "credentials",
+                source: Box::new(error),
+            })
     }
 }
