@@ -103,8 +103,9 @@ impl Answers {
 }
 
 impl Dialect for Answers {
-    /// `AuthenticationFailed` is what comes of an ended or tampered signature, a deleted or changed stored access policy and
-    /// a rotated key alike; Azurite 3.37 answers so too, to GET, PUT, list and batch, and to HEAD in `x-ms-error-code`.
+    /// An ended or tampered signature, a deleted or changed stored access policy and a rotated key are all answered by
+    /// 403 `AuthenticationFailed`. Azurite (3.37, all requests tried) says `AuthorizationFailure` for them, with Azure's
+    /// text for the former; Azure means its network rules by that. An answer to HEAD has only the code.
     fn verdict(&self, error: &Error) -> Verdict {
         let text = error.to_string();
         let status = status(&text);
@@ -112,6 +113,7 @@ impl Dialect for Answers {
             Some("AuthenticationFailed" | "InvalidAuthenticationInfo" | "NoAuthenticationInformation") => {
                 Verdict::Ended
             }
+            Some("AuthorizationFailure") if element(&text, "Message").is_none() => Verdict::Suspicious,
             Some(_) => Verdict::Other,
             None if matches!(status, Some(401 | 403)) || text.contains("(code: 403)") => Verdict::Suspicious,
             None => Verdict::Other,
@@ -139,11 +141,10 @@ impl Dialect for Answers {
 
 /// The code of an answer. Of one blob's in the answer to a batch there is only the reason phrase.
 pub(super) fn code(text: &str) -> Option<String> {
-    element(text, "Code").or_else(|| {
-        let says = |words: &str, code: &str| text.contains(words).then(|| code.to_owned());
-        says("failed to authenticate", "AuthenticationFailed")
-            .or_else(|| says("using this permission", "AuthorizationPermissionMismatch"))
-    })
+    let says = |words: &str, code: &str| text.contains(words).then(|| code.to_owned());
+    says("failed to authenticate", "AuthenticationFailed")
+        .or_else(|| element(text, "Code"))
+        .or_else(|| says("using this permission", "AuthorizationPermissionMismatch"))
 }
 
 /// What the rights are called that an operation needs.

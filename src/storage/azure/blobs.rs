@@ -103,7 +103,7 @@ impl Blobs {
         let blobs = self.clone();
         let prefix = prefix.map(String::from).unwrap_or_default();
         let told = prefix.clone();
-        let stream = async move { Ok(list(blobs.client(&prefix, &[Right::List]).await?)) };
+        let stream = async move { Ok::<_, Error>(list(blobs.client(&prefix, &[Right::List]).await?)) };
         stream::once(stream)
             .try_flatten()
             .map_err(move |e| plain(e, &told))
@@ -136,7 +136,10 @@ impl ObjectStore for Blobs {
 
     fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
         let blobs = self.clone();
-        let deleted = async move { Ok(blobs.client("", Right::TO_DELETE).await?.delete_stream(locations)) };
+        let deleted = async move {
+            let client = blobs.client("", Right::TO_DELETE).await?;
+            Ok::<_, Error>(client.delete_stream(locations))
+        };
         stream::once(deleted)
             .try_flatten()
             .map_err(|e| plain(e, ""))

@@ -22,8 +22,8 @@ const USUAL_LIFE: Duration = Duration::from_secs(3_600);
 
 /// An application, and what proves that we are it.
 pub(super) struct Entra {
-    http: reqwest::Client,
-    url: String,
+    http: oauth::Http,
+    url: url::Url,
     tenant: String,
     client_id: String,
     proof: Proof,
@@ -38,7 +38,7 @@ enum Proof {
 
 impl Entra {
     pub(super) fn new(
-        http: reqwest::Client,
+        http: oauth::Http,
         options: &EntraOptions,
         variables: &Variables,
         clock: Clock,
@@ -73,16 +73,16 @@ impl Entra {
         if !tenant.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c)) || tenant.is_empty() {
             return Err(config(format!("not a tenant's id or domain, tenant_id=`{tenant}`")));
         }
-        let parsed = url::Url::parse(&authority).ok().filter(|url| url.has_host());
-        let Some(parsed) = parsed else {
+        let text = format!("{}/{tenant}/oauth2/v2.0/token", authority.trim_end_matches('/'));
+        let Some(url) = url::Url::parse(&text).ok().filter(|url| url.has_host()) else {
             return Err(config(format!("not an address of Entra ID, authority=`{}`", oauth::bare(&authority))));
         };
-        if parsed.scheme() != "https" && !oauth::is_loopback(&parsed) {
+        if url.scheme() != "https" && !oauth::is_loopback(&url) {
             return Err(config(format!("Entra ID is asked by https only, authority=`{}`", oauth::bare(&authority))));
         }
         Ok(Self {
             http,
-            url: format!("{}/{tenant}/oauth2/v2.0/token", authority.trim_end_matches('/')),
+            url,
             tenant,
             client_id,
             proof,

@@ -126,6 +126,7 @@ impl Sources<'_> {
     fn of(&self, credentials: &CredentialOptions, account: Option<String>) -> Result<(Source, Account)> {
         if let CredentialOptions::LandingZone(zone) = credentials {
             let zone = Arc::new(LandingZone::new(
+                oauth::client(self.options)?,
                 self.container,
                 account.as_deref(),
                 zone,
@@ -147,8 +148,7 @@ impl Sources<'_> {
                 "the storage account is not known; set `account`, or a URL that names it (abfss://CONTAINER@ACCOUNT.dfs.core.windows.net)",
             ));
         };
-        let http = || oauth::client(self.options);
-        let entra = |options: &EntraOptions| Entra::new(http()?, options, self.variables, self.clock.clone());
+        let entra = |options: &EntraOptions| Entra::new(oauth::client(self.options)?, options, self.variables, self.clock.clone());
         let managed = |options: &ManagedIdentityOptions| {
             ManagedIdentity::new(options, self.variables, self.clock.clone())
         };

@@ -1,7 +1,7 @@
 //! The requests to a landing zone's endpoint.
 
 use super::{
-    oauth::{self, Answer},
+    oauth::{self, Answer, Http},
     reply::Reply,
     token::Bearer,
 };
@@ -14,8 +14,8 @@ use crate::{
     },
 };
 use reqwest::{
-    Method,
-    header::{HeaderMap, HeaderName, HeaderValue},
+    Method, Request,
+    header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
 };
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ pub(super) enum Demanded {
 
 /// A landing zone's endpoint.
 pub(super) struct Client {
-    http: reqwest::Client,
+    http: Http,
     endpoint: url::Url,
     headers: Vec<(HeaderName, LiveSecret)>,
     bearer: Bearer,
@@ -43,9 +43,8 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(zone: &LandingZoneOptions, store: &StoreOptions) -> Result<Self> {
+    pub(super) fn new(http: Http, zone: &LandingZoneOptions, store: &StoreOptions) -> Result<Self> {
         let wrong = |text: String| Err(Error::credentials(Kind::Config, format!("landing zone: {text}")));
-        let http = oauth::client(store)?;
         let endpoint = address("endpoint", &zone.endpoint, store.allow_http)?;
         if endpoint.query_pairs().any(|(name, _)| name == "action") {
             return wrong(format!(
@@ -53,16 +52,14 @@ impl Client {
                 oauth::bare(&zone.endpoint)
             ));
         }
-        if let Some(url) = &zone.token_url {
-            address("token_url", url, store.allow_http)?;
-        }
-        let bearer = Bearer::new(&http, zone)?;
+        let token_url = zone.token_url.as_deref().map(|url| address("token_url", url, store.allow_http));
+        let bearer = Bearer::new(&http, zone, token_url.transpose()?)?;
         let mut headers = Vec::new();
         for (name, value) in &zone.headers {
             let Ok(name) = HeaderName::try_from(name.as_str()) else {
                 return wrong(format!("not the name of a header, header=`{name}`"));
             };
-            if name == "authorization" && !matches!(bearer, Bearer::None) {
+            if name == AUTHORIZATION && !matches!(bearer, Bearer::None) {
                 return wrong("give `access_token` or `token_url`, or a header `Authorization`, not both".into());
             }
             headers.push((name, value.clone()));
@@ -86,7 +83,7 @@ impl Client {
         let mut tried = 1;
         loop {
             let (error, wait) = match self.ask(Method::GET, &self.endpoint).await? {
-                Ok((answer, sent)) if answer.status.is_success() => return self.parse(&answer, &sent),
+                Ok((answer, _)) if answer.status.is_success() => return self.parse(&answer),
                 Ok((answer, sent)) => {
                     let error = self.refusal("GET", &answer, &sent);
                     (error, after(&answer).unwrap_or(backoff(tried)))
@@ -140,12 +137,13 @@ impl Client {
         let mut again = true;
         loop {
             let sent = self.secrets(bearer.as_ref())?;
-            let mut request = self.http.request(method.clone(), url.clone()).headers(sent.headers.clone());
+            let mut request = Request::new(method.clone(), url.clone());
+            *request.headers_mut() = sent.headers.clone();
             if method == Method::POST {
-                // Services want a length, and Adobe's wants JSON.
-                request = request.header("content-length", "0");
+                // Some services refuse a POST that does not say how long it is.
+                request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
             }
-            let answer = match oauth::send(request).await {
+            let answer = match self.http.send(request).await {
                 Ok(answer) => answer,
                 Err(lost) => return Ok(Err(lost)),
             };
@@ -163,8 +161,8 @@ impl Client {
     fn secrets(&self, bearer: Option<&Secret>) -> Result<Sent> {
         let mut headers = HeaderMap::new();
         let mut secrets = Vec::new();
-        headers.insert("content-type", HeaderValue::from_static("application/json"));
-        headers.insert("accept", HeaderValue::from_static("application/json"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         let mut insert = |name: &HeaderName, text: &str| {
             let mut value = HeaderValue::from_str(text).map_err(|_| {
                 let text = format!("landing zone: the value cannot be sent, it has a line break or control character, header=`{name}`");
@@ -180,13 +178,13 @@ impl Client {
             secrets.push(value);
         }
         if let Some(token) = bearer {
-            insert(&reqwest::header::AUTHORIZATION, &format!("Bearer {}", token.expose()))?;
+            insert(&AUTHORIZATION, &format!("Bearer {}", token.expose()))?;
             secrets.push(token.clone());
         }
         Ok(Sent { headers, secrets })
     }
 
-    fn parse(&self, answer: &Answer, _: &Sent) -> Result<Reply> {
+    fn parse(&self, answer: &Answer) -> Result<Reply> {
         Reply::parse(&answer.body).map_err(|e| {
             let text = format!("the landing zone answers with something else than credentials: {e}, endpoint=`{}`", self.place());
             Error::credentials(Kind::InvalidData, text)

@@ -3,6 +3,7 @@
 use super::{
     client::{Client, Demanded},
     expiry::shown,
+    oauth::Http,
     reply::Reply,
     sas::Signature,
     settling::Settling,
@@ -65,6 +66,7 @@ struct State {
 impl LandingZone {
     /// Makes no request. `settling` learns of each new signature.
     pub(in crate::storage) fn new(
+        http: Http,
         container: &str,
         account: Option<&str>,
         zone: &LandingZoneOptions,
@@ -77,7 +79,7 @@ impl LandingZone {
         })?;
         let distance = (margin / 3).clamp(Duration::from_millis(100), LONGEST_DISTANCE);
         Ok(Self {
-            client: Client::new(zone, store)?,
+            client: Client::new(http, zone, store)?,
             container: container.to_owned(),
             account: account.map(str::to_owned),
             plain_http: store.endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http:")),
@@ -244,7 +246,7 @@ fn ends(reply: &Reply) -> String {
 }
 
 #[async_trait]
-impl Source for LandingZone {
+impl Source for Arc<LandingZone> {
     type Credential = AzureCredential;
 
     async fn fetch(&self, ask: Ask) -> Result<Lease<AzureCredential>> {
@@ -259,16 +261,16 @@ impl Source for LandingZone {
     }
 
     fn describe(&self) -> String {
-        match &self.state.lock().handed {
-            Some(reply) => format!("landing zone, {}, endpoint=`{}`", reply.signature, self.client.place()),
-            None => format!("landing zone, endpoint=`{}`", self.client.place()),
-        }
+        format!("{:?}", **self)
     }
 }
 
 impl fmt::Debug for LandingZone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.describe())
+        match &self.state.lock().handed {
+            Some(reply) => write!(f, "landing zone, {}, endpoint=`{}`", reply.signature, self.client.place()),
+            None => write!(f, "landing zone, endpoint=`{}`", self.client.place()),
+        }
     }
 }
 
