@@ -144,7 +144,9 @@ impl Probe<'_> {
             };
         }
         let (name, what) = match (provider, named(error)) {
-            (Provider::S3, Some(name)) => (name, format!("{doing} is refused: {told}, url=`{url}`")),
+            (Provider::S3, Some(name)) => {
+                (name, format!("{doing} is refused: {told}, url=`{url}`"))
+            }
             _ => {
                 let name = right.name(provider);
                 let what = format!("{doing} is refused, {name} is missing: {told}, url=`{url}`");

@@ -8,9 +8,7 @@ use super::{
 use crate::{
     config::Config,
     error::{Error, Kind},
-    storage::{
-        self, CredentialOptions, Lake, Opened, Remote, Service, StoreOptions, Stores,
-    },
+    storage::{self, CredentialOptions, Lake, Opened, Remote, Service, StoreOptions, Stores},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -118,9 +116,7 @@ impl Access {
 fn open(place: &Place, stores: &Stores) -> Result<(Lake, Option<Access>), Error> {
     let lake = Lake::open(&place.url, stores)?;
     let access = match storage::Place::parse(&place.url)? {
-        storage::Place::Remote(remote) => {
-            Some(Access::new(&stores.resolved(&remote)?, stores)?)
-        }
+        storage::Place::Remote(remote) => Some(Access::new(&stores.resolved(&remote)?, stores)?),
         storage::Place::Local(_) => None,
     };
     Ok((lake, access))
@@ -157,7 +153,9 @@ pub(super) async fn probe(place: &Place, stores: &Stores, thorough: bool) -> Sec
     };
     let target = Target {
         location,
-        provider: access.as_ref().map_or(Provider::Disk, |access| access.provider),
+        provider: access
+            .as_ref()
+            .map_or(Provider::Disk, |access| access.provider),
         holds_tables: place.holds_tables,
         thorough,
         limit: match (&access, thorough) {
@@ -272,7 +270,11 @@ mod tests {
             };
             let remote = stores.resolved(&remote).unwrap();
             let access = Access::new(&remote, &stores).unwrap();
-            assert_eq!((access.provider, access.is_landing_zone), (provider, is_landing_zone), "{url}");
+            assert_eq!(
+                (access.provider, access.is_landing_zone),
+                (provider, is_landing_zone),
+                "{url}"
+            );
         }
     }
 
@@ -284,7 +286,10 @@ mod tests {
         let stores = stores(&config);
         let section = probe(&all(&config, &stores)[0], &stores, false).await;
         let told = format!("{section:?}");
-        assert!(!told.contains("Fault") && !told.contains("Warning"), "{told}");
+        assert!(
+            !told.contains("Fault") && !told.contains("Warning"),
+            "{told}"
+        );
         assert!(told.contains("hard links work"), "{told}");
         assert!(!dir.path().join("a").exists(), "it was not there before");
     }

@@ -7,8 +7,10 @@ use super::{
     sources::{Fault, Sources, address},
 };
 use crate::storage::{
-    Checksum, Encryption, Error, Opened, Result, StoreOptions, credentials::{Cached, Source},
-    http, renewing::Renewing,
+    Checksum, Encryption, Error, Opened, Result, StoreOptions,
+    credentials::{Cached, Clock, Source, Timing},
+    http,
+    renewing::Renewing,
 };
 use object_store::aws::{
     AmazonS3Builder, AmazonS3ConfigKey, Checksum as S3Checksum, S3ConditionalPut,
@@ -20,6 +22,16 @@ use std::sync::Arc;
 /// `name`: of `[stores.NAME]`, for metrics and errors. Errors ([`Error::InvalidStore`]) are what is wrong with the
 /// options.
 pub fn open(name: &str, bucket: &str, options: &StoreOptions) -> Result<Opened> {
+    open_with(name, bucket, options, Timing::default())
+}
+
+/// The same with other times for its credentials.
+pub(super) fn open_with(
+    name: &str,
+    bucket: &str,
+    options: &StoreOptions,
+    timing: Timing,
+) -> Result<Opened> {
     let invalid = |reason: Fault| Error::InvalidStore {
         store: name.to_owned(),
         reason,
@@ -31,7 +43,7 @@ pub fn open(name: &str, bucket: &str, options: &StoreOptions) -> Result<Opened> 
         allow_http: options.allow_http,
     };
     let source = sources.build(&options.credentials).map_err(invalid)?;
-    let credentials = Cached::new(name, source);
+    let credentials = Cached::with(name, source, timing, Clock::default());
     let place = place(bucket, &region, options).map_err(invalid)?;
     let builder = AmazonS3Builder::new()
         .with_bucket_name(bucket)
@@ -47,6 +59,7 @@ pub fn open(name: &str, bucket: &str, options: &StoreOptions) -> Result<Opened> 
         None => builder,
     };
     let store = writes(builder, options)
+        .map_err(invalid)?
         .build()
         .map_err(|error| invalid(error.to_string()))?;
     let identity = credentials.source().describe();
@@ -61,14 +74,21 @@ pub fn open(name: &str, bucket: &str, options: &StoreOptions) -> Result<Opened> 
 
 /// Refuses options that say nothing to S3 or contradict each other.
 fn fits_s3(options: &StoreOptions) -> Result<(), Fault> {
-    let kms = matches!(options.encryption, Some(Encryption::SseKms | Encryption::DsseKms));
+    let kms = matches!(
+        options.encryption,
+        Some(Encryption::SseKms | Encryption::DsseKms)
+    );
     let fault = if options.account.is_some() {
         "`account` is for Azure; an S3 store has none"
     } else if options.kms_key_id.is_some() && !kms {
         "`kms_key_id` needs `encryption = \"sse-kms\"` or \"dsse-kms\""
     } else if options.bucket_key.is_some() && options.encryption != Some(Encryption::SseKms) {
         "`bucket_key` needs `encryption = \"sse-kms\"`"
-    } else if options.region.as_deref().is_some_and(|region| !is_region(region)) {
+    } else if options
+        .region
+        .as_deref()
+        .is_some_and(|region| !is_region(region))
+    {
         "`region` is a region's name, such as eu-central-1"
     } else {
         return Ok(());
@@ -118,8 +138,7 @@ pub(super) fn place(bucket: &str, region: &str, options: &StoreOptions) -> Resul
 }
 
 /// What goes with every object that is written.
-fn writes(mut builder: AmazonS3Builder, options: &StoreOptions) -> AmazonS3Builder {
-    use object_store::aws::S3EncryptionConfigKey as Key;
+fn writes(mut builder: AmazonS3Builder, options: &StoreOptions) -> Result<AmazonS3Builder, Fault> {
     if options.checksum == Checksum::Sha256 {
         builder = builder.with_checksum_algorithm(S3Checksum::SHA256);
     }
@@ -130,13 +149,19 @@ fn writes(mut builder: AmazonS3Builder, options: &StoreOptions) -> AmazonS3Build
             Encryption::SseKms => "aws:kms",
             Encryption::DsseKms => "aws:kms:dsse",
         };
-        builder = builder.with_config(AmazonS3ConfigKey::Encryption(Key::ServerSideEncryption), value);
+        builder = set(builder, "aws_server_side_encryption", value)?;
     }
     if let Some(key) = &options.kms_key_id {
-        builder = builder.with_config(AmazonS3ConfigKey::Encryption(Key::KmsKeyId), key);
+        builder = set(builder, "aws_sse_kms_key_id", key)?;
     }
     if let Some(enabled) = options.bucket_key {
         builder = builder.with_bucket_key(enabled);
     }
-    builder
+    Ok(builder)
+}
+
+/// Sets what the builder has a key for but no method. The type of these keys is private; their names are not.
+fn set(builder: AmazonS3Builder, key: &str, value: &str) -> Result<AmazonS3Builder, Fault> {
+    let key: AmazonS3ConfigKey = key.parse().map_err(|error| format!("{error}"))?;
+    Ok(builder.with_config(key, value))
 }
