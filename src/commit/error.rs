@@ -104,21 +104,13 @@ fn store_kind(error: &object_store::Error) -> Kind {
         return told.kind();
     }
     match error {
-        object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. } => {
-            return Kind::Conflict;
-        }
-        // A credential that cannot be had, and what a store's answer means.
-        error => {
-            if let Some(told) = crate::storage::ours(error) {
-                return told.kind();
-            }
-        }
-    }
-    match error {
         object_store::Error::PermissionDenied { .. }
         | object_store::Error::Unauthenticated { .. } => Kind::Unauthorized,
         object_store::Error::NotSupported { .. } | object_store::Error::NotImplemented { .. } => {
             Kind::Unsupported
+        }
+        object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. } => {
+            Kind::Conflict
         }
         error => source_kind(error).unwrap_or(Kind::Unavailable),
     }
