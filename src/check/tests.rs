@@ -8,7 +8,6 @@ use crate::{
     commit::{CommitOutcome, Mark, Upload, new_table_spec},
     event::{CommitRange, Counts, Offset, OffsetRange, Partition, SourcePartition},
     schema::RESCUED_DATA,
-    storage::Lake,
     write::{TableWriter, UploadOptions, upload},
 };
 use arrow::array::{ArrayRef, RecordBatch, StringArray, new_null_array};
@@ -62,7 +61,7 @@ async fn land(
     marks: &[(&str, Offset)],
     rescued: &[&str],
 ) {
-    let lake = Lake::open(&config.lake.url).unwrap();
+    let lake = open::lake(config).unwrap();
     let (settings, log) = open::table_log(config, &lake, table).unwrap();
     let schema = match table == config.dead_letters.table {
         true => schema_of(crate::schema::dead_letter_schema()),
@@ -299,7 +298,7 @@ async fn a_table_that_cannot_be_read_is_a_fault_and_makes_no_others() {
         "{}",
         report.text
     );
-    let checked = preflight(&config).await.unwrap();
+    let checked = preflight(&config, false).await.unwrap().report;
     assert_eq!(
         (checked.faults, checked.kind),
         (1, Kind::Unsupported),
@@ -320,7 +319,7 @@ async fn a_reset_is_told_and_is_no_fault() {
         &[],
     )
     .await;
-    let lake = Lake::open(&config.lake.url).unwrap();
+    let lake = open::lake(config).unwrap();
     let (_, log) = open::table_log(&config, &lake, "clicks").unwrap();
     log.reset_positions(&[(SPOOL.to_owned(), 9)]).await.unwrap();
     land(
@@ -388,7 +387,7 @@ fn everything_below(folder: &Path) -> Vec<String> {
 async fn a_check_of_what_is_not_there_yet_succeeds_and_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let config = config(dir.path(), &format!("{WEB}[tables.clicks]\n"));
-    let report = preflight(&config).await.unwrap();
+    let report = preflight(&config, false).await.unwrap().report;
     assert_eq!(report.faults, 0, "{}", report.text);
     assert!(report.text.ends_with("Success!\n"), "{}", report.text);
     assert!(
@@ -432,7 +431,7 @@ async fn every_finding_is_told_at_once_with_its_remedy() {
         dir.path(),
         &more.replace("[\"_offset\"]", "[\"_offset\", \"_event_time\"]"),
     );
-    let report = preflight(&asked).await.unwrap();
+    let report = preflight(&asked, false).await.unwrap().report;
     assert_eq!(
         (report.faults, report.kind),
         (3, Kind::Unsupported),

@@ -54,6 +54,7 @@ metrics! {
     Counter PIPELINE_WITHHELD_RECORDS = "alluvium_pipeline_withheld_records_total": "Records passed over or given up for a table that stood still; they are read again.";
     Counter PIPELINE_REREADS = "alluvium_pipeline_rereads_total": "Partitions read again for the sake of tables that were left behind.";
     Counter PIPELINE_REWINDS = "alluvium_pipeline_rewinds_total": "Partitions told to read again from their tables' positions.";
+    Gauge PIPELINE_UNAUTHORIZED = "alluvium_pipeline_unauthorized_operations": "Operations that a store refuses for want of rights, each tried again until the rights are back. Above zero a person is needed.";
     Counter WRITE_FILES = "alluvium_write_files_total": "Data files written.";
     Counter WRITE_ORPHANS = "alluvium_write_orphans_total": "Data files written and then discarded.";
     Histogram WRITE_FILE_SIZE = "alluvium_write_file_size_bytes": "Size of data files.";
@@ -65,6 +66,9 @@ metrics! {
     Histogram EVENT_TO_COMMIT = "alluvium_event_to_commit_seconds": "Age of the oldest event of a commit when it is committed.";
     Histogram BATCH_AGE = "alluvium_batch_age_seconds": "Time from the first event of a batch in this process to its commit.";
     Gauge TABLE_VERSION = "alluvium_table_version": "The last version this process saw of a table.";
+    Counter STORE_REQUESTS = "alluvium_store_requests_total": "Requests to object stores, by store and status.";
+    Counter CREDENTIALS_REFRESH = "alluvium_credentials_refresh_total": "Fetches of a store's credentials, by outcome.";
+    Gauge CREDENTIALS_EXPIRY = "alluvium_credentials_expiry_seconds": "When a store's present credentials end, as Unix time.";
     Counter ERRORS = "alluvium_errors_total": "Errors, by stage and kind.";
 }
 

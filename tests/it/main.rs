@@ -17,4 +17,6 @@ mod rooms;
 mod rules;
 mod secrets;
 mod slow_tables;
+mod stores;
 mod support;
+mod sweep;
