@@ -11,16 +11,17 @@ import pyarrow.parquet
 from harness import moto, readers, stores, storm
 from harness.daemon import free_port
 from harness.expiry import EXPIRED, UNKNOWN, ExpiryProxy
+from harness.minio import Minio
 from harness.procs import require
 
 LIFE, SECONDS, LONG_SECONDS, LIVES = 4, 40, 600, 10
 LARGE_ROWS, LARGE_BYTES = 3_000, 16_384
 
 
-def streaming(world, server, bucket, credentials):
+def streaming(world, server, bucket, credentials, name):
     port, proxy = free_port(), ExpiryProxy(server.port, LIFE)
     daemon = world.daemon(stores.http_daemon(
-        f"s3://{bucket}/lake", port, world.folder / "spool", stores.s3(proxy.url, bucket, credentials(proxy)))).start().ready()
+        f"s3://{bucket}/lake", port, world.folder / f"spool-{name}", stores.s3(proxy.url, bucket, credentials(proxy))), name).start().ready()
     seconds = LONG_SECONDS if world.long else SECONDS
     try:
         senders = storm.senders(world, [f"http://127.0.0.1:{port}"] * 2, "keyed")
@@ -34,10 +35,10 @@ def streaming(world, server, bucket, credentials):
         storm.audit(world, daemon, "keyed")
     finally:
         proxy.stop()
-    table = server.download(bucket, "lake/keyed", world.folder / "table")
+    table = server.download(bucket, "lake/keyed", world.folder / f"table-{name}")
     rows = storm.spark_verdict(world, table, senders)
     refreshed = len(proxy.used) - daemon.kills - 2  # the first of each process, and the audit's
-    world.note(f"{rows} rows over {proxy.sessions} sessions, {refreshed} of them refreshes, {daemon.kills} kills; "
+    world.note(f"{name}: {rows} rows over {proxy.sessions} sessions, {refreshed} of them refreshes, {daemon.kills} kills; "
                f"refused {proxy.refused}, {proxy.sts_failed} times STS failed, {proxy.requests} requests")
     require(len(proxy.used) >= LIVES and refreshed >= LIVES // 2, f"only {proxy.sessions} sessions were used, {refreshed} by refresh")
     require(min(proxy.refused.values()) > 0, f"{EXPIRED} and {UNKNOWN} were not both met: {proxy.refused}")
@@ -83,8 +84,18 @@ def run(world):
     user = server.user("expiry", moto.assume_policy())
     role = server.role("expiry", moto.bucket_policy(bucket), "expiry-id")
 
-    def credentials(proxy):
-        return stores.role(role, "expiry-id", proxy.url, stores.static(user))
+    def by(role, user):
+        return lambda proxy: stores.role(role, "expiry-id", proxy.url, stores.static(user))
 
+    credentials = by(role, user)
     large(world, server, bucket, credentials)
-    streaming(world, server, bucket, credentials)
+    streaming(world, server, bucket, credentials, "moto")
+    binary = world.components / "minio/minio"
+    if world.long and binary.exists():
+        minio = Minio(binary, world.folder / "minio")
+        try:
+            streaming(world, minio, minio.bucket("expiry"), by("arn:minio:iam:::role/any", minio.admin), "minio")
+        finally:
+            minio.stop()
+    elif world.long:
+        world.skip("the run over MinIO", "it is not installed: it needs Go")
