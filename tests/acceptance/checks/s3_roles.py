@@ -4,6 +4,7 @@ import re
 
 from harness import moto, readers, stores
 from harness.daemon import Client, free_port
+from harness.expiry import ExpiryProxy
 from harness.procs import require
 from harness.web import Headers, Reply, Server, forward
 
@@ -27,7 +28,9 @@ def lands(world, name, credentials, bucket):
 
 
 def rights_named(document):
-    return {right for finding in stores.findings(document) for right in re.findall(r"s3:[A-Za-z]+", f"{finding['message']} {finding['remedy']}")}
+    """Those that findings say are missing or to be granted."""
+    texts = (f"{finding['message']} {finding['remedy']}" for finding in stores.findings(document))
+    return {right for text in texts for right in re.findall(r"(?:the right|grant) (s3:[A-Za-z]+)", text)}
 
 
 def region(world, server, bucket):
@@ -53,15 +56,22 @@ def region(world, server, bucket):
 
 
 def run(world):
-    server = world.moto()
+    sts = ExpiryProxy.lasting(world.moto().port)
+    try:
+        roles(world, world.moto(), sts)
+    finally:
+        sts.stop()
+
+
+def roles(world, server, sts):
     bucket = server.bucket("roles")
     user = server.user("loader", moto.assume_policy())
     source = stores.static(user)
     lander = server.role("lander", moto.bucket_policy(bucket), "the-external-id")
-    daemon = lands(world, "assumed", stores.role(lander, "the-external-id", server.url, source), bucket)
+    daemon = lands(world, "assumed", stores.role(lander, "the-external-id", sts.url, source), bucket)
     first = server.role("first", moto.assume_policy(), "outer")
     second = server.role("second", moto.bucket_policy(bucket), "inner")
-    lands(world, "chained", stores.role(second, "inner", server.url, stores.role(first, "outer", server.url, source)), bucket)
+    lands(world, "chained", stores.role(second, "inner", sts.url, stores.role(first, "outer", sts.url, source)), bucket)
 
     good = daemon.config.read_text()
     code, document, said = stores.check(world, good, "the right external id")

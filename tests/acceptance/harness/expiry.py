@@ -44,6 +44,8 @@ class ExpiryProxy:
             self.sts_failed += 1
             return Reply(500, b"<ErrorResponse><Error><Type>Receiver</Type><Code>InternalFailure</Code></Error></ErrorResponse>")
         reply = await forward(self.upstream, request)
+        # moto wraps an error in one element more than STS does.
+        reply.body = re.sub(rb"</?Errors>", b"", reply.body)
         key = re.search(rb"<AccessKeyId>([^<]+)</AccessKeyId>", reply.body)
         if reply.status == 200 and key:
             self.sessions += 1
@@ -80,6 +82,11 @@ class ExpiryProxy:
         body = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code><Message>{message}</Message>' + \
             more.format(token=token, key=key) + "<RequestId>4442587FB7D0A2F9</RequestId><HostId>host</HostId></Error>"
         return Reply(status, body.encode(), Headers([("Content-Type", "application/xml")]))
+
+    @classmethod
+    def lasting(cls, port):
+        """Sessions that live an hour, in STS's own words."""
+        return cls(port, 3600, early=1.0)
 
     def stop(self):
         self.server.stop()

@@ -27,7 +27,9 @@ def bucket_policy(bucket, without=()):
     """What a writer of tables needs on a bucket, less what is taken away."""
     objects = [right for right in OBJECT_RIGHTS if right not in without]
     lists = [right for right in BUCKET_RIGHTS if right not in without]
-    statements = [{"Effect": "Allow", "Action": objects, "Resource": f"arn:aws:s3:::{bucket}/*"}]
+    # moto wants the right to delete many objects on the bucket too.
+    resources = [f"arn:aws:s3:::{bucket}/*", f"arn:aws:s3:::{bucket}"]
+    statements = [{"Effect": "Allow", "Action": objects, "Resource": resources}]
     if lists:
         statements.append({"Effect": "Allow", "Action": lists, "Resource": f"arn:aws:s3:::{bucket}"})
     return document(*statements)
