@@ -3,6 +3,7 @@
 Then a large file whose upload in parts loses its session at each of its steps.
 """
 
+import base64
 import random
 
 import pyarrow
@@ -15,7 +16,7 @@ from harness.minio import Minio
 from harness.procs import require
 
 LIFE, SECONDS, LONG_SECONDS, LIVES = 4, 40, 600, 10
-LARGE_ROWS, LARGE_BYTES = 3_000, 16_384
+LARGE_ROWS, LARGE_BYTES = 4_000, 12_288
 
 
 def streaming(world, server, bucket, credentials, name):
@@ -52,13 +53,13 @@ def large(world, server, bucket, credentials):
     """One file of 48 MiB, in parts."""
     proxy = ExpiryProxy(server.port, 600, early=1.0)
     steps = {
-        "begin": lambda r: r.method == "POST" and r.target.endswith("?uploads"), "part": lambda r: "partNumber=2" in r.target,
+        "begin": lambda r: r.method == "POST" and "?uploads" in r.target, "part": lambda r: "partNumber=2" in r.target,
         "complete": lambda r: r.method == "POST" and "uploadId=" in r.target, "commit": lambda r: r.method == "PUT" and "/_delta_log/" in r.path,
         "list": lambda r: r.method == "GET" and "list-type=2" in r.target, "read": lambda r: r.method == "GET" and "/_delta_log/" in r.path,
     }
     proxy.ends_at = list(steps.values())
     chance = random.Random(world.seed)
-    table = pyarrow.table({"id": range(LARGE_ROWS), "noise": [chance.randbytes(LARGE_BYTES // 2).hex() for _ in range(LARGE_ROWS)]})
+    table = pyarrow.table({"id": range(LARGE_ROWS), "noise": [base64.b64encode(chance.randbytes(LARGE_BYTES)).decode() for _ in range(LARGE_ROWS)]})
     pyarrow.parquet.write_table(table, world.folder / "large.parquet")
     config = world.folder / "large.toml"
     config.write_text(f'[lake]\nurl = "s3://{bucket}/lake"\n' + stores.s3(proxy.url, bucket, credentials(proxy), request_timeout_seconds=30))

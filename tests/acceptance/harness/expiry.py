@@ -1,5 +1,6 @@
 """A proxy before an S3 server and its STS, behind which sessions end after seconds, as S3 says it."""
 
+import asyncio
 import datetime
 import re
 import time
@@ -7,6 +8,7 @@ import time
 from .daemon import free_port
 from .web import Headers, Reply, Server, forward
 
+YOUNG = 3
 EXPIRED, UNKNOWN = "ExpiredToken", "InvalidAccessKeyId"
 _SAYS = {
     # S3 does say the token again, which must not reach a log.
@@ -19,13 +21,14 @@ class ExpiryProxy:
     """Sessions live `life` seconds, every other one only `early` of that, whatever its `Expiration` says.
 
     A session that has ended gets ExpiredToken or InvalidAccessKeyId, by turns. `sts_fails` makes STS answer 500.
-    `ends_at` holds functions of a request: the session of the first request one is true of ends with it, and the
-    function is taken out.
+    `ends_at` holds functions of a request: the session of the first request one is true of ends with it, once it is
+    `YOUNG` seconds old, and the function is taken out.
     """
 
-    def __init__(self, port, life, early=0.6):
+    def __init__(self, port, life, early=0.35):
         self.upstream, self.life, self.early = port, life, early
-        self.ends, self.sessions, self.refused, self.requests = {}, 0, {EXPIRED: 0, UNKNOWN: 0}, 0
+        self.born, self.ends = {}, {}
+        self.sessions, self.refused, self.requests = 0, {EXPIRED: 0, UNKNOWN: 0}, 0
         self.tokens, self.used, self.log_puts = set(), set(), []
         self.sts_fails, self.sts_failed, self.ends_at = False, 0, []
         self.server = Server(free_port(), self._handle)
@@ -52,6 +55,7 @@ class ExpiryProxy:
             end = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=self.life)
             reply.body = re.sub(rb"(<Expiration>)[^<]*", rb"\g<1>" + end.strftime("%Y-%m-%dT%H:%M:%SZ").encode(), reply.body)
             lasts = self.life * (self.early if self.sessions % 2 else 1)
+            self.born[key[1].decode()] = time.monotonic()
             self.ends[key[1].decode()] = time.monotonic() + lasts
             self.tokens |= {token.decode() for token in re.findall(rb"<(?:SessionToken|SecretAccessKey)>([^<]+)", reply.body)}
         return reply
@@ -62,8 +66,9 @@ class ExpiryProxy:
         key = credential[1] if credential else None
         for wanted in self.ends_at:
             if key in self.ends and time.monotonic() < self.ends[key] and wanted(request):
-                self.ends[key] = 0.0
                 self.ends_at.remove(wanted)
+                await asyncio.sleep(self.born[key] + YOUNG - time.monotonic())
+                self.ends[key] = 0.0
                 break
         if key in self.ends and time.monotonic() > self.ends[key]:
             return self._refuse(request, key)
