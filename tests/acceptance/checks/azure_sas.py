@@ -111,7 +111,8 @@ def rights(world, server):
 
     for letter in ("", *NEEDED):
         code, document, said = check(letter)
-        named = {m for finding in stores.findings(document) for m in re.findall(r"`sp` letters? ([a-z])\b", f"{finding['message']} {finding['remedy']}")}
+        texts = (f"{finding['message']} {finding['remedy']}" for finding in stores.findings(document))
+        named = {letter for text in texts for found in re.findall(r"sp `([a-z])`|`sp` letter ([a-z])|grant sp ([a-z]+)", text) for letter in "".join(found)}
         if named != set(letter) or code != (0 if letter in ("", "d") else UNAUTHORIZED):
             found.append(f"without `{letter}` it names {sorted(named)}; {said}")
     require(not found, "\n".join(found))
@@ -119,5 +120,5 @@ def rights(world, server):
 
 def run(world):
     server = world.azurite()
-    rights(world, server)
     streaming(world, server)
+    rights(world, server)
