@@ -61,7 +61,7 @@ async fn land(
     marks: &[(&str, Offset)],
     rescued: &[&str],
 ) {
-    let lake = open::lake(config).unwrap();
+    let lake = open::lake(&config).unwrap();
     let (settings, log) = open::table_log(config, &lake, table).unwrap();
     let schema = match table == config.dead_letters.table {
         true => schema_of(crate::schema::dead_letter_schema()),

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::storage::TableLocation;
 use arrow::{
-    array::{Array, AsArray, RecordBatch},
+    array::{AsArray, RecordBatch},
     compute::cast,
     datatypes::DataType,
 };

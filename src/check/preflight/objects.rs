@@ -21,6 +21,8 @@ use std::time::Duration;
 
 /// What probes name their objects; whatever else lies in the folder is not touched.
 const PREFIX: &str = "probe-";
+/// What a daemon's start names its own.
+const OF_STARTS: &str = "start-";
 /// How old a leftover is when no probe can still be at work on it.
 const LEFTOVER_AGE: TimeDelta = TimeDelta::days(1);
 /// How long the removal of what was made may take.
@@ -395,7 +397,11 @@ impl Probe<'_> {
         let is_ours = |object: &ObjectMeta| {
             let parts = object.location.prefix_match(&location.root);
             let name = parts.and_then(|mut parts| parts.next());
-            name.is_some_and(|name| name.as_ref().starts_with(PREFIX))
+            name.is_some_and(|name| {
+                [PREFIX, OF_STARTS]
+                    .iter()
+                    .any(|ours| name.as_ref().starts_with(ours))
+            })
         };
         // That listing is refused was told.
         let old = listed.unwrap_or_default().into_iter();

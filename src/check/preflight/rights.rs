@@ -66,7 +66,8 @@ impl Right {
             }
             Right::Read => "SAS `sp` letter r (read)",
             Right::List => "SAS `sp` letter l (list)",
-            Right::Delete => "SAS `sp` letter d (delete)",
+            // Deletions are posted in batches.
+            Right::Delete => "SAS `sp` letter d (delete), with w",
         };
         let role = match self {
             Right::Create | Right::Overwrite | Right::Multipart | Right::Abort => {

@@ -266,7 +266,12 @@ async fn a_store_that_creates_twice_is_refused() {
 async fn leftovers_of_earlier_checks_go_and_nothing_else() {
     let store = store();
     let target = target(&store, Provider::S3);
-    for name in ["probe-old", "probe-old-pages/00001", "of-another"] {
+    for name in [
+        "probe-old",
+        "probe-old-pages/00001",
+        "start-1",
+        "of-another",
+    ] {
         let path = target.location.object_path(name).unwrap();
         store.put(&path, "x".into()).await.unwrap();
     }
@@ -284,7 +289,7 @@ async fn leftovers_of_earlier_checks_go_and_nothing_else() {
     probe.leftovers(&mut section, later).await.unwrap();
     probe.clean(&mut section).await;
     assert!(
-        format!("{section:?}").contains("2 leftovers"),
+        format!("{section:?}").contains("3 leftovers"),
         "{section:?}"
     );
     assert_eq!(left(&store).await, ["lake/_alluvium_probe/of-another"]);
