@@ -1,5 +1,6 @@
 //! Against an STS and an S3 of our own on a loopback address: sessions that end after a few requests.
 
+mod environment;
 mod opening;
 mod servers;
 
