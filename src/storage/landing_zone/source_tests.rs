@@ -538,7 +538,8 @@ async fn two_daemons_on_one_container_do_not_revoke_each_other_for_ever() {
                 done.failed += more.failed;
             }
         }
-        let (issued, refreshes) = (zone.0.lock().issued, zone.refreshes());
+        let issued = zone.0.lock().issued;
+        let refreshes = zone.refreshes();
         for done in &done {
             assert!(done.written > 1_000, "life {life:?}: {} written", done.written);
             assert!(done.failed * 50 < done.written, "life {life:?}: {} of {} failed", done.failed, done.written);
