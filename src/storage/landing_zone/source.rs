@@ -75,14 +75,23 @@ impl LandingZone {
         clock: Clock,
     ) -> Result<Self> {
         let margin = Duration::try_from_secs_f64(zone.margin_seconds).map_err(|_| {
-            Error::credentials(Kind::Config, format!("landing zone: not a time, margin_seconds=`{}`", zone.margin_seconds))
+            Error::credentials(
+                Kind::Config,
+                format!(
+                    "landing zone: not a time, margin_seconds=`{}`",
+                    zone.margin_seconds
+                ),
+            )
         })?;
         let distance = (margin / 3).clamp(Duration::from_millis(100), LONGEST_DISTANCE);
         Ok(Self {
             client: Client::new(http, zone, store)?,
             container: container.to_owned(),
             account: account.map(str::to_owned),
-            plain_http: store.endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http:")),
+            plain_http: store
+                .endpoint
+                .as_deref()
+                .is_some_and(|endpoint| endpoint.starts_with("http:")),
             may_refresh: zone.refresh,
             margin,
             settling,
@@ -96,7 +105,11 @@ impl LandingZone {
 
     /// The storage account, once a signature came.
     pub(in crate::storage) fn account(&self) -> Option<String> {
-        self.state.lock().handed.as_ref().map(|reply| reply.account.clone())
+        self.state
+            .lock()
+            .handed
+            .as_ref()
+            .map(|reply| reply.account.clone())
     }
 
     /// A plain GET, whose container must be ours.
@@ -111,7 +124,7 @@ impl LandingZone {
                 "the landing zone is of another {what} than the store's URL, set the URL to it, landing_zone=`{theirs}` url=`{ours}` endpoint=`{}`",
                 self.client.place()
             );
-            Err(Error::credentials(Kind::Config, text))
+            Err(Error::credentials(Kind::Unauthorized, text))
         };
         if reply.container != self.container {
             return other("container", &reply.container, &self.container);
@@ -137,7 +150,10 @@ impl LandingZone {
     /// Whether it is what was handed out last.
     fn handed(&self, reply: &Reply) -> bool {
         let state = self.state.lock();
-        state.handed.as_ref().is_some_and(|handed| handed.signature.is(&reply.signature))
+        state
+            .handed
+            .as_ref()
+            .is_some_and(|handed| handed.signature.is(&reply.signature))
     }
 
     /// The signature of a plain GET is the one the store refused: perhaps it is being replaced right now.
@@ -210,7 +226,7 @@ impl LandingZone {
                 ends(&reply),
                 self.margin.as_secs_f64()
             );
-            return Err(Error::credentials(Kind::Config, text));
+            return Err(Error::credentials(Kind::Unauthorized, text));
         }
         Ok(reply)
     }
@@ -219,7 +235,7 @@ impl LandingZone {
     fn hand_out(&self, reply: Reply) -> Result<Lease<AzureCredential>> {
         let place = self.client.place();
         reply.signature.check(self.clock.now(), self.plain_http).map_err(|unusable| {
-            let kind = if unusable.passing { Kind::Unavailable } else { Kind::Config };
+            let kind = if unusable.passing { Kind::Unavailable } else { Kind::Unauthorized };
             Error::credentials(kind, format!("the landing zone's signature cannot be used: {unusable}, endpoint=`{place}`"))
         })?;
         if !self.handed(&reply) {
@@ -268,7 +284,12 @@ impl Source for Arc<LandingZone> {
 impl fmt::Debug for LandingZone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.state.lock().handed {
-            Some(reply) => write!(f, "landing zone, {}, endpoint=`{}`", reply.signature, self.client.place()),
+            Some(reply) => write!(
+                f,
+                "landing zone, {}, endpoint=`{}`",
+                reply.signature,
+                self.client.place()
+            ),
             None => write!(f, "landing zone, endpoint=`{}`", self.client.place()),
         }
     }
