@@ -418,11 +418,12 @@ async fn a_life_shorter_than_the_margin_is_not_answered_by_endless_refreshes() {
     let error = source.fetch(Ask::Ahead).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Unauthorized);
     assert!(error.to_string().contains("margin_seconds"), "{error}");
-    for _ in 0..600 {
+    let began = Instant::now();
+    while began.elapsed() < HOUR {
         let _ = source.fetch(Ask::Ahead).await;
         sleep(SECOND).await;
     }
-    assert!(zone.refreshes() <= 3, "{}", zone.refreshes());
+    assert!(zone.refreshes() <= 5, "{}", zone.refreshes());
 }
 
 #[tokio::test(start_paused = true)]
