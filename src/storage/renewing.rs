@@ -25,7 +25,7 @@ use upload::Upload;
 
 /// A store that renews its credentials and explains its errors.
 #[derive(Debug)]
-pub struct Renewing<S>(Arc<Core<S>>);
+pub(super) struct Renewing<S>(Arc<Core<S>>);
 
 struct Core<S> {
     store: S,
@@ -40,7 +40,7 @@ const SUSPICION: (Duration, Duration) = (Duration::from_secs(5), Duration::from_
 
 impl<S: ObjectStore> Renewing<S> {
     /// `credentials` are what `store` signs with.
-    pub fn new(store: S, credentials: Arc<dyn Renewable>, dialect: impl Dialect) -> Self {
+    pub(super) fn new(store: S, credentials: Arc<dyn Renewable>, dialect: impl Dialect) -> Self {
         Self(Arc::new(Core {
             store,
             credentials,

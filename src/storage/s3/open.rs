@@ -59,6 +59,7 @@ pub(super) fn open_with(
         None => builder,
     };
     let store = writes(builder, options)
+        .map_err(invalid)?
         .build()
         .map_err(|error| invalid(error.to_string()))?;
     let identity = credentials.source().describe();
@@ -137,7 +138,7 @@ pub(super) fn place(bucket: &str, region: &str, options: &StoreOptions) -> Resul
 }
 
 /// What goes with every object that is written.
-fn writes(mut builder: AmazonS3Builder, options: &StoreOptions) -> AmazonS3Builder {
+fn writes(mut builder: AmazonS3Builder, options: &StoreOptions) -> Result<AmazonS3Builder, Fault> {
     if options.checksum == Checksum::Sha256 {
         builder = builder.with_checksum_algorithm(S3Checksum::SHA256);
     }
@@ -148,21 +149,19 @@ fn writes(mut builder: AmazonS3Builder, options: &StoreOptions) -> AmazonS3Build
             Encryption::SseKms => "aws:kms",
             Encryption::DsseKms => "aws:kms:dsse",
         };
-        builder = set(builder, "aws_server_side_encryption", value);
+        builder = set(builder, "aws_server_side_encryption", value)?;
     }
     if let Some(key) = &options.kms_key_id {
-        builder = set(builder, "aws_sse_kms_key_id", key);
+        builder = set(builder, "aws_sse_kms_key_id", key)?;
     }
     if let Some(enabled) = options.bucket_key {
         builder = builder.with_bucket_key(enabled);
     }
-    builder
+    Ok(builder)
 }
 
 /// Sets what the builder has a key for but no method. The type of these keys is private; their names are not.
-fn set(builder: AmazonS3Builder, key: &str, value: &str) -> AmazonS3Builder {
-    match key.parse::<AmazonS3ConfigKey>() {
-        Ok(key) => builder.with_config(key, value),
-        Err(error) => unreachable!("object_store has {key}: {error}"),
-    }
+fn set(builder: AmazonS3Builder, key: &str, value: &str) -> Result<AmazonS3Builder, Fault> {
+    let key: AmazonS3ConfigKey = key.parse().map_err(|error| format!("{error}"))?;
+    Ok(builder.with_config(key, value))
 }
