@@ -385,3 +385,142 @@ fn container_of_nobody(container: &Container) -> Opened {
         key: LiveSecret::new(KEY),
     }))
 }
+
+/// A landing zone's service over a container of Azurite: one signature at a time, by one stored access policy.
+struct Zone {
+    container: Container,
+    life: Duration,
+    state: tokio::sync::Mutex<(u32, chrono::DateTime<Utc>)>,
+    refreshes: std::sync::atomic::AtomicU32,
+}
+
+impl Zone {
+    async fn answer(&self, method: &str, query: &str) -> (u16, String) {
+        let mut state = self.state.lock().await;
+        let refresh = query == "type=dlz&action=refresh";
+        if refresh && method != "POST" {
+            return (405, String::new());
+        }
+        assert!(refresh || query == "type=dlz", "{query}");
+        if refresh {
+            self.refreshes
+                .fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        }
+        if refresh || state.0 == 0 || Utc::now() >= state.1 {
+            state.0 += 1;
+            self.container
+                .policy(&format!("dlz-{}", state.0), "racwdl")
+                .await;
+            state.1 = Utc::now() + self.life;
+        }
+        let body = serde_json::json!({
+            "containerName": self.container.name,
+            "SASToken": self.container.signed("", "", &format!("dlz-{}", state.0)),
+            "storageAccountName": ACCOUNT,
+            "expiryDate": state.1.to_rfc3339(),
+        });
+        (200, body.to_string())
+    }
+
+    async fn serve(self: std::sync::Arc<Self>) -> String {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!(
+            "http://{}/credentials?type=dlz",
+            listener.local_addr().unwrap()
+        );
+        let router = axum::Router::new().fallback(async move |request: axum::extract::Request| {
+            let query = request.uri().query().unwrap_or_default();
+            let (status, body) = self.answer(request.method().as_str(), query).await;
+            (axum::http::StatusCode::from_u16(status).unwrap(), body)
+        });
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        address
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Azurite"]
+async fn azurite_two_daemons_on_a_landing_zone_write_across_every_refresh() {
+    use crate::storage::{LandingZoneOptions, RefreshMethod};
+    let container = Container::create().await;
+    let (server, name) = (container.server.clone(), container.name.clone());
+    let zone = std::sync::Arc::new(Zone {
+        container,
+        life: Duration::seconds(5),
+        state: tokio::sync::Mutex::new((0, Utc::now())),
+        refreshes: Default::default(),
+    });
+    let address = zone.clone().serve().await;
+    let container = Container { server, name };
+    let until = tokio::time::Instant::now() + std::time::Duration::from_secs(40);
+    let daemons = (0..2).map(|daemon| {
+        let opened = container.open(CredentialOptions::LandingZone(Box::new(
+            LandingZoneOptions {
+                endpoint: address.clone(),
+                headers: Default::default(),
+                access_token: Some(LiveSecret::new("token")),
+                token_url: None,
+                client_id: None,
+                client_secret: None,
+                scopes: Vec::new(),
+                refresh: true,
+                refresh_method: RefreshMethod::Post,
+                margin_seconds: 2.0,
+            },
+        )));
+        tokio::spawn(async move {
+            let (mut written, mut failed) = (0, Vec::new());
+            let mut upload = opened
+                .store
+                .put_multipart(&Path::from(format!("long-{daemon}")))
+                .await
+                .unwrap();
+            while tokio::time::Instant::now() < until {
+                let path = Path::from(format!("t/{daemon}/{written:06}"));
+                match opened
+                    .store
+                    .put_opts(&path, "x".into(), PutMode::Create.into())
+                    .await
+                {
+                    Ok(_) => written += 1,
+                    Err(error) => failed.push(error.to_string()),
+                }
+                if written % 50 == 0 {
+                    upload.put_part("part".into()).await.unwrap();
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+            upload.complete().await.unwrap();
+            (written, failed)
+        })
+    });
+    let mut written = 0;
+    for daemon in daemons.collect::<Vec<_>>() {
+        let (count, failed) = daemon.await.unwrap();
+        assert!(
+            failed.is_empty(),
+            "{count} written, {} failed: {:?}",
+            failed.len(),
+            &failed[..1]
+        );
+        written += count;
+    }
+    let key = CredentialOptions::AccountKey(AccountKeyOptions {
+        key: LiveSecret::new(KEY),
+    });
+    let store = container.open(key).store;
+    let found = store
+        .list(Some(&Path::from("t")))
+        .try_collect::<Vec<_>>()
+        .await
+        .unwrap();
+    assert_eq!(found.len(), written);
+    let issued = zone.state.lock().await.0;
+    let refreshes = zone.refreshes.load(std::sync::atomic::Ordering::SeqCst);
+    eprintln!("{written} written under {issued} signatures, {refreshes} refreshes");
+    assert!(issued >= 10, "{issued}");
+    assert!(
+        refreshes < issued * 2,
+        "{refreshes} refreshes for {issued} signatures"
+    );
+}

@@ -4,7 +4,6 @@
 //! `w` too (<https://learn.microsoft.com/rest/api/storageservices/blob-batch#authorization>). `a` (append blobs), `m`
 //! (move), `x`, `y`, `t`, `e`, `i`, `o`, `p` are never needed.
 
-use super::sas::lacking;
 use object_store::azure::AzureCredential;
 use std::fmt;
 
@@ -80,4 +79,15 @@ pub(super) fn check(credential: &AzureCredential, needed: &[Right]) -> Result<()
         lacks if lacks.is_empty() => Ok(()),
         lacks => Err(Lacking(lacks)),
     }
+}
+
+/// The rights of `needed` that `sp` does not grant; without `sp` they are in a stored access policy, which only the
+/// service knows.
+fn lacking(sp: Option<&str>, needed: &[Right]) -> Vec<Right> {
+    let Some(sp) = sp else { return Vec::new() };
+    needed
+        .iter()
+        .copied()
+        .filter(|right| !sp.contains(right.letter()))
+        .collect()
 }

@@ -4,7 +4,6 @@
 //! `create-user-delegation-sas`. A token is an URL's query: `sv=…&sr=c&sp=rwdl&se=…&sig=…`. Its fields are sent as
 //! they came, those unknown to us included: the service signs what it knows, and what `sig` covers must not change.
 
-use super::rights::Right;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 use object_store::azure::AzureCredential;
@@ -213,22 +212,6 @@ impl Signature {
         }
         Ok(())
     }
-
-    /// The rights of `needed` that it lacks by its own word. None if a stored access policy holds them.
-    pub(in crate::storage) fn lacks(&self, needed: &[Right]) -> Vec<Right> {
-        lacking(self.get("sp"), needed)
-    }
-}
-
-/// The rights of `needed` that `sp` does not grant; without `sp` they are in a stored access policy, which only the
-/// service knows.
-pub(super) fn lacking(sp: Option<&str>, needed: &[Right]) -> Vec<Right> {
-    let Some(sp) = sp else { return Vec::new() };
-    needed
-        .iter()
-        .copied()
-        .filter(|right| !sp.contains(right.letter()))
-        .collect()
 }
 
 /// Shows what is no secret: everything but `sig`.

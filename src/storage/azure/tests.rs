@@ -425,3 +425,49 @@ async fn a_request_the_signature_is_no_good_for_is_not_sent() {
     };
     assert_eq!(right.as_deref(), Some("sp dw"));
 }
+
+#[tokio::test]
+async fn a_landing_zone_names_the_account_that_the_url_does_not() {
+    use crate::storage::{LandingZoneOptions, RefreshMethod};
+    use object_store::{ObjectStoreExt, path::Path};
+    let reply = r#"{"containerName":"c1","storageAccountName":"acc","expiryDate":"2025-07-06","SASToken":"sv=1&sr=c&sp=racwdlm&sig=zVQfmuElZJzOKkUk8z5lChrJ3YQUE2h6EShDZOsVeMc%3D"}"#;
+    let (address, served) = serve(vec![
+        (200, reply),
+        (404, "<Error><Code>BlobNotFound</Code></Error>"),
+    ])
+    .await;
+    let options = StoreOptions {
+        // Neither host nor path names an account.
+        endpoint: Some(address.clone()),
+        allow_http: true,
+        credentials: CredentialOptions::LandingZone(Box::new(LandingZoneOptions {
+            endpoint: format!("{address}/credentials"),
+            headers: Default::default(),
+            access_token: Some(LiveSecret::new("planted")),
+            token_url: None,
+            client_id: None,
+            client_secret: None,
+            scopes: Vec::new(),
+            refresh: false,
+            refresh_method: RefreshMethod::Post,
+            margin_seconds: 900.0,
+        })),
+        ..StoreOptions::default()
+    };
+    let opened = open_with("lake", "c1", None, &options, &Variables::of(&[]), clock()).unwrap();
+    assert_eq!(opened.store.to_string(), "azure container c1");
+    let error = opened.store.get(&Path::from("t/x")).await.unwrap_err();
+    assert!(
+        matches!(error, object_store::Error::NotFound { .. }),
+        "{error}"
+    );
+    let asked = served.await.unwrap();
+    assert!(
+        asked[0].starts_with("GET /credentials HTTP/1.1"),
+        "{}",
+        asked[0]
+    );
+    // The signature as it came, `sig` to the byte.
+    let get = "GET /c1/t/x?sv=1&sr=c&sp=racwdlm&sig=zVQfmuElZJzOKkUk8z5lChrJ3YQUE2h6EShDZOsVeMc%3D HTTP/1.1";
+    assert!(asked[1].starts_with(get), "{}", asked[1]);
+}
