@@ -2,7 +2,7 @@
 //!
 //! Codes: <https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes> and `common-rest-api-error-codes`.
 
-use super::{plain::without_queries, rights::Right};
+use super::{plain::scrubbed, rights::Right};
 use crate::{
     error::Kind,
     storage::{
@@ -179,30 +179,15 @@ fn needed(operation: Operation) -> &'static [Right] {
 
 /// The service's own words: their first line, for ids and times come after, and the detail.
 fn said(text: &str) -> String {
-    let message = element(text, "Message").unwrap_or_default();
-    let detail = element(text, "AuthenticationErrorDetail").unwrap_or_default();
-    let line = |text: &str| text.lines().next().unwrap_or_default().trim().to_owned();
-    let said = [line(&message), line(&detail)].join(" ");
-    let words = said
-        .split_whitespace()
-        .map(|word| match looks_secret(word) {
-            true => "[redacted]",
-            false => word,
-        });
-    let said = without_queries(&words.collect::<Vec<_>>().join(" "));
-    match said.is_empty() {
-        true => said,
-        false => format!(" said=`{}`", said.chars().take(400).collect::<String>()),
+    let line = |name: &str| {
+        let text = element(text, name).unwrap_or_default();
+        text.lines().next().unwrap_or_default().trim().to_owned()
+    };
+    let said = [line("Message"), line("AuthenticationErrorDetail")].join(" ");
+    match scrubbed(said.trim()) {
+        said if said.is_empty() => said,
+        said => format!(" said=`{}`", said.chars().take(400).collect::<String>()),
     }
-}
-
-/// A word as long as a signature, and of its characters: Azure repeats the one it did not expect.
-fn looks_secret(word: &str) -> bool {
-    let core = word.trim_matches(|c: char| "'\"`.,;:[]()".contains(c));
-    core.len() >= 40
-        && core
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "+/=-_.%".contains(c))
 }
 
 fn is_skew(said: &str) -> bool {

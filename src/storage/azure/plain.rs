@@ -17,41 +17,31 @@ pub(super) fn plain(error: Error, path: &str) -> Error {
             false => error,
         };
     };
-    let variant = |error: Error| {
-        let path = path.to_owned();
-        let source = || without_queries(&text).into();
-        match (status, code(&text).as_deref()) {
-            (401, _) => Error::Unauthenticated {
-                path,
-                source: source(),
-            },
-            (403, _) => Error::PermissionDenied {
-                path,
-                source: source(),
-            },
-            (404, Some("ContainerNotFound")) => Error::NotFound {
-                path,
-                source: source(),
-            },
-            (409, Some(code)) if code != "BlobAlreadyExists" => generic(&text),
-            _ if text.contains("sig=") => generic(&text),
-            _ => error,
-        }
-    };
-    match error {
-        Error::PermissionDenied { .. } | Error::Unauthenticated { .. }
-            if !text.contains("sig=") =>
-        {
-            error
-        }
-        error => variant(error),
+    let path = path.to_owned();
+    let source = || scrubbed(&text).into();
+    match (status, code(&text).as_deref()) {
+        (401, _) => Error::Unauthenticated {
+            path,
+            source: source(),
+        },
+        (403, _) => Error::PermissionDenied {
+            path,
+            source: source(),
+        },
+        (404, Some("ContainerNotFound")) => Error::NotFound {
+            path,
+            source: source(),
+        },
+        (409, Some(code)) if code != "BlobAlreadyExists" => generic(&text),
+        _ if text.contains("sig=") => generic(&text),
+        _ => error,
     }
 }
 
 fn generic(text: &str) -> Error {
     Error::Generic {
         store: "MicrosoftAzure",
-        source: without_queries(text).into(),
+        source: scrubbed(text).into(),
     }
 }
 
@@ -61,13 +51,20 @@ fn of_batch(text: &str) -> Option<u16> {
     rest.split(')').next()?.parse().ok()
 }
 
-/// What follows a `?` up to the next space is left out.
-pub(super) fn without_queries(text: &str) -> String {
+/// The text without queries, signatures and tokens: Azure repeats the signature it did not expect.
+pub(super) fn scrubbed(text: &str) -> String {
     let words = text.split(' ').map(|word| match word.split_once('?') {
-        Some((place, query)) if query.contains('=') => format!("{place}?…"),
+        Some((place, _)) if place.contains("://") => format!("{place}?…"),
+        _ if looks_secret(word) => "[redacted]".into(),
         _ => word.to_owned(),
     });
     words.collect::<Vec<_>>().join(" ")
+}
+
+fn looks_secret(word: &str) -> bool {
+    let core = word.trim_matches(|c: char| "'\"`.,;:[]()".contains(c));
+    let is_signature = core.len() >= 40 && (core.ends_with('=') || core.ends_with("%3D"));
+    is_signature || core.starts_with("eyJ")
 }
 
 #[cfg(test)]
@@ -126,6 +123,24 @@ mod tests {
                 "{shown}"
             );
         }
+    }
+
+    #[test]
+    fn the_signature_that_azure_repeats_is_struck_out_and_the_code_is_kept() {
+        let mac = "zVQfmuElZJzOKkUk8z5lChrJ3YQUE2h6EShDZOsVeMc=";
+        let text = format!(
+            "PUT https://a/c/b in 1ms - Server returned non-2xx status code: 403 Forbidden: <?xml version=\"1.0\" encoding=\"utf-8\"?><Error><Code>AuthenticationFailed</Code><Message>The MAC signature found in the HTTP request '{mac}' is not the same</Message></Error>"
+        );
+        let denied = Error::PermissionDenied {
+            path: "b".into(),
+            source: text.into(),
+        };
+        let denied = plain(denied, "b");
+        assert_eq!(
+            code(&denied.to_string()).as_deref(),
+            Some("AuthenticationFailed")
+        );
+        assert!(!format!("{denied} {denied:?}").contains(mac));
     }
 
     #[test]
