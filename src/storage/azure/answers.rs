@@ -55,10 +55,10 @@ impl Answers {
                     operation.as_str(),
                     each.join(" and ")
                 );
-                return Some(Meaning {
+                Some(Meaning {
                     right: Some(format!("sp {letters}")),
                     ..Meaning::new(Kind::Unauthorized, what)
-                });
+                })
             }
             "AuthenticationFailed" if is_skew(&said) => meaning(
                 Kind::Unavailable,

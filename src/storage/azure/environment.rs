@@ -7,7 +7,9 @@ use std::{fmt, sync::Arc};
 
 /// The variables of the process, or of a test.
 #[derive(Clone)]
-pub(super) struct Variables(Arc<dyn Fn(&str) -> Option<String> + Send + Sync>);
+pub(super) struct Variables(Arc<Lookup>);
+
+type Lookup = dyn Fn(&str) -> Option<String> + Send + Sync;
 
 impl Variables {
     pub(super) fn process() -> Self {

@@ -29,7 +29,7 @@ mod tests;
 pub use open::open;
 pub use rights::Right;
 
-use super::{Error, Result, credentials};
+use super::{Error, credentials};
 use crate::error::Kind;
 use object_store::azure::AzureCredential;
 

@@ -43,11 +43,11 @@ impl Right {
 
 /// The letters a signature lacks, and what each is for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub struct Lacking(pub Vec<Right>);
+pub(super) struct Lacking(pub(super) Vec<Right>);
 
 impl Lacking {
     /// As `check` names them: `sp wl`.
-    pub fn sp(&self) -> String {
+    pub(super) fn sp(&self) -> String {
         format!(
             "sp {}",
             self.0

@@ -540,7 +540,8 @@ fn options_that_cannot_work_are_refused() {
     };
     assert!(zone(&|_| ()).is_ok());
     assert!(zone(&|o| o.endpoint = "http://127.0.0.1:9/c".into()).is_ok());
-    let faults: [(&dyn Fn(&mut LandingZoneOptions), &str); 8] = [
+    type Change<'a> = &'a dyn Fn(&mut LandingZoneOptions);
+    let faults: [(Change<'_>, &str); 8] = [
         (
             &|o| o.endpoint = "http://zone.example/c?k=planted".into(),
             "allow_http",
