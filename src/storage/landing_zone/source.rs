@@ -6,7 +6,7 @@ use super::{
     oauth::Http,
     reply::Reply,
     sas::Signature,
-    settling::Settling,
+    settling::{Settling, TAKES_EFFECT_WITHIN},
 };
 use crate::{
     error::Kind,
@@ -23,6 +23,7 @@ use std::{
     sync::Arc,
     time::{Duration, SystemTime},
 };
+use tokio::time::Instant;
 
 /// A demand follows the last one after a third of the margin at the earliest, and after this long at the latest.
 const LONGEST_DISTANCE: Duration = Duration::from_secs(300);
@@ -58,8 +59,8 @@ pub(in crate::storage) struct LandingZone {
 }
 
 struct State {
-    /// What was handed out last.
-    handed: Option<Reply>,
+    /// What was handed out last, and when its signature came.
+    handed: Option<(Reply, Instant)>,
     demands: Pace,
 }
 
@@ -109,7 +110,7 @@ impl LandingZone {
             .lock()
             .handed
             .as_ref()
-            .map(|reply| reply.account.clone())
+            .map(|(reply, _)| reply.account.clone())
     }
 
     /// A plain GET, whose container must be ours.
@@ -147,23 +148,27 @@ impl LandingZone {
         self.usable(reply).is_some_and(|left| left <= least)
     }
 
-    /// Whether it is what was handed out last.
-    fn handed(&self, reply: &Reply) -> bool {
+    /// When its signature came, if it is that which was handed out last.
+    fn handed(&self, reply: &Reply) -> Option<Instant> {
         let state = self.state.lock();
-        state
-            .handed
-            .as_ref()
-            .is_some_and(|handed| handed.signature.is(&reply.signature))
+        let (handed, came) = state.handed.as_ref()?;
+        handed.signature.is(&reply.signature).then_some(*came)
     }
 
     /// The signature of a plain GET is the one the store refused: perhaps it is being replaced right now.
     async fn instead_of_refused(&self, mut reply: Reply) -> Result<Reply> {
+        let mut came = Instant::now();
         for pause in AGAIN_AFTER {
             tokio::time::sleep(pause).await;
             reply = self.get().await?;
-            if !self.handed(&reply) {
-                return Ok(reply);
-            }
+            came = match self.handed(&reply) {
+                Some(came) => came,
+                None => return Ok(reply),
+            };
+        }
+        if came.elapsed() < TAKES_EFFECT_WITHIN {
+            // It may not have taken effect everywhere yet.
+            return Ok(reply);
         }
         if self.may_refresh {
             return self.demand(&reply.signature).await;
@@ -238,7 +243,7 @@ impl LandingZone {
             let kind = if unusable.passing { Kind::Unavailable } else { Kind::Unauthorized };
             Error::credentials(kind, format!("the landing zone's signature cannot be used: {unusable}, endpoint=`{place}`"))
         })?;
-        if !self.handed(&reply) {
+        let came = self.handed(&reply).unwrap_or_else(|| {
             self.settling.came(&reply.signature);
             tracing::info!(
                 endpoint = %place,
@@ -249,10 +254,11 @@ impl LandingZone {
             if let Some(what) = reply.contradiction {
                 tracing::warn!(endpoint = %place, "the landing zone's SASUri has another {what} than its other fields, which are used");
             }
-        }
+            Instant::now()
+        });
         let expires: Option<SystemTime> = self.usable(&reply).map(|left| self.clock.now() + left);
         let lease = Lease::new(reply.signature.credential(), expires);
-        self.state.lock().handed = Some(reply);
+        self.state.lock().handed = Some((reply, came));
         Ok(lease)
     }
 }
@@ -267,7 +273,7 @@ impl Source for Arc<LandingZone> {
 
     async fn fetch(&self, ask: Ask) -> Result<Lease<AzureCredential>> {
         let mut reply = self.get().await?;
-        if ask == Ask::Refused && self.handed(&reply) {
+        if ask == Ask::Refused && self.handed(&reply).is_some() {
             reply = self.instead_of_refused(reply).await?;
         }
         if self.inside_margin(&reply) {
@@ -284,7 +290,7 @@ impl Source for Arc<LandingZone> {
 impl fmt::Debug for LandingZone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.state.lock().handed {
-            Some(reply) => write!(
+            Some((reply, _)) => write!(
                 f,
                 "landing zone, {}, endpoint=`{}`",
                 reply.signature,
