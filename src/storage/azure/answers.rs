@@ -195,5 +195,4 @@ fn is_skew(said: &str) -> bool {
 }
 
 #[cfg(test)]
-#[path = "answers_tests.rs"]
 mod tests;

@@ -9,7 +9,7 @@
 mod account_key;
 mod answers;
 #[cfg(test)]
-mod azurite_tests;
+mod azurite;
 mod blobs;
 mod entra;
 mod environment;
@@ -21,6 +21,7 @@ mod rights;
 pub(super) mod sas;
 pub(super) mod settling;
 mod signature;
+mod sources;
 #[cfg(test)]
 pub(super) mod testing;
 #[cfg(test)]

@@ -1,27 +1,18 @@
 //! From the options of a store to a client.
 
 use super::{
-    Source,
-    account_key::AccountKey,
     answers::Answers,
     blobs::{Account, Blobs},
-    entra::Entra,
-    environment::{Offer, Variables},
-    managed_identity::ManagedIdentity,
+    environment::Variables,
     oauth,
     settling::{Patient, Settling},
-    signature::GivenSignature,
+    sources::Sources,
 };
-use crate::{
-    secret::LiveSecret,
-    storage::{
-        AccountKeyOptions, CredentialOptions, EntraOptions, Error, ManagedIdentityOptions, Opened,
-        Result, SasOptions, StoreOptions,
-        credentials::{Cached, Clock, Source as _, Timing},
-        http,
-        landing_zone::{self, LandingZone},
-        renewing::Renewing,
-    },
+use crate::storage::{
+    CredentialOptions, Error, Opened, Result, SasOptions, StoreOptions,
+    credentials::{Cached, Clock, Source as _, Timing},
+    http, landing_zone,
+    renewing::Renewing,
 };
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use std::sync::Arc;
@@ -79,7 +70,11 @@ pub(super) fn open_with(
         .or_else(|| options.account.clone())
         .or_else(|| endpoint.as_ref().and_then(account_of_endpoint))
         .or_else(|| account_of_uri(&options.credentials))
-        .or_else(|| variables.account());
+        // A landing zone names its own, which is hardly that of the environment.
+        .or_else(|| match options.credentials {
+            CredentialOptions::LandingZone(_) => None,
+            _ => variables.account(),
+        });
     if let Some(account) = account.as_deref().filter(|account| !is_account(account)) {
         return Err(invalid(format!(
             "an account's name is 3 to 24 lower-case letters and digits, account=`{account}`"
@@ -130,129 +125,6 @@ pub(super) fn open_with(
         identity,
         credentials: Some(credentials),
     })
-}
-
-struct Sources<'a> {
-    container: &'a str,
-    options: &'a StoreOptions,
-    variables: &'a Variables,
-    settling: &'a Arc<Settling>,
-    clock: &'a Clock,
-}
-
-impl Sources<'_> {
-    /// The source of the credentials, and where the account's name comes from.
-    fn of(
-        &self,
-        credentials: &CredentialOptions,
-        account: Option<String>,
-    ) -> Result<(Source, Account)> {
-        if let CredentialOptions::LandingZone(zone) = credentials {
-            let zone = Arc::new(LandingZone::new(
-                oauth::client(self.options)?,
-                self.container,
-                account.as_deref(),
-                zone,
-                self.options,
-                Arc::clone(self.settling),
-                self.clock.clone(),
-            )?);
-            let account = match account {
-                Some(account) => Account::Named(account),
-                None => {
-                    let zone = Arc::clone(&zone);
-                    Account::Later(Arc::new(move || zone.account()))
-                }
-            };
-            return Ok((Box::new(zone), account));
-        }
-        let Some(account) = account else {
-            return Err(super::config(
-                "the storage account is not known; set `account`, or a URL that names it (abfss://CONTAINER@ACCOUNT.dfs.core.windows.net)",
-            ));
-        };
-        let entra = |options: &EntraOptions| {
-            Entra::new(
-                oauth::client(self.options)?,
-                options,
-                self.variables,
-                self.clock.clone(),
-            )
-        };
-        let managed = |options: &ManagedIdentityOptions| {
-            ManagedIdentity::new(options, self.variables, self.clock.clone())
-        };
-        let source: Source = match credentials {
-            CredentialOptions::Sas(SasOptions { token }) => {
-                self.signature(token.clone(), &account)?
-            }
-            CredentialOptions::AccountKey(AccountKeyOptions { key }) => {
-                self.account_key(key.clone())?
-            }
-            CredentialOptions::Entra(options) => Box::new(entra(options)?),
-            CredentialOptions::ManagedIdentity(options) => Box::new(managed(options)?),
-            CredentialOptions::Environment => {
-                let none = EntraOptions {
-                    tenant_id: None,
-                    client_id: None,
-                    client_secret: None,
-                    federated_token_file: None,
-                    authority: None,
-                };
-                match self.variables.offer() {
-                    Offer::Signature(token) => self.signature(LiveSecret::new(&token), &account)?,
-                    Offer::AccountKey(key) => self.account_key(LiveSecret::new(&key))?,
-                    Offer::ClientSecret(secret) => Box::new(entra(&EntraOptions {
-                        client_secret: Some(LiveSecret::new(&secret)),
-                        ..none
-                    })?),
-                    Offer::Federated => Box::new(entra(&none)?),
-                    Offer::ManagedIdentity => {
-                        Box::new(managed(&ManagedIdentityOptions::default())?)
-                    }
-                }
-            }
-            CredentialOptions::Static(_)
-            | CredentialOptions::Profile(_)
-            | CredentialOptions::AssumeRole(_)
-            | CredentialOptions::WebIdentity(_) => {
-                return Err(super::config(
-                    "these credentials are for S3; for Azure use `sas`, `account_key`, `entra`, `managed_identity`, `landing_zone` or `environment`",
-                ));
-            }
-            CredentialOptions::LandingZone(_) => unreachable!("handled above"),
-        };
-        Ok((source, Account::Named(account)))
-    }
-
-    fn account_key(&self, key: LiveSecret) -> Result<Source> {
-        let key = AccountKey(key);
-        if key.0.file().is_none() {
-            key.read().map_err(|e| super::config(e.to_string()))?;
-        }
-        Ok(Box::new(key))
-    }
-
-    /// A signature in the configuration itself is judged at once; one in a file when it is read.
-    fn signature(&self, token: LiveSecret, account: &str) -> Result<Source> {
-        let given = GivenSignature {
-            account: account.to_owned(),
-            container: self.container.to_owned(),
-            plain_http: self
-                .options
-                .endpoint
-                .as_deref()
-                .is_some_and(|endpoint| endpoint.starts_with("http:")),
-            clock: self.clock.clone(),
-            token,
-        };
-        if given.token.file().is_none() {
-            given
-                .lasting_faults()
-                .map_err(|e| super::config(e.to_string()))?;
-        }
-        Ok(Box::new(given))
-    }
 }
 
 /// Refuses options that say nothing to Azure.

@@ -454,7 +454,15 @@ async fn a_landing_zone_names_the_account_that_the_url_does_not() {
         })),
         ..StoreOptions::default()
     };
-    let opened = open_with("lake", "c1", None, &options, &Variables::of(&[]), clock()).unwrap();
+    let opened = open_with(
+        "lake",
+        "c1",
+        None,
+        &options,
+        &Variables::of(&[("AZURE_STORAGE_ACCOUNT", "other")]),
+        clock(),
+    )
+    .unwrap();
     assert_eq!(opened.store.to_string(), "azure container c1");
     let error = opened.store.get(&Path::from("t/x")).await.unwrap_err();
     assert!(

@@ -118,5 +118,4 @@ fn contradiction(
 }
 
 #[cfg(test)]
-#[path = "reply_tests.rs"]
 mod tests;

@@ -302,5 +302,4 @@ impl fmt::Debug for LandingZone {
 }
 
 #[cfg(test)]
-#[path = "source_tests.rs"]
 mod tests;
