@@ -24,8 +24,8 @@ pub use lake::Lake;
 pub use location::{TableLocation, validate_table_name};
 pub use options::{
     AccountKeyOptions, AssumeRoleOptions, Checksum, CredentialOptions, Encryption, EntraOptions,
-    LandingZoneOptions, ManagedIdentityOptions, ProfileOptions, RefreshMethod, SasOptions, StaticKeys,
-    StoreOptions, WebIdentityOptions,
+    LandingZoneOptions, ManagedIdentityOptions, ProfileOptions, RefreshMethod, SasOptions,
+    StaticKeys, StoreOptions, WebIdentityOptions,
 };
 
 /// The result of this room's functions.

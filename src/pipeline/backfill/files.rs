@@ -17,6 +17,7 @@ use crate::{
 };
 use arrow::datatypes::DataType;
 use std::{collections::BTreeMap, fmt::Write, sync::Arc};
+use tokio_util::sync::CancellationToken;
 
 /// Lands files in a table, to the end of the inputs or until a signal.
 ///
@@ -33,7 +34,7 @@ pub async fn backfill_files(
     }
     let stop = stop_token()?;
     let pipeline = Pipeline::open(Arc::new(config), Arc::new(Rates::default())).await?;
-    let plan = files::plan(plan_args(&pipeline, &args, true)?).await?;
+    let plan = files::plan(plan_args(&pipeline, &args, true, stop.clone())?).await?;
     let upkeep = pipeline.start_upkeep();
     let binding = Binding {
         table: args.table.clone(),
@@ -97,6 +98,7 @@ pub(super) fn plan_args(
     pipeline: &Pipeline,
     args: &BackfillFiles,
     record: bool,
+    stop: CancellationToken,
 ) -> Result<PlanArgs> {
     let config = pipeline.config();
     let table = config.table(&args.table);
@@ -115,6 +117,8 @@ pub(super) fn plan_args(
         pipeline: config.pipeline.clone(),
         table: args.table.clone(),
         inputs: args.inputs.clone(),
+        stores: Arc::new(Local),
+        stop,
         run_id: args.run_id.clone().map(RunId::new).transpose()?,
         lanes: args.lanes,
         store: RunStore {
@@ -132,5 +136,17 @@ fn csv_type(data_type: &DataType) -> CsvType {
         DataType::Boolean => CsvType::Boolean,
         data_type if data_type.is_numeric() => CsvType::Number,
         _ => CsvType::Text,
+    }
+}
+
+#[derive(Debug)]
+struct Local;
+
+impl files::InputStores for Local {
+    fn open_url(&self, url: &str) -> crate::storage::Result<files::Served> {
+        Err(crate::storage::Error::UnsupportedScheme {
+            scheme: url.split(':').next().unwrap_or_default().to_owned(),
+            url: url.to_owned(),
+        })
     }
 }
