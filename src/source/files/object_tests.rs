@@ -251,7 +251,7 @@ async fn a_store_that_fails_is_asked_until_all_is_read() {
     for (name, bytes) in [
         ("a.ndjson", text.clone().into_bytes()),
         ("b.ndjson.gz", gzip(text.as_bytes())),
-        ("c.parquet", parquet(300)),
+        ("c.parquet", parquet(60)),
     ] {
         memory.put(name, bytes).await;
         let found = memory.found(&format!("s3://b/{name}")).await;
@@ -283,8 +283,7 @@ async fn two_states_of_an_object_are_never_mixed() {
     for change in ["other bytes", "other length", "nothing"] {
         memory.put("a.ndjson", vec![b'1'; 50_000]).await;
         let found = memory.found("s3://b/a.ndjson").await;
-        let mut reading = memory.reading(10_000, 1);
-        reading.halt = CancellationToken::new();
+        let reading = memory.reading(10_000, 1);
         let open = blocking(move || {
             let Input::Object(object) = Input::found(&found, &*reading.stores).unwrap() else {
                 panic!("an object");

@@ -27,7 +27,7 @@ use std::{
 };
 use tokio::sync::Semaphore;
 
-pub(crate) use ahead::Ahead;
+pub(crate) use ahead::{Ahead, ReadAhead};
 pub(crate) use chunks::ObjectChunks;
 pub(crate) use list::list;
 pub(crate) use url::ObjectUrl;
@@ -161,7 +161,14 @@ impl Object {
     ) -> Result<(), FilesError> {
         let start = buffer.len();
         let mut body = self.get(range.start + start as u64..range.end).await?;
-        while let Some(part) = body.try_next().await.map_err(|e| self.failed(e))? {
+        // To its end, so that the connection can be used again.
+        loop {
+            let part = match body.try_next().await {
+                Ok(Some(part)) => part,
+                Ok(None) => break,
+                Err(_) if buffer.len() == wanted => break,
+                Err(e) => return Err(self.failed(e)),
+            };
             if buffer.len() + part.len() > wanted {
                 buffer.truncate(start);
                 return Err(self.unlike("more bytes than were asked for"));
