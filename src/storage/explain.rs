@@ -188,7 +188,10 @@ pub fn transport(error: &object_store::Error) -> Option<Meaning> {
         "the connection to the store failed; it is tried again"
     };
     let cause = why.rsplit(": ").next().unwrap_or_default();
-    Some(Meaning::new(Kind::Unavailable, format!("{what}, cause=`{cause}`")))
+    Some(Meaning::new(
+        Kind::Unavailable,
+        format!("{what}, cause=`{cause}`"),
+    ))
 }
 
 /// An error with its causes, each said once.
@@ -217,7 +220,9 @@ mod tests {
             source: "said".into(),
         };
         let error = told(error, Meaning::new(Kind::Config, "do this"));
-        assert!(matches!(&error, object_store::Error::PermissionDenied { path, .. } if path == "a/b"));
+        assert!(
+            matches!(&error, object_store::Error::PermissionDenied { path, .. } if path == "a/b")
+        );
         assert!(error.to_string().contains("do this"), "{error}");
         assert_eq!(kind_of(&error), Kind::Config);
         assert!(chain(&error).contains("said"));
@@ -225,11 +230,15 @@ mod tests {
 
     #[test]
     fn elements_of_answers() {
-        let text = "<Error><Code>AccessDenied</Code><Message>a &amp;lt; &apos;b&apos;</Message></Error>";
+        let text =
+            "<Error><Code>AccessDenied</Code><Message>a &amp;lt; &apos;b&apos;</Message></Error>";
         assert_eq!(element(text, "Code").as_deref(), Some("AccessDenied"));
         assert_eq!(element(text, "Message").as_deref(), Some("a &lt; 'b'"));
         assert_eq!(element("<Code>cut", "Code"), None);
-        assert_eq!(status("Server returned non-2xx status code: 403 Forbidden: "), Some(403));
+        assert_eq!(
+            status("Server returned non-2xx status code: 403 Forbidden: "),
+            Some(403)
+        );
         assert_eq!(status("non-2xx status code: é"), None);
     }
 }

@@ -38,12 +38,20 @@ pub(super) fn retries() -> RetryConfig {
 pub(super) fn client_options(options: &StoreOptions) -> Result<ClientOptions, String> {
     let duration = |option: &str, seconds: f64| match Duration::try_from_secs_f64(seconds) {
         Ok(duration) if !duration.is_zero() => Ok(duration),
-        _ => Err(format!("a limit of time is more than 0 seconds, {option}=`{seconds}`")),
+        _ => Err(format!(
+            "a limit of time is more than 0 seconds, {option}=`{seconds}`"
+        )),
     };
     Ok(ClientOptions::new()
         .with_allow_http(options.allow_http)
-        .with_timeout(duration("request_timeout_seconds", options.request_timeout_seconds)?)
-        .with_connect_timeout(duration("connect_timeout_seconds", options.connect_timeout_seconds)?))
+        .with_timeout(duration(
+            "request_timeout_seconds",
+            options.request_timeout_seconds,
+        )?)
+        .with_connect_timeout(duration(
+            "connect_timeout_seconds",
+            options.connect_timeout_seconds,
+        )?))
 }
 
 /// Makes clients of one store.
@@ -104,7 +112,9 @@ impl HttpService for Service {
                 }
                 Ok(response)
             }
-            status if status.is_client_error() || is_bare_redirect(&response) => told(response).await,
+            status if status.is_client_error() || is_bare_redirect(&response) => {
+                told(response).await
+            }
             _ => Ok(response),
         }
     }
@@ -117,7 +127,9 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
         Ok(seconds) => Duration::from_secs(seconds),
         Err(_) => {
             let date = chrono::DateTime::parse_from_rfc2822(text).ok()?;
-            SystemTime::from(date).duration_since(now).unwrap_or_default()
+            SystemTime::from(date)
+                .duration_since(now)
+                .unwrap_or_default()
         }
     };
     Some(wait.min(LONGEST_WAIT))

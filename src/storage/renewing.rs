@@ -112,7 +112,9 @@ impl<S: ObjectStore + MultipartStore> ObjectStore for Renewing<S> {
         };
         self.0
             .ask(operation, Some(location), || {
-                self.0.store.put_opts(location, payload.clone(), opts.clone())
+                self.0
+                    .store
+                    .put_opts(location, payload.clone(), opts.clone())
             })
             .await
     }

@@ -117,7 +117,7 @@ pub(super) fn plan_args(
         pipeline: config.pipeline.clone(),
         table: args.table.clone(),
         inputs: args.inputs.clone(),
-        stores: Arc::new(Local),
+        stores: Arc::new(pipeline.lake().stores().clone()),
         stop,
         run_id: args.run_id.clone().map(RunId::new).transpose()?,
         lanes: args.lanes,
@@ -136,17 +136,5 @@ fn csv_type(data_type: &DataType) -> CsvType {
         DataType::Boolean => CsvType::Boolean,
         data_type if data_type.is_numeric() => CsvType::Number,
         _ => CsvType::Text,
-    }
-}
-
-#[derive(Debug)]
-struct Local;
-
-impl files::InputStores for Local {
-    fn open_url(&self, url: &str) -> crate::storage::Result<files::Served> {
-        Err(crate::storage::Error::UnsupportedScheme {
-            scheme: url.split(':').next().unwrap_or_default().to_owned(),
-            url: url.to_owned(),
-        })
     }
 }

@@ -212,7 +212,11 @@ impl<C> State<C> {
 }
 
 impl<S: Source> Inner<S> {
-    fn start(self: &Arc<Self>, state: &mut State<S::Credential>, ask: Ask) -> Flight<S::Credential> {
+    fn start(
+        self: &Arc<Self>,
+        state: &mut State<S::Credential>,
+        ask: Ask,
+    ) -> Flight<S::Credential> {
         let inner = Arc::clone(self);
         let task = tokio::spawn(async move { inner.fetch(ask).await });
         let flight = Flight {
@@ -374,9 +378,11 @@ impl<S: Source> object_store::CredentialProvider for Cached<S> {
     type Credential = S::Credential;
 
     async fn get_credential(&self) -> object_store::Result<Arc<S::Credential>> {
-        self.get().await.map_err(|error| object_store::Error::Generic {
-            store: "credentials",
-            source: Box::new(error),
-        })
+        self.get()
+            .await
+            .map_err(|error| object_store::Error::Generic {
+                store: "credentials",
+                source: Box::new(error),
+            })
     }
 }

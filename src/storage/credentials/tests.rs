@@ -189,12 +189,21 @@ async fn a_failing_source_leaves_the_old_one_until_it_ends_and_is_asked_ever_mor
     }
     let pauses: Vec<_> = at.windows(2).map(|two| two[1] - two[0]).collect();
     assert!(pauses[0] < SECOND * 2, "{pauses:?}");
-    assert!(pauses.windows(2).take(5).all(|two| two[1] > two[0]), "{pauses:?}");
-    assert!(pauses.iter().all(|pause| *pause < SECOND * 77), "{pauses:?}");
+    assert!(
+        pauses.windows(2).take(5).all(|two| two[1] > two[0]),
+        "{pauses:?}"
+    );
+    assert!(
+        pauses.iter().all(|pause| *pause < SECOND * 77),
+        "{pauses:?}"
+    );
     assert!(at.len() < 16, "{at:?}");
     advance(SECOND * 10).await;
     let error = cached.get().await.unwrap_err();
-    assert_eq!((error.kind(), error.to_string().as_str()), (Kind::Unavailable, "down"));
+    assert_eq!(
+        (error.kind(), error.to_string().as_str()),
+        (Kind::Unavailable, "down")
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -253,7 +262,11 @@ async fn a_clock_that_jumps_neither_prolongs_nor_revives() {
     cached.get().await.unwrap();
     day.jump(-86_400);
     advance(SECOND * 3599).await;
-    assert_eq!(*cached.get().await.unwrap(), 2, "its hour is over, whatever the clock says");
+    assert_eq!(
+        *cached.get().await.unwrap(),
+        2,
+        "its hour is over, whatever the clock says"
+    );
     day.jump(86_400);
     assert_eq!(*cached.get().await.unwrap(), 3, "by the clock it has ended");
 }
@@ -261,7 +274,9 @@ async fn a_clock_that_jumps_neither_prolongs_nor_revives() {
 #[tokio::test(start_paused = true)]
 async fn a_credential_without_an_end_is_kept_until_it_is_refused() {
     let day = Day::new();
-    let cached = cached(&day, |call, _| async move { Ok(Lease::new(call, None)) }.boxed());
+    let cached = cached(&day, |call, _| {
+        async move { Ok(Lease::new(call, None)) }.boxed()
+    });
     cached.get().await.unwrap();
     advance(SECOND * 86_400 * 365).await;
     assert_eq!(*cached.get().await.unwrap(), 1);
@@ -274,7 +289,10 @@ async fn what_has_ended_when_it_comes_is_an_error() {
     let day = Day::new();
     let cached = cached(&day, leases(&day, Duration::ZERO, Duration::ZERO));
     let error = cached.get().await.unwrap_err().to_string();
-    assert!(error.contains("clock") && error.contains("source=`a script`"), "{error}");
+    assert!(
+        error.contains("clock") && error.contains("source=`a script`"),
+        "{error}"
+    );
     assert!(cached.get().await.is_err());
     assert_eq!(calls(&cached), 1);
 }
@@ -332,7 +350,10 @@ async fn a_refusal_is_told_to_the_source_and_its_failure_to_all() {
     let all = join_all((0..10).map(|_| cached.renew(1))).await;
     for one in all {
         let error = one.unwrap_err();
-        assert_eq!((error.kind(), error.to_string().as_str()), (Kind::Unauthorized, "unchanged"));
+        assert_eq!(
+            (error.kind(), error.to_string().as_str()),
+            (Kind::Unauthorized, "unchanged")
+        );
     }
     assert_eq!(calls(&cached), 2);
     assert_eq!(*cached.get().await.unwrap(), 1);

@@ -45,12 +45,22 @@ async fn store(answers: Vec<Response>) -> impl object_store::ObjectStore {
 
 #[tokio::test]
 async fn a_store_that_asks_for_a_pause_gets_it() {
-    let busy = || response(503, &[("retry-after", "1")], "<Error><Code>SlowDown</Code></Error>");
+    let busy = || {
+        response(
+            503,
+            &[("retry-after", "1")],
+            "<Error><Code>SlowDown</Code></Error>",
+        )
+    };
     let store = store(vec![busy(), busy()]).await;
     let began = Instant::now();
     let got = store.get(&Path::from("a")).await.unwrap();
     assert_eq!(got.bytes().await.unwrap(), "whole");
-    assert!(began.elapsed() >= Duration::from_secs(2), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() >= Duration::from_secs(2),
+        "{:?}",
+        began.elapsed()
+    );
 }
 
 #[test]
@@ -63,7 +73,10 @@ fn pauses_are_seconds_or_dates_and_have_a_limit() {
     };
     assert_eq!(after("7"), Some(Duration::from_secs(7)));
     assert_eq!(after("86400"), Some(LONGEST_WAIT));
-    assert_eq!(after("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::from_secs(10)));
+    assert_eq!(
+        after("Wed, 21 Oct 2015 07:28:00 GMT"),
+        Some(Duration::from_secs(10))
+    );
     assert_eq!(after("Wed, 21 Oct 2015 07:00:00 GMT"), Some(Duration::ZERO));
     assert_eq!(after("soon"), None);
     assert_eq!(after("-1"), None);
@@ -83,7 +96,10 @@ async fn what_only_headers_say_reaches_the_error() {
     let error = store.head(&path).await.unwrap_err().to_string();
     assert!(error.contains("<Region>eu-central-1</Region>"), "{error}");
     let error = store.head(&path).await.unwrap_err().to_string();
-    assert!(error.contains("<Code>AuthenticationFailed</Code>"), "{error}");
+    assert!(
+        error.contains("<Code>AuthenticationFailed</Code>"),
+        "{error}"
+    );
     let error = store.head(&path).await.unwrap_err().to_string();
     assert!(!error.contains("Region"), "{error}");
 }
@@ -94,7 +110,10 @@ async fn what_a_store_repeats_of_a_request_is_cut_out() {
     let store = store(vec![response(400, &[], body)]).await;
     let error = store.get(&Path::from("a")).await.unwrap_err();
     let text = format!("{error} {error:?}");
-    assert!(text.contains("InvalidToken") && !text.contains("planted"), "{text}");
+    assert!(
+        text.contains("InvalidToken") && !text.contains("planted"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -48,9 +48,7 @@ fn items<S: ObjectStore>(
     }
 }
 
-async fn next<S: ObjectStore>(
-    mut listing: Listing<S>,
-) -> Option<(Result<ObjectMeta>, Listing<S>)> {
+async fn next<S: ObjectStore>(mut listing: Listing<S>) -> Option<(Result<ObjectMeta>, Listing<S>)> {
     while !listing.done {
         let error = match listing.items.next().await? {
             Ok(item) => {

@@ -4,11 +4,7 @@ use super::*;
 use crate::storage::Result as StorageResult;
 use bytes::Bytes;
 use futures::TryStreamExt;
-use object_store::{
-    MultipartId, ObjectStoreExt,
-    memory::InMemory,
-    multipart::PartId,
-};
+use object_store::{MultipartId, ObjectStoreExt, memory::InMemory, multipart::PartId};
 use std::{
     collections::VecDeque,
     sync::atomic::{AtomicU64, Ordering::SeqCst},
@@ -35,7 +31,10 @@ impl Gate {
     }
 
     /// Pages of two, each of which may be refused.
-    fn pages(&self, items: BoxStream<'static, Result<ObjectMeta>>) -> BoxStream<'static, Result<ObjectMeta>> {
+    fn pages(
+        &self,
+        items: BoxStream<'static, Result<ObjectMeta>>,
+    ) -> BoxStream<'static, Result<ObjectMeta>> {
         let gate = Gate {
             inner: self.inner.clone(),
             answers: self.answers.clone(),
@@ -59,7 +58,12 @@ impl fmt::Display for Gate {
 
 #[async_trait]
 impl ObjectStore for Gate {
-    async fn put_opts(&self, to: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
+    async fn put_opts(
+        &self,
+        to: &Path,
+        payload: PutPayload,
+        opts: PutOptions,
+    ) -> Result<PutResult> {
         self.pass()?;
         self.inner.put_opts(to, payload, opts).await
     }
@@ -230,17 +234,32 @@ async fn each_request_is_replayed_once_after_one_renewal() {
     bench.script(&["ended"]);
     assert_eq!(bench.store.head(&a).await.unwrap().size, 1);
     bench.script(&["ended"]);
-    assert_eq!(bench.store.get(&a).await.unwrap().bytes().await.unwrap(), "1");
+    assert_eq!(
+        bench.store.get(&a).await.unwrap().bytes().await.unwrap(),
+        "1"
+    );
     bench.script(&["ended"]);
     bench.store.copy(&a, &b).await.unwrap();
     bench.script(&["ended"]);
-    assert_eq!(bench.store.list_with_delimiter(None).await.unwrap().common_prefixes.len(), 1);
+    assert_eq!(
+        bench
+            .store
+            .list_with_delimiter(None)
+            .await
+            .unwrap()
+            .common_prefixes
+            .len(),
+        1
+    );
     bench.script(&["ended"]);
     bench.store.delete(&a).await.unwrap();
     assert_eq!(bench.renewals(), 6);
     bench.script(&["ended", "ended"]);
     let error = bench.store.head(&b).await.unwrap_err().to_string();
-    assert!(error.contains("explained") && error.contains("head"), "{error}");
+    assert!(
+        error.contains("explained") && error.contains("head"),
+        "{error}"
+    );
     assert_eq!(bench.asked.load(SeqCst), 2);
 }
 
@@ -250,10 +269,23 @@ async fn a_create_that_was_refused_is_tried_again_and_one_that_lost_is_not() {
     let path = Path::from("t/0.json");
     let create = || PutOptions::from(PutMode::Create);
     bench.script(&["ended"]);
-    bench.store.put_opts(&path, "mine".into(), create()).await.unwrap();
+    bench
+        .store
+        .put_opts(&path, "mine".into(), create())
+        .await
+        .unwrap();
     bench.script(&["ended"]);
-    assert!(bench.store.put_opts(&path, "other".into(), create()).await.is_err());
-    assert_eq!(bench.store.get(&path).await.unwrap().bytes().await.unwrap(), "mine");
+    assert!(
+        bench
+            .store
+            .put_opts(&path, "other".into(), create())
+            .await
+            .is_err()
+    );
+    assert_eq!(
+        bench.store.get(&path).await.unwrap().bytes().await.unwrap(),
+        "mine"
+    );
 }
 
 #[tokio::test]
@@ -280,7 +312,10 @@ async fn parts_keep_their_places_across_renewals() {
         part.await.unwrap();
     }
     upload.complete().await.unwrap();
-    assert_eq!(bench.store.get(&path).await.unwrap().bytes().await.unwrap(), "012345");
+    assert_eq!(
+        bench.store.get(&path).await.unwrap().bytes().await.unwrap(),
+        "012345"
+    );
     let mut upload = bench.store.put_multipart(&path).await.unwrap();
     bench.script(&["ended"]);
     upload.abort().await.unwrap();
@@ -293,13 +328,21 @@ async fn a_list_goes_on_after_its_last_item() {
     bench.script(&["ended", "", "", "ended", "", "ended"]);
     let prefix = Path::from("t");
     let listed: Vec<_> = bench.store.list(Some(&prefix)).try_collect().await.unwrap();
-    let names: Vec<String> = listed.iter().map(|meta| meta.location.to_string()).collect();
+    let names: Vec<String> = listed
+        .iter()
+        .map(|meta| meta.location.to_string())
+        .collect();
     let expected: Vec<String> = (0..11).map(|n| format!("t/{n:03}")).collect();
     assert_eq!(names, expected);
     assert_eq!(bench.renewals(), 3);
     bench.script(&["", "ended"]);
     let after = Path::from("t/004");
-    let listed: Vec<_> = bench.store.list_with_offset(Some(&prefix), &after).try_collect().await.unwrap();
+    let listed: Vec<_> = bench
+        .store
+        .list_with_offset(Some(&prefix), &after)
+        .try_collect()
+        .await
+        .unwrap();
     assert_eq!(listed.len(), 6);
     bench.script(&["", "ended", "ended"]);
     let listed: Vec<_> = bench.store.list(Some(&prefix)).collect().await;
@@ -311,7 +354,9 @@ async fn a_list_goes_on_after_its_last_item() {
 async fn deletions_are_replayed_in_groups() {
     let bench = Bench::new();
     bench.fill(600).await;
-    let paths: Vec<_> = (0..600).map(|n| Ok(Path::from(format!("t/{n:03}")))).collect();
+    let paths: Vec<_> = (0..600)
+        .map(|n| Ok(Path::from(format!("t/{n:03}"))))
+        .collect();
     bench.script(&["ended"]);
     let gone: Vec<_> = bench
         .store

@@ -46,7 +46,8 @@ impl<S: ObjectStore + MultipartStore> Target<S> {
         let core = &self.core;
         let part = core
             .ask(Operation::Multipart, Some(&self.path), || {
-                core.store.put_part(&self.path, &self.id, index, data.clone())
+                core.store
+                    .put_part(&self.path, &self.id, index, data.clone())
             })
             .await?;
         self.parts.lock()[index] = Some(part);

@@ -43,7 +43,10 @@ impl Answers {
     fn meaning(&self, operation: Operation, path: Option<&Path>, text: &str) -> Option<Meaning> {
         let code = code(text);
         let place = match path.filter(|path| !path.as_ref().is_empty()) {
-            Some(path) => format!("store=`{}` bucket=`{}` key=`{path}`", self.store, self.bucket),
+            Some(path) => format!(
+                "store=`{}` bucket=`{}` key=`{path}`",
+                self.store, self.bucket
+            ),
             None => format!("store=`{}` bucket=`{}`", self.store, self.bucket),
         };
         let meaning = |kind, what: String| Some(Meaning::new(kind, format!("{what}, {place}")));
@@ -124,7 +127,9 @@ impl Answers {
             .filter(|right| right.contains(':'));
         let right = named.unwrap_or_else(|| needed(operation)).to_owned();
         let resource = match path {
-            _ if right.starts_with("kms:") => "the KMS key of the bucket or of `kms_key_id`".to_owned(),
+            _ if right.starts_with("kms:") => {
+                "the KMS key of the bucket or of `kms_key_id`".to_owned()
+            }
             Some(path) if right != "s3:ListBucket" => {
                 format!("arn:aws:s3:::{}/{path}", self.bucket)
             }
@@ -153,9 +158,9 @@ impl Answers {
     fn other_region(&self, text: &str) -> Option<Option<String>> {
         let named = element(text, "Region").filter(|region| *region != self.region);
         match code(text).as_deref() {
-            Some("PermanentRedirect" | "TemporaryRedirect" | "IllegalLocationConstraintException") => {
-                Some(named)
-            }
+            Some(
+                "PermanentRedirect" | "TemporaryRedirect" | "IllegalLocationConstraintException",
+            ) => Some(named),
             Some("AuthorizationHeaderMalformed") | None => named.map(Some),
             Some(_) => None,
         }
@@ -217,7 +222,9 @@ fn said(text: &str) -> String {
 /// The right an operation needs (S3 user guide, "Required permissions for S3 API operations").
 fn needed(operation: Operation) -> &'static str {
     match operation {
-        Operation::Put | Operation::Create | Operation::Copy | Operation::Multipart => "s3:PutObject",
+        Operation::Put | Operation::Create | Operation::Copy | Operation::Multipart => {
+            "s3:PutObject"
+        }
         Operation::Get | Operation::Head => "s3:GetObject",
         Operation::List => "s3:ListBucket",
         Operation::Delete => "s3:DeleteObject",

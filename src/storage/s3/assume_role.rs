@@ -29,7 +29,10 @@ impl Source for AssumeRole {
         // It is the session that was refused, if any was, not what it was obtained with.
         let by = self.source.fetch(Ask::Ahead).await?;
         let options = &self.options;
-        let client = self.sts.client(Some(sdk::credentials(&by.credential))).await;
+        let client = self
+            .sts
+            .client(Some(sdk::credentials(&by.credential)))
+            .await;
         let answer = client
             .assume_role()
             .role_arn(&options.role_arn)

@@ -7,8 +7,10 @@ use super::{
     sources::{Fault, Sources, address},
 };
 use crate::storage::{
-    Checksum, Encryption, Error, Opened, Result, StoreOptions, credentials::{Cached, Source},
-    http, renewing::Renewing,
+    Checksum, Encryption, Error, Opened, Result, StoreOptions,
+    credentials::{Cached, Source},
+    http,
+    renewing::Renewing,
 };
 use object_store::aws::{
     AmazonS3Builder, AmazonS3ConfigKey, Checksum as S3Checksum, S3ConditionalPut,
@@ -61,14 +63,21 @@ pub fn open(name: &str, bucket: &str, options: &StoreOptions) -> Result<Opened> 
 
 /// Refuses options that say nothing to S3 or contradict each other.
 fn fits_s3(options: &StoreOptions) -> Result<(), Fault> {
-    let kms = matches!(options.encryption, Some(Encryption::SseKms | Encryption::DsseKms));
+    let kms = matches!(
+        options.encryption,
+        Some(Encryption::SseKms | Encryption::DsseKms)
+    );
     let fault = if options.account.is_some() {
         "`account` is for Azure; an S3 store has none"
     } else if options.kms_key_id.is_some() && !kms {
         "`kms_key_id` needs `encryption = \"sse-kms\"` or \"dsse-kms\""
     } else if options.bucket_key.is_some() && options.encryption != Some(Encryption::SseKms) {
         "`bucket_key` needs `encryption = \"sse-kms\"`"
-    } else if options.region.as_deref().is_some_and(|region| !is_region(region)) {
+    } else if options
+        .region
+        .as_deref()
+        .is_some_and(|region| !is_region(region))
+    {
         "`region` is a region's name, such as eu-central-1"
     } else {
         return Ok(());
@@ -130,7 +139,10 @@ fn writes(mut builder: AmazonS3Builder, options: &StoreOptions) -> AmazonS3Build
             Encryption::SseKms => "aws:kms",
             Encryption::DsseKms => "aws:kms:dsse",
         };
-        builder = builder.with_config(AmazonS3ConfigKey::Encryption(Key::ServerSideEncryption), value);
+        builder = builder.with_config(
+            AmazonS3ConfigKey::Encryption(Key::ServerSideEncryption),
+            value,
+        );
     }
     if let Some(key) = &options.kms_key_id {
         builder = builder.with_config(AmazonS3ConfigKey::Encryption(Key::KmsKeyId), key);

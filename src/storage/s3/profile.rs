@@ -6,7 +6,10 @@ use crate::storage::{
     credentials::{Ask, Lease, Source},
 };
 use async_trait::async_trait;
-#[expect(deprecated, reason = "the new name is in a crate we need for nothing else")]
+#[expect(
+    deprecated,
+    reason = "the new name is in a crate we need for nothing else"
+)]
 use aws_config::profile::profile_file::{ProfileFileKind, ProfileFiles};
 use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
 use object_store::aws::AwsCredential;
@@ -43,7 +46,11 @@ pub(super) fn region_of(options: &ProfileOptions) -> ProfileFileRegionProvider {
 }
 
 fn name(options: &ProfileOptions) -> String {
-    let variable = || std::env::var("AWS_PROFILE").ok().filter(|name| !name.is_empty());
+    let variable = || {
+        std::env::var("AWS_PROFILE")
+            .ok()
+            .filter(|name| !name.is_empty())
+    };
     let name = options.name.clone().or_else(variable);
     name.unwrap_or_else(|| "default".into())
 }
@@ -84,7 +91,8 @@ mod tests {
         let (config, credentials) = (dir.path().join("config"), dir.path().join("credentials"));
         std::fs::write(&config, "[profile lake]\nregion = eu-west-3\n").unwrap();
         let write = |secret| {
-            let text = format!("[lake]\naws_access_key_id = AKID\naws_secret_access_key = {secret}\n");
+            let text =
+                format!("[lake]\naws_access_key_id = AKID\naws_secret_access_key = {secret}\n");
             std::fs::write(&credentials, text).unwrap();
         };
         write("one");
@@ -124,7 +132,10 @@ mod tests {
             r#"{"Version":1,"AccessKeyId":"AKID","SecretAccessKey":"s","SessionToken":"t","Expiration":"2099-01-01T00:00:00Z"}"#,
         )
         .unwrap();
-        let text = format!("[profile run]\ncredential_process = cat {}\n", answer.display());
+        let text = format!(
+            "[profile run]\ncredential_process = cat {}\n",
+            answer.display()
+        );
         std::fs::write(&config, text).unwrap();
         let profile = Profile {
             options: ProfileOptions {

@@ -8,7 +8,11 @@ use futures::FutureExt;
 /// That of the options, else of `AWS_REGION` or `AWS_DEFAULT_REGION`, else of the profile, else `us-east-1`. Reads
 /// files, asks no service.
 pub(super) fn of(options: &StoreOptions) -> String {
-    let variable = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
+    let variable = |name| {
+        std::env::var(name)
+            .ok()
+            .filter(|value: &String| !value.is_empty())
+    };
     options
         .region
         .clone()

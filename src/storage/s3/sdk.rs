@@ -98,7 +98,10 @@ pub(super) async fn lease_of(
             };
             Err(Error::credentials(
                 kind,
-                format!("no credentials from {what}; {remedy}: {}", explain::chain(&error)),
+                format!(
+                    "no credentials from {what}; {remedy}: {}",
+                    explain::chain(&error)
+                ),
             ))
         }
     }

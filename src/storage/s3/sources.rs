@@ -49,7 +49,10 @@ impl Sources {
         let files = [&options.config_file, &options.credentials_file];
         for path in files.into_iter().flatten() {
             std::fs::metadata(path).map_err(|error| {
-                format!("a file of the AWS profile cannot be read: {error}, file=`{}`", path.display())
+                format!(
+                    "a file of the AWS profile cannot be read: {error}, file=`{}`",
+                    path.display()
+                )
             })?;
         }
         Ok(Profile {
@@ -125,7 +128,11 @@ impl Sources {
 
 fn static_keys(keys: &StaticKeys) -> Result<StaticSource, Fault> {
     let id = &keys.access_key_id;
-    if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_graphic() && !b"<>".contains(&byte)) {
+    if id.is_empty()
+        || !id
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && !b"<>".contains(&byte))
+    {
         return Err(format!("not an access key's id, access_key_id=`{id}`"));
     }
     StaticSource::new(keys.clone()).map_err(|error| error.to_string())
@@ -181,19 +188,28 @@ fn external_id(text: &str) -> Result<(), Fault> {
 
 /// An address of a service: `https`, or `http` where that is allowed, and no path, query or user in it.
 pub(super) fn address(option: &str, text: &str, allow_http: bool) -> Result<Url, Fault> {
-    let url = Url::parse(text).map_err(|error| format!("not an address: {error}, {option}=`{text}`"))?;
+    let url =
+        Url::parse(text).map_err(|error| format!("not an address: {error}, {option}=`{text}`"))?;
     let fault = match url.scheme() {
         _ if !url.username().is_empty() || url.password().is_some() => {
-            return Err(format!("`{option}` holds a user or password; credentials belong in `credentials`"));
+            return Err(format!(
+                "`{option}` holds a user or password; credentials belong in `credentials`"
+            ));
         }
         "https" => None,
         "http" if allow_http => None,
-        "http" => Some("`http:` is not encrypted; use `https:`, or set `allow_http` if the network is yours"),
+        "http" => Some(
+            "`http:` is not encrypted; use `https:`, or set `allow_http` if the network is yours",
+        ),
         _ => Some("an address begins with `https://`"),
     };
     let fault = fault
         .or_else(|| url.host_str().is_none().then_some("it has no host"))
-        .or_else(|| url.query().or(url.fragment()).map(|_| "it has no query or fragment"));
+        .or_else(|| {
+            url.query()
+                .or(url.fragment())
+                .map(|_| "it has no query or fragment")
+        });
     match fault {
         Some(fault) => Err(format!("{fault}, {option}=`{text}`")),
         None => Ok(url),

@@ -13,9 +13,7 @@ use crate::{
 };
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
-use object_store::{
-    MultipartUpload, ObjectStore, ObjectStoreExt, PutMode, PutOptions, path::Path,
-};
+use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutMode, PutOptions, path::Path};
 use servers::Servers;
 
 const ROLE: &str = "arn:aws:iam::123456789012:role/lake";
@@ -62,8 +60,15 @@ async fn a_role_is_assumed_as_the_options_say() {
     assert!(servers.sts_calls().is_empty(), "opening asks nobody");
     assert!(opened.identity.contains(ROLE) && opened.identity.contains("AKIDROOT"));
     let shown = format!("{opened:?}");
-    assert!(!shown.contains("planted") && !shown.contains("outside-7"), "{shown}");
-    opened.store.put(&Path::from("a"), "x".into()).await.unwrap();
+    assert!(
+        !shown.contains("planted") && !shown.contains("outside-7"),
+        "{shown}"
+    );
+    opened
+        .store
+        .put(&Path::from("a"), "x".into())
+        .await
+        .unwrap();
     let calls = servers.sts_calls();
     assert_eq!(calls.len(), 1);
     let form = |name: &str| calls[0].form.get(name).cloned().unwrap_or_default();
@@ -86,7 +91,11 @@ async fn everything_goes_on_across_sessions_that_end_every_few_requests() {
         store.put(&path, format!("{n}").into()).await.unwrap();
         assert!(store.head(&path).await.unwrap().size > 0);
     }
-    let listed: Vec<_> = store.list(Some(&Path::from("t"))).try_collect().await.unwrap();
+    let listed: Vec<_> = store
+        .list(Some(&Path::from("t")))
+        .try_collect()
+        .await
+        .unwrap();
     assert_eq!(listed.len(), 20);
     for n in 0..20 {
         let got = store.get(&Path::from(format!("t/{n:02}"))).await.unwrap();
@@ -107,11 +116,23 @@ async fn everything_goes_on_across_sessions_that_end_every_few_requests() {
     upload.abort().await.unwrap();
     assert_eq!(servers.uploads(), 0);
     let create = || PutOptions::from(PutMode::Create);
-    store.put_opts(&Path::from("0.json"), "a".into(), create()).await.unwrap();
-    let second = store.put_opts(&Path::from("0.json"), "b".into(), create()).await;
-    assert!(matches!(second, Err(object_store::Error::AlreadyExists { .. })), "{second:?}");
+    store
+        .put_opts(&Path::from("0.json"), "a".into(), create())
+        .await
+        .unwrap();
+    let second = store
+        .put_opts(&Path::from("0.json"), "b".into(), create())
+        .await;
+    assert!(
+        matches!(second, Err(object_store::Error::AlreadyExists { .. })),
+        "{second:?}"
+    );
     let paths = (0..20).map(|n| Ok(Path::from(format!("t/{n:02}"))));
-    let gone: Vec<_> = store.delete_stream(stream::iter(paths).boxed()).try_collect().await.unwrap();
+    let gone: Vec<_> = store
+        .delete_stream(stream::iter(paths).boxed())
+        .try_collect()
+        .await
+        .unwrap();
     assert_eq!(gone.len(), 20);
     let sessions = servers.sts_calls().len();
     assert!(sessions >= 20, "{sessions}");
@@ -151,10 +172,18 @@ async fn a_chain_of_roles_asks_with_what_the_first_gave() {
     second.external_id = None;
     let credentials = CredentialOptions::AssumeRole(Box::new(second));
     let opened = open("lake", "bucket", &options(&servers, credentials)).unwrap();
-    opened.store.put(&Path::from("a"), "x".into()).await.unwrap();
+    opened
+        .store
+        .put(&Path::from("a"), "x".into())
+        .await
+        .unwrap();
     let calls = servers.sts_calls();
     assert_eq!(calls.len(), 2);
-    assert!(calls[1].authorization.contains("Credential=ASIA1/"), "{:?}", calls[1]);
+    assert!(
+        calls[1].authorization.contains("Credential=ASIA1/"),
+        "{:?}",
+        calls[1]
+    );
     assert_eq!(calls[1].token.as_deref(), Some("planted-token-1"));
     assert!(!calls[1].form.contains_key("ExternalId"));
 }
@@ -180,7 +209,10 @@ async fn an_oidc_token_is_read_at_every_fetch_and_not_signed_with() {
     std::fs::write(&file, "planted-jwt-2\n").unwrap();
     opened.store.put(&path, "x".into()).await.unwrap();
     let calls = servers.sts_calls();
-    let tokens: Vec<&str> = calls.iter().map(|call| call.form["WebIdentityToken"].as_str()).collect();
+    let tokens: Vec<&str> = calls
+        .iter()
+        .map(|call| call.form["WebIdentityToken"].as_str())
+        .collect();
     assert_eq!(tokens, ["planted-jwt-1", "planted-jwt-2"]);
     assert!(calls[0].authorization.is_empty());
     assert_eq!(calls[0].form["RoleSessionName"], "alluvium");
@@ -190,13 +222,22 @@ async fn an_oidc_token_is_read_at_every_fetch_and_not_signed_with() {
 #[tokio::test]
 async fn what_sts_refuses_is_told_with_its_remedy_and_heals() {
     let servers = Servers::start(u32::MAX).await;
-    servers.sts_refuses("AccessDenied", "User: x is not authorized to perform: sts:AssumeRole");
+    servers.sts_refuses(
+        "AccessDenied",
+        "User: x is not authorized to perform: sts:AssumeRole",
+    );
     let opened = with_role(&servers);
     let path = Path::from("a");
     let error = opened.store.put(&path, "x".into()).await.unwrap_err();
     let text = error.to_string();
     assert_eq!(kind_of(&error), Kind::Unauthorized, "{text}");
-    for part in ["external_id", ROLE, "AccessDenied", "not authorized", "AKIDROOT"] {
+    for part in [
+        "external_id",
+        ROLE,
+        "AccessDenied",
+        "not authorized",
+        "AKIDROOT",
+    ] {
         assert!(text.contains(part), "{part} is not in {text}");
     }
     assert!(!chain(&error).contains("planted"), "{error:?}");
@@ -214,7 +255,10 @@ async fn an_sts_that_is_down_is_waited_for() {
     let opened = open("lake", "bucket", &options(&servers, credentials)).unwrap();
     let error = opened.store.head(&Path::from("a")).await.unwrap_err();
     assert_eq!(kind_of(&error), Kind::Unavailable, "{error}");
-    assert!(error.to_string().contains("sts=`http://127.0.0.1:9`"), "{error}");
+    assert!(
+        error.to_string().contains("sts=`http://127.0.0.1:9`"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -222,12 +266,18 @@ async fn a_missing_right_is_named_and_asks_sts_for_nothing() {
     let servers = Servers::start(u32::MAX).await;
     let store = with_role(&servers).store;
     let path = Path::from("a/b");
-    servers.s3_refuses(403, "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>");
+    servers.s3_refuses(
+        403,
+        "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>",
+    );
     for _ in 0..5 {
         let error = store.put(&path, "x".into()).await.unwrap_err();
         assert_eq!(kind_of(&error), Kind::Unauthorized);
         let text = error.to_string();
-        assert!(text.contains("s3:PutObject") && text.contains("arn:aws:s3:::bucket/a/b"), "{text}");
+        assert!(
+            text.contains("s3:PutObject") && text.contains("arn:aws:s3:::bucket/a/b"),
+            "{text}"
+        );
         assert_eq!(right(&error).as_deref(), Some("s3:PutObject"));
     }
     let error = store.list(None).next().await.unwrap().unwrap_err();
@@ -242,7 +292,11 @@ async fn a_missing_right_is_named_and_asks_sts_for_nothing() {
     for _ in 0..20 {
         store.head(&path).await.unwrap_err();
     }
-    assert_eq!(servers.sts_calls().len(), 2, "a bare refusal is looked into once");
+    assert_eq!(
+        servers.sts_calls().len(),
+        2,
+        "a bare refusal is looked into once"
+    );
 }
 
 fn right(error: &object_store::Error) -> Option<String> {
@@ -257,14 +311,54 @@ async fn answers_in_our_words() {
     let servers = Servers::start(u32::MAX).await;
     let store = with_role(&servers).store;
     let cases = [
-        (400, "<Error><Code>AuthorizationHeaderMalformed</Code><Region>us-west-2</Region></Error>", "region = \"us-west-2\"", Kind::Config),
-        (301, "<Error><Code>PermanentRedirect</Code><Region>us-west-2</Region></Error>", "region = \"us-west-2\"", Kind::Config),
-        (301, "<Error><Code>PermanentRedirect</Code></Error>", "get-bucket-location", Kind::Config),
-        (404, "<Error><Code>NoSuchBucket</Code></Error>", "no such bucket", Kind::Unauthorized),
-        (403, "<Error><Code>SignatureDoesNotMatch</Code><StringToSign>planted</StringToSign></Error>", "secret key does not belong", Kind::Unauthorized),
-        (403, "<Error><Code>RequestTimeTooSkewed</Code><ServerTime>2026-11-21T17:00:00Z</ServerTime></Error>", "NTP", Kind::Unavailable),
-        (400, "<Error><Code>KMS.DisabledException</Code></Error>", "kms_key_id", Kind::Unauthorized),
-        (403, "<Error><Code>ExpiredToken</Code><Token-0>planted</Token-0></Error>", "have ended", Kind::Unauthorized),
+        (
+            400,
+            "<Error><Code>AuthorizationHeaderMalformed</Code><Region>us-west-2</Region></Error>",
+            "region = \"us-west-2\"",
+            Kind::Config,
+        ),
+        (
+            301,
+            "<Error><Code>PermanentRedirect</Code><Region>us-west-2</Region></Error>",
+            "region = \"us-west-2\"",
+            Kind::Config,
+        ),
+        (
+            301,
+            "<Error><Code>PermanentRedirect</Code></Error>",
+            "get-bucket-location",
+            Kind::Config,
+        ),
+        (
+            404,
+            "<Error><Code>NoSuchBucket</Code></Error>",
+            "no such bucket",
+            Kind::Unauthorized,
+        ),
+        (
+            403,
+            "<Error><Code>SignatureDoesNotMatch</Code><StringToSign>planted</StringToSign></Error>",
+            "secret key does not belong",
+            Kind::Unauthorized,
+        ),
+        (
+            403,
+            "<Error><Code>RequestTimeTooSkewed</Code><ServerTime>2026-11-21T17:00:00Z</ServerTime></Error>",
+            "NTP",
+            Kind::Unavailable,
+        ),
+        (
+            400,
+            "<Error><Code>KMS.DisabledException</Code></Error>",
+            "kms_key_id",
+            Kind::Unauthorized,
+        ),
+        (
+            403,
+            "<Error><Code>ExpiredToken</Code><Token-0>planted</Token-0></Error>",
+            "have ended",
+            Kind::Unauthorized,
+        ),
     ];
     for (status, body, part, kind) in cases {
         servers.s3_refuses(status, body);
@@ -275,12 +369,18 @@ async fn answers_in_our_words() {
     }
     servers.s3_refuses(501, "<Error><Code>NotImplemented</Code></Error>");
     let create = PutOptions::from(PutMode::Create);
-    let error = store.put_opts(&Path::from("a"), "x".into(), create).await.unwrap_err();
+    let error = store
+        .put_opts(&Path::from("a"), "x".into(), create)
+        .await
+        .unwrap_err();
     assert_eq!(kind_of(&error), Kind::Unsupported, "{error}");
     assert!(error.to_string().contains("single_writer"), "{error}");
     servers.s3_refuses(404, "<Error><Code>NoSuchKey</Code></Error>");
     let error = store.get(&Path::from("a")).await.unwrap_err();
-    assert!(matches!(error, object_store::Error::NotFound { .. }), "{error}");
+    assert!(
+        matches!(error, object_store::Error::NotFound { .. }),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -328,10 +428,21 @@ async fn encryption_and_checksums_go_with_what_is_written() {
     options.bucket_key = Some(true);
     options.checksum = crate::storage::Checksum::Sha256;
     let opened = open("lake", "bucket", &options).unwrap();
-    opened.store.put(&Path::from("a"), "x".into()).await.unwrap();
+    opened
+        .store
+        .put(&Path::from("a"), "x".into())
+        .await
+        .unwrap();
     let headers = servers.last_put();
-    let header = |name: &str| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
-    assert_eq!(header("x-amz-server-side-encryption").as_deref(), Some("aws:kms"));
+    let header = |name: &str| {
+        headers
+            .get(name)
+            .map(|value| value.to_str().unwrap().to_owned())
+    };
+    assert_eq!(
+        header("x-amz-server-side-encryption").as_deref(),
+        Some("aws:kms")
+    );
     let key = header("x-amz-server-side-encryption-aws-kms-key-id");
     assert_eq!(key.as_deref(), Some("arn:aws:kms:eu-central-1:1:key/k"));
     let bucket_key = header("x-amz-server-side-encryption-bucket-key-enabled");

@@ -47,6 +47,17 @@ pub trait InputStores: fmt::Debug + Send + Sync {
     fn open_url(&self, url: &str) -> storage::Result<Served>;
 }
 
+impl InputStores for storage::Stores {
+    fn open_url(&self, url: &str) -> storage::Result<Served> {
+        let storage::TableLocation { url, store, root } = self.locate(url)?;
+        Ok(Served {
+            store,
+            path: root,
+            url,
+        })
+    }
+}
+
 /// A place in an object store.
 #[derive(Clone, Debug)]
 pub struct Served {

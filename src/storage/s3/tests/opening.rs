@@ -47,11 +47,20 @@ fn what_contradicts_itself_is_refused_at_once() {
         (with(CredentialOptions::Sas(sas)), "for Azure"),
         (with(keys("<YOUR-KEY>")), "access_key_id=`<YOUR-KEY>`"),
         (a_role(|role| role.role_arn = "lake".into()), "not the ARN"),
-        (a_role(|role| role.session_name = "a b".into()), "session_name=`a b`"),
-        (a_role(|role| role.external_id = Some("<x>".into())), "external_id"),
+        (
+            a_role(|role| role.session_name = "a b".into()),
+            "session_name=`a b`",
+        ),
+        (
+            a_role(|role| role.external_id = Some("<x>".into())),
+            "external_id",
+        ),
         (a_role(|role| role.duration_seconds = 60), "900 to 43200"),
         (inner(7_200), "role chaining"),
-        (a_role(|role| role.sts_endpoint = Some("http://sts".into())), "`allow_http`"),
+        (
+            a_role(|role| role.sts_endpoint = Some("http://sts".into())),
+            "`allow_http`",
+        ),
         (
             with(CredentialOptions::Profile(ProfileOptions {
                 config_file: Some("/nowhere/config".into()),
@@ -132,7 +141,14 @@ fn what_contradicts_itself_is_refused_at_once() {
         assert!(!text.contains("planted"), "{text}");
     }
     assert!(open("lake", "bucket", &inner(3_600)).is_ok());
-    assert!(open("lake", "bucket", &a_role(|role| role.duration_seconds = 43_200)).is_ok());
+    assert!(
+        open(
+            "lake",
+            "bucket",
+            &a_role(|role| role.duration_seconds = 43_200)
+        )
+        .is_ok()
+    );
 }
 
 /// Where a client of these options sends its requests, by the URL it signs.
@@ -150,12 +166,18 @@ async fn buckets_are_hosts_of_their_own_where_that_works() {
     assert_eq!(address("bucket", |_| {}).await, "None true");
     assert_eq!(address("my.bucket", |_| {}).await, "None false");
     let local = |options: &mut StoreOptions| options.endpoint = Some("https://minio:9000/".into());
-    assert_eq!(address("bucket", local).await, "Some(\"https://minio:9000\") false");
+    assert_eq!(
+        address("bucket", local).await,
+        "Some(\"https://minio:9000\") false"
+    );
     let hosted = |options: &mut StoreOptions| {
         local(options);
         options.path_style = Some(false);
     };
-    assert_eq!(address("bucket", hosted).await, "Some(\"https://bucket.minio:9000\") true");
+    assert_eq!(
+        address("bucket", hosted).await,
+        "Some(\"https://bucket.minio:9000\") true"
+    );
     let china = |options: &mut StoreOptions| options.region = Some("cn-north-1".into());
     assert_eq!(
         address("bucket", china).await,

@@ -89,7 +89,10 @@ impl Servers {
 type Answer = Response<Body>;
 
 fn xml(status: u16, body: impl Into<Body>) -> Answer {
-    Response::builder().status(status).body(body.into()).unwrap()
+    Response::builder()
+        .status(status)
+        .body(body.into())
+        .unwrap()
 }
 
 async fn answer(State(state): State<Arc<Mutex<Lake>>>, request: Request<Body>) -> Answer {
@@ -100,7 +103,10 @@ async fn answer(State(state): State<Arc<Mutex<Lake>>>, request: Request<Body>) -
         return lake.sts(&parts.headers, &body);
     }
     let head = parts.method == Method::HEAD;
-    let refusal = lake.s3_refusal.clone().or_else(|| lake.refusal(&parts.headers));
+    let refusal = lake
+        .s3_refusal
+        .clone()
+        .or_else(|| lake.refusal(&parts.headers));
     if let Some((status, body)) = refusal {
         return xml(status, if head { String::new() } else { body });
     }
@@ -136,7 +142,8 @@ impl Lake {
         }
         let n = self.calls.len();
         let (key, token) = (format!("ASIA{n}"), format!("planted-token-{n}"));
-        self.sessions.insert(token.clone(), (self.life, key.clone()));
+        self.sessions
+            .insert(token.clone(), (self.life, key.clone()));
         let ends = chrono::Utc::now() + chrono::Duration::hours(1);
         let ends = ends.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
         xml(
@@ -186,12 +193,21 @@ impl Lake {
                 self.begun += 1;
                 let id = format!("upload{}", self.begun);
                 self.uploads.insert(id.clone(), BTreeMap::new());
-                xml(200, format!("<InitiateMultipartUploadResult><UploadId>{id}</UploadId></InitiateMultipartUploadResult>"))
+                xml(
+                    200,
+                    format!(
+                        "<InitiateMultipartUploadResult><UploadId>{id}</UploadId></InitiateMultipartUploadResult>"
+                    ),
+                )
             }
             ("POST", Some(id)) => {
                 let parts = self.uploads.remove(&id).unwrap();
-                self.objects.insert(key.to_owned(), parts.into_values().flatten().collect());
-                xml(200, "<CompleteMultipartUploadResult><ETag>\"e\"</ETag></CompleteMultipartUploadResult>")
+                self.objects
+                    .insert(key.to_owned(), parts.into_values().flatten().collect());
+                xml(
+                    200,
+                    "<CompleteMultipartUploadResult><ETag>\"e\"</ETag></CompleteMultipartUploadResult>",
+                )
             }
             ("DELETE", Some(id)) => {
                 self.uploads.remove(&id);
@@ -216,13 +232,24 @@ impl Lake {
 
     fn get(&self, key: &str, head: bool) -> Answer {
         let Some(object) = self.objects.get(key) else {
-            return xml(404, if head { "" } else { "<Error><Code>NoSuchKey</Code></Error>" });
+            return xml(
+                404,
+                if head {
+                    ""
+                } else {
+                    "<Error><Code>NoSuchKey</Code></Error>"
+                },
+            );
         };
         Response::builder()
             .header("content-length", object.len())
             .header("last-modified", "Sat, 21 Nov 2026 17:00:00 GMT")
             .header("etag", "\"e\"")
-            .body(if head { Body::empty() } else { object.clone().into() })
+            .body(if head {
+                Body::empty()
+            } else {
+                object.clone().into()
+            })
             .unwrap()
     }
 
@@ -242,13 +269,23 @@ impl Lake {
                 format!("<Contents><Key>{key}</Key><LastModified>2026-11-21T17:00:00.000Z</LastModified><ETag>\"e\"</ETag><Size>{}</Size></Contents>", object.len())
             })
             .collect();
-        let next = next.map(|next| format!("<NextContinuationToken>{next}</NextContinuationToken>"));
-        xml(200, format!("<ListBucketResult>{contents}{}</ListBucketResult>", next.unwrap_or_default()))
+        let next =
+            next.map(|next| format!("<NextContinuationToken>{next}</NextContinuationToken>"));
+        xml(
+            200,
+            format!(
+                "<ListBucketResult>{contents}{}</ListBucketResult>",
+                next.unwrap_or_default()
+            ),
+        )
     }
 
     fn delete(&mut self, body: &Bytes) -> Answer {
         let text = std::str::from_utf8(body).unwrap();
-        let keys = text.split("<Key>").skip(1).map(|rest| rest.split('<').next().unwrap());
+        let keys = text
+            .split("<Key>")
+            .skip(1)
+            .map(|rest| rest.split('<').next().unwrap());
         let mut deleted = String::new();
         for key in keys {
             self.objects.remove(key);
