@@ -12,6 +12,7 @@
 //! one. Table names cannot leave the lake. A bucket is opened once, so its credentials are refreshed once. Nothing
 //! below `adobe-managed-staging/` is asked for.
 
+pub mod azure;
 mod blocking;
 pub mod credentials;
 mod durable;
@@ -23,6 +24,7 @@ mod folders;
 mod guard;
 mod http;
 mod lake;
+mod landing_zone;
 mod location;
 mod opened;
 mod options;

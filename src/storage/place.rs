@@ -271,12 +271,13 @@ fn file(text: &str) -> Result<PathBuf, String> {
 
 /// `BUCKET[/PREFIX]`.
 fn s3(rest: &str) -> Result<Remote, String> {
-    if rest.contains('@') {
+    let (bucket, prefix) = split(rest)?;
+    // A key may hold slashes.
+    if bucket.contains('@') || (bucket.contains(':') && rest.contains('@')) {
         return Err(
             "a URL holds no keys; they belong in `[stores.NAME] credentials = { type = \"static\", … }`".into(),
         );
     }
-    let (bucket, prefix) = split(rest)?;
     if bucket.contains(':') {
         return Err(
             "a bucket has no port; another address of the service is the `endpoint` of a `[stores.NAME]`".into(),

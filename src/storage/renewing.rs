@@ -75,6 +75,23 @@ impl<S: ObjectStore> Core<S> {
         Err(self.dialect.explain(operation, path, error))
     }
 
+    /// HEAD is refused without a reason. GET of the first byte has one, which tells a credential that has ended from
+    /// a right that is missing, without asking the issuer of credentials.
+    async fn head(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
+        let error = match self.store.get_opts(path, options).await {
+            Err(error) if self.dialect.verdict(&error) == Verdict::Suspicious => error,
+            answer => return answer,
+        };
+        let first = GetOptions {
+            range: Some((0..1).into()),
+            ..GetOptions::default()
+        };
+        match self.store.get_opts(path, first).await {
+            Err(reason) if self.dialect.verdict(&reason) != Verdict::Suspicious => Err(reason),
+            _ => Err(error),
+        }
+    }
+
     /// Whether `error`, got with the credential of generation `seen` or a newer one, is worth a replay.
     async fn renewed(&self, seen: u64, error: &object_store::Error) -> bool {
         match self.dialect.verdict(error) {
@@ -134,12 +151,16 @@ impl<S: ObjectStore + MultipartStore> ObjectStore for Renewing<S> {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        let operation = match options.head {
-            true => Operation::Head,
-            false => Operation::Get,
-        };
+        if options.head {
+            return self
+                .0
+                .ask(Operation::Head, Some(location), || {
+                    self.0.head(location, options.clone())
+                })
+                .await;
+        }
         self.0
-            .ask(operation, Some(location), || {
+            .ask(Operation::Get, Some(location), || {
                 self.0.store.get_opts(location, options.clone())
             })
             .await

@@ -1,8 +1,8 @@
 //! The configured stores, and which of them serves a place.
 
 use super::{
-    Account, Error, Opened, Place, Remote, Result, Service, StoreOptions, TableLocation,
-    guard::Guard, location::Folder, rules, single_writer::SingleWriter,
+    Account, Error, Opened, Place, Remote, Result, Service, StoreOptions, TableLocation, azure,
+    guard::Guard, location::Folder, rules, s3, single_writer::SingleWriter,
 };
 use parking_lot::Mutex;
 use std::{
@@ -198,10 +198,6 @@ fn fill_in(place: &Remote, entry: &Entry) -> Result<Remote> {
 
 /// The options with what follows from the place.
 fn completed(mut options: StoreOptions, place: &Remote) -> StoreOptions {
-    // A certificate for `*.s3.REGION.amazonaws.com` does not cover a bucket with dots.
-    if place.service() == Service::S3 && place.bucket().contains('.') {
-        options.path_style.get_or_insert(true);
-    }
     if let Some(account) = place.account()
         && !account.is_public()
     {
@@ -211,11 +207,13 @@ fn completed(mut options: StoreOptions, place: &Remote) -> StoreOptions {
 }
 
 fn open(name: &str, place: &Remote, options: &StoreOptions) -> Result<Opened> {
-    let _ = (name, options);
-    Ok(Opened {
-        store: Arc::new(object_store::memory::InMemory::new()),
-        identity: place.bucket().to_owned(),
-    })
+    match place.service() {
+        Service::S3 => s3::open(name, place.bucket(), options),
+        Service::Azure => {
+            let account = place.account().map(|account| account.name.as_str());
+            azure::open(name, place.bucket(), account, options)
+        }
+    }
 }
 
 #[cfg(test)]

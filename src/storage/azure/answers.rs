@@ -25,7 +25,10 @@ impl Answers {
         let status = status(text).or_else(|| text.contains("(code: 403)").then_some(403))?;
         let code = code(text);
         let place = match path.filter(|path| !path.as_ref().is_empty()) {
-            Some(path) => format!("store=`{}` container=`{}` blob=`{path}`", self.store, self.container),
+            Some(path) => format!(
+                "store=`{}` container=`{}` blob=`{path}`",
+                self.store, self.container
+            ),
             None => format!("store=`{}` container=`{}`", self.store, self.container),
         };
         let known = code.as_deref().unwrap_or_default();
@@ -34,14 +37,19 @@ impl Answers {
         let meaning = |kind, what: &str| {
             Some(Meaning::new(
                 kind,
-                format!("{what}, status=`{status}` code=`{known}` identity=`{identity}` {place}{said}"),
+                format!(
+                    "{what}, status=`{status}` code=`{known}` identity=`{identity}` {place}{said}"
+                ),
             ))
         };
         match known {
             "AuthorizationPermissionMismatch" | "InsufficientAccountPermissions" => {
                 let needed = needed(operation);
                 let letters: String = needed.iter().map(|right| right.letter()).collect();
-                let each: Vec<String> = needed.iter().map(|right| format!("`{}`", right.letter())).collect();
+                let each: Vec<String> = needed
+                    .iter()
+                    .map(|right| format!("`{}`", right.letter()))
+                    .collect();
                 let what = format!(
                     "a right is missing, the store refuses to {}; a signature needs sp {}, an identity the role `Storage Blob Data Contributor` on the container, status=`{status}` code=`{known}` identity=`{identity}` {place}{said}",
                     operation.as_str(),
@@ -56,7 +64,9 @@ impl Answers {
                 Kind::Unavailable,
                 "the clocks of this machine and of the store are too far apart; set this machine's by NTP",
             ),
-            "AuthenticationFailed" | "InvalidAuthenticationInfo" | "NoAuthenticationInformation" => meaning(
+            "AuthenticationFailed"
+            | "InvalidAuthenticationInfo"
+            | "NoAuthenticationInformation" => meaning(
                 Kind::Unauthorized,
                 "the credential is not accepted: it has ended, was revoked (its stored access policy or key was changed), or is not the account's; renew it where it comes from",
             ),
@@ -103,17 +113,25 @@ impl Answers {
 }
 
 impl Dialect for Answers {
-    /// `AuthenticationFailed` is what comes of an ended or tampered signature, a deleted or changed stored access policy and
-    /// a rotated key alike; Azurite 3.37 answers so too, to GET, PUT, list and batch, and to HEAD in `x-ms-error-code`.
+    /// An ended or tampered signature, a deleted or changed stored access policy and a rotated key are all answered by
+    /// 403 `AuthenticationFailed`. Azurite (3.37, all requests tried) says `AuthorizationFailure` for them, with Azure's
+    /// text for the former; Azure means its network rules by that. An answer to HEAD has only the code.
     fn verdict(&self, error: &Error) -> Verdict {
         let text = error.to_string();
         let status = status(&text);
         match code(&text).as_deref() {
-            Some("AuthenticationFailed" | "InvalidAuthenticationInfo" | "NoAuthenticationInformation") => {
-                Verdict::Ended
+            Some(
+                "AuthenticationFailed"
+                | "InvalidAuthenticationInfo"
+                | "NoAuthenticationInformation",
+            ) => Verdict::Ended,
+            Some("AuthorizationFailure") if element(&text, "Message").is_none() => {
+                Verdict::Suspicious
             }
             Some(_) => Verdict::Other,
-            None if matches!(status, Some(401 | 403)) || text.contains("(code: 403)") => Verdict::Suspicious,
+            None if matches!(status, Some(401 | 403)) || text.contains("(code: 403)") => {
+                Verdict::Suspicious
+            }
             None => Verdict::Other,
         }
     }
@@ -122,7 +140,9 @@ impl Dialect for Answers {
         if ours(&error).is_some()
             || matches!(
                 error,
-                Error::AlreadyExists { .. } | Error::Precondition { .. } | Error::NotModified { .. }
+                Error::AlreadyExists { .. }
+                    | Error::Precondition { .. }
+                    | Error::NotModified { .. }
             )
         {
             return error;
@@ -139,11 +159,10 @@ impl Dialect for Answers {
 
 /// The code of an answer. Of one blob's in the answer to a batch there is only the reason phrase.
 pub(super) fn code(text: &str) -> Option<String> {
-    element(text, "Code").or_else(|| {
-        let says = |words: &str, code: &str| text.contains(words).then(|| code.to_owned());
-        says("failed to authenticate", "AuthenticationFailed")
-            .or_else(|| says("using this permission", "AuthorizationPermissionMismatch"))
-    })
+    let says = |words: &str, code: &str| text.contains(words).then(|| code.to_owned());
+    says("failed to authenticate", "AuthenticationFailed")
+        .or_else(|| element(text, "Code"))
+        .or_else(|| says("using this permission", "AuthorizationPermissionMismatch"))
 }
 
 /// What the rights are called that an operation needs.
@@ -164,10 +183,12 @@ fn said(text: &str) -> String {
     let detail = element(text, "AuthenticationErrorDetail").unwrap_or_default();
     let line = |text: &str| text.lines().next().unwrap_or_default().trim().to_owned();
     let said = [line(&message), line(&detail)].join(" ");
-    let words = said.split_whitespace().map(|word| match looks_secret(word) {
-        true => "[redacted]",
-        false => word,
-    });
+    let words = said
+        .split_whitespace()
+        .map(|word| match looks_secret(word) {
+            true => "[redacted]",
+            false => word,
+        });
     let said = without_queries(&words.collect::<Vec<_>>().join(" "));
     match said.is_empty() {
         true => said,
@@ -178,7 +199,10 @@ fn said(text: &str) -> String {
 /// A word as long as a signature, and of its characters: Azure repeats the one it did not expect.
 fn looks_secret(word: &str) -> bool {
     let core = word.trim_matches(|c: char| "'\"`.,;:[]()".contains(c));
-    core.len() >= 40 && core.chars().all(|c| c.is_ascii_alphanumeric() || "+/=-_.%".contains(c))
+    core.len() >= 40
+        && core
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "+/=-_.%".contains(c))
 }
 
 fn is_skew(said: &str) -> bool {

@@ -15,6 +15,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use object_store::azure::AzureCredential;
+use reqwest::{Method, Request, header::HeaderValue};
 use std::{
     fmt,
     time::{Duration, UNIX_EPOCH},
@@ -30,7 +31,7 @@ const TRIES: u32 = 4;
 
 /// A managed identity.
 pub(super) struct ManagedIdentity {
-    http: reqwest::Client,
+    http: oauth::Http,
     endpoint: url::Url,
     client_id: Option<String>,
     service: Service,
@@ -44,13 +45,19 @@ enum Service {
 }
 
 impl ManagedIdentity {
-    pub(super) fn new(options: &ManagedIdentityOptions, variables: &Variables, clock: Clock) -> Result<Self> {
+    pub(super) fn new(
+        options: &ManagedIdentityOptions,
+        variables: &Variables,
+        clock: Clock,
+    ) -> Result<Self> {
         let header = variables.get("IDENTITY_HEADER");
         let from_environment = variables.get("IDENTITY_ENDPOINT");
         let (endpoint, service) = match (&options.endpoint, from_environment, header) {
             (Some(given), found, header) => match header {
                 // The header belongs to the address it came with.
-                Some(header) if found.as_ref() == Some(given) => (given.clone(), Service::App(Secret::new(header))),
+                Some(header) if found.as_ref() == Some(given) => {
+                    (given.clone(), Service::App(Secret::new(header)))
+                }
                 _ => (given.clone(), Service::Machine),
             },
             (None, Some(found), Some(header)) => (found, Service::App(Secret::new(header))),
@@ -66,12 +73,18 @@ impl ManagedIdentity {
             .ok()
             .filter(|url| url.has_host() && matches!(url.scheme(), "http" | "https"));
         let Some(mut endpoint) = parsed else {
-            return Err(config(format!("not the address of a metadata service, endpoint=`{}`", oauth::bare(&endpoint))));
+            return Err(config(format!(
+                "not the address of a metadata service, endpoint=`{}`",
+                oauth::bare(&endpoint)
+            )));
         };
         if endpoint.path() == "/" {
             endpoint.set_path("/metadata/identity/oauth2/token");
         }
-        let client_id = options.client_id.clone().or_else(|| variables.get("AZURE_CLIENT_ID"));
+        let client_id = options
+            .client_id
+            .clone()
+            .or_else(|| variables.get("AZURE_CLIENT_ID"));
         Ok(Self {
             // It must be reached directly: a proxy would answer with its own identity.
             http: oauth::build(
@@ -97,12 +110,19 @@ impl ManagedIdentity {
             .append_pair("api-version", version)
             .append_pair("resource", RESOURCE)
             .extend_pairs(self.client_id.as_ref().map(|id| ("client_id", id)));
-        let request = self.http.get(url);
-        let request = match &self.service {
-            Service::Machine => request.header("metadata", "true"),
-            Service::App(header) => request.header("x-identity-header", header.expose()),
+        let mut request = Request::new(Method::GET, url);
+        let (name, value) = match &self.service {
+            Service::Machine => ("metadata", HeaderValue::from_static("true")),
+            Service::App(header) => {
+                let value = HeaderValue::from_str(header.expose());
+                (
+                    "x-identity-header",
+                    value.map_err(|_| config("IDENTITY_HEADER cannot be sent as a header"))?,
+                )
+            }
         };
-        oauth::send(request).await.map_err(|e| {
+        request.headers_mut().insert(name, value);
+        self.http.send(request).await.map_err(|e| {
             let text = format!(
                 "no managed identity, the metadata service does not answer; if this is not a machine, pod or app of Azure use other credentials: {e}, endpoint=`{}`",
                 self.endpoint
@@ -140,13 +160,16 @@ impl Source for ManagedIdentity {
             );
             return Err(Error::credentials(Kind::Unauthorized, text));
         }
-        let token = oauth::token("the metadata service", self.endpoint.as_str(), &answer, secrets)?;
+        let token = oauth::token("the metadata service", &self.endpoint, &answer, secrets)?;
         let expires = match (token.expires_on, token.expires_in) {
             (Some(at), _) => UNIX_EPOCH.checked_add(Duration::from_secs(at)),
             (None, Some(life)) => asked.checked_add(Duration::from_secs(life)),
             (None, None) => asked.checked_add(Duration::from_secs(3_600)),
         };
-        Ok(Lease::new(AzureCredential::BearerToken(token.access_token.expose().to_owned()), expires))
+        Ok(Lease::new(
+            AzureCredential::BearerToken(token.access_token.expose().to_owned()),
+            expires,
+        ))
     }
 
     fn describe(&self) -> String {

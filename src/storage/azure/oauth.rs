@@ -3,13 +3,19 @@
 use crate::{
     error::Kind,
     secret::Secret,
-    storage::{Error, Result, StoreOptions},
+    storage::{Error, Result, StoreOptions, explain::chain},
+};
+use async_trait::async_trait;
+use reqwest::{
+    Method, Request,
+    header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue},
 };
 use serde::{Deserialize, Deserializer};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// An answer longer than this is not read to its end.
 const LONGEST_ANSWER: usize = 1 << 20;
+const LONGEST_REQUEST: Duration = Duration::from_secs(30);
 /// So much of a provider's words is shown.
 const LONGEST_QUOTE: usize = 600;
 
@@ -39,83 +45,111 @@ fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D:
     })
 }
 
-/// A client for token issuers and their like. It follows no redirect: that would carry secrets elsewhere.
-pub(in crate::storage) fn client(options: &StoreOptions) -> Result<reqwest::Client> {
+/// The way to token issuers and their like.
+#[async_trait]
+pub(in crate::storage) trait Transport: Send + Sync {
+    /// The whole answer. Errors (no answer came, or half of one) have no URL in them.
+    async fn send(&self, request: Request) -> Result<Answer, String>;
+}
+
+pub(in crate::storage) type Http = Arc<dyn Transport>;
+
+/// A client that follows no redirect, for that would carry secrets elsewhere.
+pub(in crate::storage) fn client(options: &StoreOptions) -> Result<Http> {
+    // The options have been judged with those of the store itself.
+    let seconds = |seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or(LONGEST_REQUEST);
     build(
         reqwest::Client::builder()
-            .timeout(Duration::from_secs_f64(options.request_timeout_seconds.min(30.0)))
-            .connect_timeout(Duration::from_secs_f64(options.connect_timeout_seconds)),
+            .timeout(seconds(options.request_timeout_seconds).min(LONGEST_REQUEST))
+            .connect_timeout(seconds(options.connect_timeout_seconds)),
     )
 }
 
-pub(super) fn build(builder: reqwest::ClientBuilder) -> Result<reqwest::Client> {
-    builder
+pub(super) fn build(builder: reqwest::ClientBuilder) -> Result<Http> {
+    let client = builder
         .redirect(reqwest::redirect::Policy::none())
         .user_agent(concat!("alluvium/", env!("CARGO_PKG_VERSION")))
         .build()
-        .map_err(|e| Error::credentials(Kind::Config, format!("no HTTP client can be made: {}", causes(&e))))
+        .map_err(|e| {
+            Error::credentials(
+                Kind::Config,
+                format!("no HTTP client can be made: {}", chain(&e)),
+            )
+        })?;
+    Ok(Arc::new(client))
+}
+
+/// An answer, read.
+#[derive(Clone)]
+pub(in crate::storage) struct Answer {
+    pub(in crate::storage) status: reqwest::StatusCode,
+    pub(in crate::storage) headers: HeaderMap,
+    pub(in crate::storage) body: Vec<u8>,
+}
+
+#[async_trait]
+impl Transport for reqwest::Client {
+    async fn send(&self, request: Request) -> Result<Answer, String> {
+        let told = |e: reqwest::Error| chain(&e.without_url());
+        let mut response = self.execute(request).await.map_err(told)?;
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(told)? {
+            body.extend_from_slice(&chunk);
+            if body.len() > LONGEST_ANSWER {
+                return Err("the answer is longer than a mebibyte".into());
+            }
+        }
+        Ok(Answer {
+            status: response.status(),
+            headers: response.headers().clone(),
+            body,
+        })
+    }
 }
 
 /// Posts `form` to `url` and reads the token. `who` names the issuer in errors; `secrets` are struck out of its words.
 pub(in crate::storage) async fn post(
-    http: &reqwest::Client,
+    http: &Http,
     who: &str,
-    url: &str,
+    url: &url::Url,
     form: &[(&str, &str)],
     secrets: &[&str],
 ) -> Result<Token> {
     let body = url::form_urlencoded::Serializer::new(String::new())
         .extend_pairs(form)
         .finish();
-    let request = http
-        .post(url)
-        .header("content-type", "application/x-www-form-urlencoded")
-        .header("accept", "application/json")
-        .body(body);
-    let answer = send(request).await.map_err(|e| {
-        let text = format!("{who} does not answer, check that it can be reached: {e}, url=`{}`", bare(url));
+    let mut request = Request::new(Method::POST, url.clone());
+    let headers = request.headers_mut();
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("application/x-www-form-urlencoded"),
+    );
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    *request.body_mut() = Some(body.into());
+    let answer = http.send(request).await.map_err(|e| {
+        let url = bare(url.as_str());
+        let text = format!("{who} does not answer, check that it can be reached: {e}, url=`{url}`");
         Error::credentials(Kind::Unavailable, text)
     })?;
     token(who, url, &answer, secrets)
 }
 
-/// An answer, read.
-pub(in crate::storage) struct Answer {
-    pub(in crate::storage) status: reqwest::StatusCode,
-    pub(in crate::storage) headers: reqwest::header::HeaderMap,
-    pub(in crate::storage) body: Vec<u8>,
-}
-
-/// Errors have no URL in them.
-pub(in crate::storage) async fn send(request: reqwest::RequestBuilder) -> Result<Answer, String> {
-    let mut response = request.send().await.map_err(|e| causes(&e.without_url()))?;
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|e| causes(&e.without_url()))? {
-        body.extend_from_slice(&chunk);
-        if body.len() > LONGEST_ANSWER {
-            return Err("the answer is longer than a mebibyte".into());
-        }
-    }
-    Ok(Answer {
-        status: response.status(),
-        headers: response.headers().clone(),
-        body,
-    })
-}
-
-pub(super) fn token(who: &str, url: &str, answer: &Answer, secrets: &[&str]) -> Result<Token> {
+pub(super) fn token(who: &str, url: &url::Url, answer: &Answer, secrets: &[&str]) -> Result<Token> {
+    let url = bare(url.as_str());
     if !answer.status.is_success() {
         let text = format!(
             "{who} gives no token, {}, status=`{}` url=`{}`",
             said(&answer.body, secrets),
             answer.status.as_u16(),
-            bare(url)
+            url
         );
         return Err(Error::credentials(kind_of_status(answer.status), text));
     }
     serde_json::from_slice(&answer.body).map_err(|_| {
         // The parser's error could quote the token.
-        let text = format!("{who} answers with something that is not a token, check the address, url=`{}`", bare(url));
+        let text = format!(
+            "{who} answers with something that is not a token, check the address, url=`{url}`"
+        );
         Error::credentials(Kind::Config, text)
     })
 }
@@ -149,7 +183,16 @@ pub(in crate::storage) fn said(body: &[u8], secrets: &[&str]) -> String {
                 serde_json::Value::Number(number) => Some(number.to_string()),
                 _ => None,
             })
-            .chain([told.error_description, told.message, told.title, told.detail].into_iter().flatten())
+            .chain(
+                [
+                    told.error_description,
+                    told.message,
+                    told.title,
+                    told.detail,
+                ]
+                .into_iter()
+                .flatten(),
+            )
             .collect::<Vec<_>>()
             .join(": "),
         Err(_) => String::from_utf8_lossy(body).into_owned(),
@@ -188,19 +231,4 @@ pub(in crate::storage) fn is_loopback(url: &url::Url) -> bool {
         Some(url::Host::Domain(name)) => name == "localhost",
         None => false,
     }
-}
-
-/// An error with its causes, which reqwest's own text leaves out.
-pub(in crate::storage) fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        if !text.contains(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
-        cause = error.source();
-    }
-    text
 }

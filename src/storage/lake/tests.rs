@@ -5,7 +5,7 @@ use crate::storage::{
     StoreOptions,
     testing::{self, Conditions, Unconditional},
 };
-use object_store::memory::InMemory;
+use object_store::{ObjectStore, memory::InMemory};
 use std::{fs, sync::Arc};
 
 fn open(place: &str) -> Lake {
@@ -16,7 +16,7 @@ fn in_memory(place: &str) -> Lake {
     Lake::open(place, &Stores::in_memory()).unwrap()
 }
 
-fn over(store: impl object_store::ObjectStore) -> Lake {
+fn over(store: impl ObjectStore) -> Lake {
     let mut lake = in_memory("s3://raw/lake");
     lake.folder.store = Arc::new(store);
     lake

@@ -1,21 +1,20 @@
 //! The requests to a landing zone's endpoint.
 
 use super::{
-    oauth::{self, Answer},
+    oauth::{self, Answer, Http},
     reply::Reply,
     token::Bearer,
 };
 use crate::{
     error::Kind,
     secret::{LiveSecret, Secret},
-    storage::{
-        Error, LandingZoneOptions, RefreshMethod, Result, StoreOptions,
-        azure::unreadable,
-    },
+    storage::{Error, LandingZoneOptions, RefreshMethod, Result, StoreOptions, azure::unreadable},
 };
 use reqwest::{
-    Method,
-    header::{HeaderMap, HeaderName, HeaderValue},
+    Method, Request,
+    header::{
+        ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+    },
 };
 use std::time::Duration;
 
@@ -35,7 +34,7 @@ pub(super) enum Demanded {
 
 /// A landing zone's endpoint.
 pub(super) struct Client {
-    http: reqwest::Client,
+    http: Http,
     endpoint: url::Url,
     headers: Vec<(HeaderName, LiveSecret)>,
     bearer: Bearer,
@@ -43,9 +42,13 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(zone: &LandingZoneOptions, store: &StoreOptions) -> Result<Self> {
-        let wrong = |text: String| Err(Error::credentials(Kind::Config, format!("landing zone: {text}")));
-        let http = oauth::client(store)?;
+    pub(super) fn new(http: Http, zone: &LandingZoneOptions, store: &StoreOptions) -> Result<Self> {
+        let wrong = |text: String| {
+            Err(Error::credentials(
+                Kind::Config,
+                format!("landing zone: {text}"),
+            ))
+        };
         let endpoint = address("endpoint", &zone.endpoint, store.allow_http)?;
         if endpoint.query_pairs().any(|(name, _)| name == "action") {
             return wrong(format!(
@@ -53,17 +56,21 @@ impl Client {
                 oauth::bare(&zone.endpoint)
             ));
         }
-        if let Some(url) = &zone.token_url {
-            address("token_url", url, store.allow_http)?;
-        }
-        let bearer = Bearer::new(&http, zone)?;
+        let token_url = zone
+            .token_url
+            .as_deref()
+            .map(|url| address("token_url", url, store.allow_http));
+        let bearer = Bearer::new(&http, zone, token_url.transpose()?)?;
         let mut headers = Vec::new();
         for (name, value) in &zone.headers {
             let Ok(name) = HeaderName::try_from(name.as_str()) else {
                 return wrong(format!("not the name of a header, header=`{name}`"));
             };
-            if name == "authorization" && !matches!(bearer, Bearer::None) {
-                return wrong("give `access_token` or `token_url`, or a header `Authorization`, not both".into());
+            if name == AUTHORIZATION && !matches!(bearer, Bearer::None) {
+                return wrong(
+                    "give `access_token` or `token_url`, or a header `Authorization`, not both"
+                        .into(),
+                );
             }
             headers.push((name, value.clone()));
         }
@@ -86,13 +93,16 @@ impl Client {
         let mut tried = 1;
         loop {
             let (error, wait) = match self.ask(Method::GET, &self.endpoint).await? {
-                Ok((answer, sent)) if answer.status.is_success() => return self.parse(&answer, &sent),
+                Ok((answer, _)) if answer.status.is_success() => return self.parse(&answer),
                 Ok((answer, sent)) => {
                     let error = self.refusal("GET", &answer, &sent);
                     (error, after(&answer).unwrap_or(backoff(tried)))
                 }
                 Err(e) => {
-                    let text = format!("the landing zone does not answer, check that it can be reached: {e}, endpoint=`{}`", self.place());
+                    let text = format!(
+                        "the landing zone does not answer, check that it can be reached: {e}, endpoint=`{}`",
+                        self.place()
+                    );
                     (Error::credentials(Kind::Unavailable, text), backoff(tried))
                 }
             };
@@ -129,7 +139,10 @@ impl Client {
             },
             // 429 says that it was not let in; of the others that a gateway may have spoken for a service that did it.
             429 | 400..=407 | 409..=499 => Demanded::Refused(self.refusal(name, &answer, &sent)),
-            status => Demanded::Unknown(format!("status {status}, {}", oauth::said(&answer.body, &sent.exposed()))),
+            status => Demanded::Unknown(format!(
+                "status {status}, {}",
+                oauth::said(&answer.body, &sent.exposed())
+            )),
         }
     }
 
@@ -140,16 +153,22 @@ impl Client {
         let mut again = true;
         loop {
             let sent = self.secrets(bearer.as_ref())?;
-            let mut request = self.http.request(method.clone(), url.clone()).headers(sent.headers.clone());
+            let mut request = Request::new(method.clone(), url.clone());
+            *request.headers_mut() = sent.headers.clone();
             if method == Method::POST {
-                // Services want a length, and Adobe's wants JSON.
-                request = request.header("content-length", "0");
+                // Some services refuse a POST that does not say how long it is.
+                request
+                    .headers_mut()
+                    .insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
             }
-            let answer = match oauth::send(request).await {
+            let answer = match self.http.send(request).await {
                 Ok(answer) => answer,
                 Err(lost) => return Ok(Err(lost)),
             };
-            if answer.status == 401 && again && let Some(refused) = &bearer {
+            if answer.status == 401
+                && again
+                && let Some(refused) = &bearer
+            {
                 again = false;
                 if let Some(other) = self.bearer.instead_of(refused).await? {
                     bearer = Some(other);
@@ -163,8 +182,8 @@ impl Client {
     fn secrets(&self, bearer: Option<&Secret>) -> Result<Sent> {
         let mut headers = HeaderMap::new();
         let mut secrets = Vec::new();
-        headers.insert("content-type", HeaderValue::from_static("application/json"));
-        headers.insert("accept", HeaderValue::from_static("application/json"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         let mut insert = |name: &HeaderName, text: &str| {
             let mut value = HeaderValue::from_str(text).map_err(|_| {
                 let text = format!("landing zone: the value cannot be sent, it has a line break or control character, header=`{name}`");
@@ -180,15 +199,18 @@ impl Client {
             secrets.push(value);
         }
         if let Some(token) = bearer {
-            insert(&reqwest::header::AUTHORIZATION, &format!("Bearer {}", token.expose()))?;
+            insert(&AUTHORIZATION, &format!("Bearer {}", token.expose()))?;
             secrets.push(token.clone());
         }
         Ok(Sent { headers, secrets })
     }
 
-    fn parse(&self, answer: &Answer, _: &Sent) -> Result<Reply> {
+    fn parse(&self, answer: &Answer) -> Result<Reply> {
         Reply::parse(&answer.body).map_err(|e| {
-            let text = format!("the landing zone answers with something else than credentials: {e}, endpoint=`{}`", self.place());
+            let text = format!(
+                "the landing zone answers with something else than credentials: {e}, endpoint=`{}`",
+                self.place()
+            );
             Error::credentials(Kind::InvalidData, text)
         })
     }
@@ -197,7 +219,9 @@ impl Client {
         let status = answer.status.as_u16();
         let remedy = match status {
             401 => "check its access token, or client id and secret",
-            403 => "the token's owner may not read it; check `x-api-key`, `x-gw-ims-org-id` and `x-sandbox-name`, and the rights of the project",
+            403 => {
+                "the token's owner may not read it; check `x-api-key`, `x-gw-ims-org-id` and `x-sandbox-name`, and the rights of the project"
+            }
             400 => "check its headers and query",
             404 => "check its address and query",
             405 if method == "POST" => "it does not refresh by POST, set refresh_method=`GET`",
@@ -239,7 +263,9 @@ fn address(option: &str, text: &str, allow_http: bool) -> Result<url::Url> {
     match url::Url::parse(text) {
         Ok(url) if url.scheme() == "https" => Ok(url),
         Ok(url) if url.scheme() == "http" && (allow_http || oauth::is_loopback(&url)) => Ok(url),
-        Ok(url) if url.scheme() == "http" => wrong("secrets are sent by https only, or set allow_http = true"),
+        Ok(url) if url.scheme() == "http" => {
+            wrong("secrets are sent by https only, or set allow_http = true")
+        }
         _ => wrong("not an address of a web service"),
     }
 }

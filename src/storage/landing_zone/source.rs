@@ -3,6 +3,7 @@
 use super::{
     client::{Client, Demanded},
     expiry::shown,
+    oauth::Http,
     reply::Reply,
     sas::Signature,
     settling::Settling,
@@ -65,6 +66,7 @@ struct State {
 impl LandingZone {
     /// Makes no request. `settling` learns of each new signature.
     pub(in crate::storage) fn new(
+        http: Http,
         container: &str,
         account: Option<&str>,
         zone: &LandingZoneOptions,
@@ -73,14 +75,23 @@ impl LandingZone {
         clock: Clock,
     ) -> Result<Self> {
         let margin = Duration::try_from_secs_f64(zone.margin_seconds).map_err(|_| {
-            Error::credentials(Kind::Config, format!("landing zone: not a time, margin_seconds=`{}`", zone.margin_seconds))
+            Error::credentials(
+                Kind::Config,
+                format!(
+                    "landing zone: not a time, margin_seconds=`{}`",
+                    zone.margin_seconds
+                ),
+            )
         })?;
         let distance = (margin / 3).clamp(Duration::from_millis(100), LONGEST_DISTANCE);
         Ok(Self {
-            client: Client::new(zone, store)?,
+            client: Client::new(http, zone, store)?,
             container: container.to_owned(),
             account: account.map(str::to_owned),
-            plain_http: store.endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http:")),
+            plain_http: store
+                .endpoint
+                .as_deref()
+                .is_some_and(|endpoint| endpoint.starts_with("http:")),
             may_refresh: zone.refresh,
             margin,
             settling,
@@ -94,7 +105,11 @@ impl LandingZone {
 
     /// The storage account, once a signature came.
     pub(in crate::storage) fn account(&self) -> Option<String> {
-        self.state.lock().handed.as_ref().map(|reply| reply.account.clone())
+        self.state
+            .lock()
+            .handed
+            .as_ref()
+            .map(|reply| reply.account.clone())
     }
 
     /// A plain GET, whose container must be ours.
@@ -135,7 +150,10 @@ impl LandingZone {
     /// Whether it is what was handed out last.
     fn handed(&self, reply: &Reply) -> bool {
         let state = self.state.lock();
-        state.handed.as_ref().is_some_and(|handed| handed.signature.is(&reply.signature))
+        state
+            .handed
+            .as_ref()
+            .is_some_and(|handed| handed.signature.is(&reply.signature))
     }
 
     /// The signature of a plain GET is the one the store refused: perhaps it is being replaced right now.
@@ -244,7 +262,7 @@ fn ends(reply: &Reply) -> String {
 }
 
 #[async_trait]
-impl Source for LandingZone {
+impl Source for Arc<LandingZone> {
     type Credential = AzureCredential;
 
     async fn fetch(&self, ask: Ask) -> Result<Lease<AzureCredential>> {
@@ -259,16 +277,21 @@ impl Source for LandingZone {
     }
 
     fn describe(&self) -> String {
-        match &self.state.lock().handed {
-            Some(reply) => format!("landing zone, {}, endpoint=`{}`", reply.signature, self.client.place()),
-            None => format!("landing zone, endpoint=`{}`", self.client.place()),
-        }
+        format!("{:?}", **self)
     }
 }
 
 impl fmt::Debug for LandingZone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.describe())
+        match &self.state.lock().handed {
+            Some(reply) => write!(
+                f,
+                "landing zone, {}, endpoint=`{}`",
+                reply.signature,
+                self.client.place()
+            ),
+            None => write!(f, "landing zone, endpoint=`{}`", self.client.place()),
+        }
     }
 }
 

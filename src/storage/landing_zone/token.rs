@@ -25,8 +25,8 @@ pub(super) enum Bearer {
 
 /// A token by client credentials, kept until shortly before its end.
 pub(super) struct ClientCredentials {
-    http: reqwest::Client,
-    url: String,
+    http: oauth::Http,
+    url: url::Url,
     client_id: String,
     client_secret: LiveSecret,
     scope: String,
@@ -39,21 +39,40 @@ struct Held {
 }
 
 impl Bearer {
-    pub(super) fn new(http: &reqwest::Client, options: &LandingZoneOptions) -> Result<Self> {
-        let wrong = |text: &str| Err(Error::credentials(Kind::Config, format!("landing zone: {text}")));
-        match (&options.access_token, &options.token_url, &options.client_id, &options.client_secret) {
+    /// `token_url`: that of the options, judged.
+    pub(super) fn new(
+        http: &oauth::Http,
+        options: &LandingZoneOptions,
+        token_url: Option<url::Url>,
+    ) -> Result<Self> {
+        let wrong = |text: &str| {
+            Err(Error::credentials(
+                Kind::Config,
+                format!("landing zone: {text}"),
+            ))
+        };
+        match (
+            &options.access_token,
+            token_url,
+            &options.client_id,
+            &options.client_secret,
+        ) {
             (None, None, None, None) => Ok(Self::None),
             (Some(token), None, None, None) => Ok(Self::Given(token.clone())),
-            (None, Some(url), Some(id), Some(secret)) => Ok(Self::Client(Box::new(ClientCredentials {
-                http: http.clone(),
-                url: url.clone(),
-                client_id: id.clone(),
-                client_secret: secret.clone(),
-                scope: options.scopes.join(" "),
-                held: Mutex::new(None),
-            }))),
+            (None, Some(url), Some(id), Some(secret)) => {
+                Ok(Self::Client(Box::new(ClientCredentials {
+                    http: http.clone(),
+                    url,
+                    client_id: id.clone(),
+                    client_secret: secret.clone(),
+                    scope: options.scopes.join(" "),
+                    held: Mutex::new(None),
+                })))
+            }
             (Some(_), ..) => wrong("give `access_token` or `token_url`, not both"),
-            _ => wrong("`token_url`, `client_id` and `client_secret` belong together, one is missing"),
+            _ => wrong(
+                "`token_url`, `client_id` and `client_secret` belong together, one is missing",
+            ),
         }
     }
 

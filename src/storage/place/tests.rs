@@ -25,6 +25,7 @@ fn every_spelling_has_one_canonical_url() {
         ("s3://raw", "s3://raw/", "raw", ""),
         ("s3://raw/", "s3://raw/", "raw", ""),
         ("S3A://raw/a/b/", "s3://raw/a/b/", "raw", "a/b"),
+        ("s3://raw/a@b", "s3://raw/a@b/", "raw", "a@b"),
         (
             "s3://my.raw-1/a b/é",
             "s3://my.raw-1/a%20b/%C3%A9/",

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::storage::{
     Checksum, Encryption, Error, Opened, Result, StoreOptions,
-    credentials::{Cached, Source},
+    credentials::{Cached, Clock, Source, Timing},
     http,
     renewing::Renewing,
 };
@@ -22,6 +22,16 @@ use std::sync::Arc;
 /// `name`: of `[stores.NAME]`, for metrics and errors. Errors ([`Error::InvalidStore`]) are what is wrong with the
 /// options.
 pub fn open(name: &str, bucket: &str, options: &StoreOptions) -> Result<Opened> {
+    open_with(name, bucket, options, Timing::default())
+}
+
+/// The same with other times for its credentials.
+pub(super) fn open_with(
+    name: &str,
+    bucket: &str,
+    options: &StoreOptions,
+    timing: Timing,
+) -> Result<Opened> {
     let invalid = |reason: Fault| Error::InvalidStore {
         store: name.to_owned(),
         reason,
@@ -33,7 +43,7 @@ pub fn open(name: &str, bucket: &str, options: &StoreOptions) -> Result<Opened> 
         allow_http: options.allow_http,
     };
     let source = sources.build(&options.credentials).map_err(invalid)?;
-    let credentials = Cached::new(name, source);
+    let credentials = Cached::with(name, source, timing, Clock::default());
     let place = place(bucket, &region, options).map_err(invalid)?;
     let builder = AmazonS3Builder::new()
         .with_bucket_name(bucket)
@@ -49,6 +59,7 @@ pub fn open(name: &str, bucket: &str, options: &StoreOptions) -> Result<Opened> 
         None => builder,
     };
     let store = writes(builder, options)
+        .map_err(invalid)?
         .build()
         .map_err(|error| invalid(error.to_string()))?;
     let identity = credentials.source().describe();
@@ -127,8 +138,7 @@ pub(super) fn place(bucket: &str, region: &str, options: &StoreOptions) -> Resul
 }
 
 /// What goes with every object that is written.
-fn writes(mut builder: AmazonS3Builder, options: &StoreOptions) -> AmazonS3Builder {
-    use object_store::aws::S3EncryptionConfigKey as Key;
+fn writes(mut builder: AmazonS3Builder, options: &StoreOptions) -> Result<AmazonS3Builder, Fault> {
     if options.checksum == Checksum::Sha256 {
         builder = builder.with_checksum_algorithm(S3Checksum::SHA256);
     }
@@ -139,16 +149,19 @@ fn writes(mut builder: AmazonS3Builder, options: &StoreOptions) -> AmazonS3Build
             Encryption::SseKms => "aws:kms",
             Encryption::DsseKms => "aws:kms:dsse",
         };
-        builder = builder.with_config(
-            AmazonS3ConfigKey::Encryption(Key::ServerSideEncryption),
-            value,
-        );
+        builder = set(builder, "aws_server_side_encryption", value)?;
     }
     if let Some(key) = &options.kms_key_id {
-        builder = builder.with_config(AmazonS3ConfigKey::Encryption(Key::KmsKeyId), key);
+        builder = set(builder, "aws_sse_kms_key_id", key)?;
     }
     if let Some(enabled) = options.bucket_key {
         builder = builder.with_bucket_key(enabled);
     }
-    builder
+    Ok(builder)
+}
+
+/// Sets what the builder has a key for but no method. The type of these keys is private; their names are not.
+fn set(builder: AmazonS3Builder, key: &str, value: &str) -> Result<AmazonS3Builder, Fault> {
+    let key: AmazonS3ConfigKey = key.parse().map_err(|error| format!("{error}"))?;
+    Ok(builder.with_config(key, value))
 }

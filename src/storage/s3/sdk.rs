@@ -118,9 +118,11 @@ pub(super) fn lease(credentials: &Credentials) -> Lease<AwsCredential> {
 
 /// Ours in the SDK's type, to sign a request to STS with.
 pub(super) fn credentials(credential: &AwsCredential) -> Credentials {
-    Credentials::from_keys(
-        credential.key_id.clone(),
-        credential.secret_key.clone(),
+    Credentials::new(
+        &*credential.key_id,
+        &*credential.secret_key,
         credential.token.clone(),
+        None,
+        "alluvium",
     )
 }

@@ -129,12 +129,6 @@ async fn every_store_is_guarded() {
 
 #[test]
 fn what_follows_from_the_place_is_filled_in() {
-    let dotted = completed(StoreOptions::default(), &remote("s3://raw.events"));
-    assert_eq!(dotted.path_style, Some(true));
-    assert_eq!(
-        completed(StoreOptions::default(), &remote("s3://raw")).path_style,
-        None
-    );
     let gov = remote("abfss://zone@acme1.dfs.core.usgovcloudapi.net");
     assert_eq!(
         completed(StoreOptions::default(), &gov).endpoint.as_deref(),
