@@ -21,29 +21,16 @@ pub(super) fn plain(error: Error, path: &str) -> Error {
         let path = path.to_owned();
         let source = || without_queries(&text).into();
         match (status, code(&text).as_deref()) {
-            (401, _) => Error::Unauthenticated {
-                path,
-                source: source(),
-            },
-            (403, _) => Error::PermissionDenied {
-                path,
-                source: source(),
-            },
-            (404, Some("ContainerNotFound")) => Error::NotFound {
-                path,
-                source: source(),
-            },
+            (401, _) => Error::Unauthenticated { path, source: source() },
+            (403, _) => Error::PermissionDenied { path, source: source() },
+            (404, Some("ContainerNotFound")) => Error::NotFound { path, source: source() },
             (409, Some(code)) if code != "BlobAlreadyExists" => generic(&text),
             _ if text.contains("sig=") => generic(&text),
             _ => error,
         }
     };
     match error {
-        Error::PermissionDenied { .. } | Error::Unauthenticated { .. }
-            if !text.contains("sig=") =>
-        {
-            error
-        }
+        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } if !text.contains("sig=") => error,
         error => variant(error),
     }
 }
@@ -75,10 +62,7 @@ mod tests {
     use super::*;
 
     fn generic_of(text: &str) -> Error {
-        Error::Generic {
-            store: "MicrosoftAzure",
-            source: text.into(),
-        }
+        Error::Generic { store: "MicrosoftAzure", source: text.into() }
     }
 
     fn refusal(status: &str, code: &str) -> String {
@@ -89,42 +73,18 @@ mod tests {
 
     #[test]
     fn lists_and_batches_are_refused_like_blobs_and_show_no_signature() {
-        let denied = plain(
-            generic_of(&refusal("403 Forbidden", "AuthorizationPermissionMismatch")),
-            "t/_delta_log",
-        );
-        assert!(
-            matches!(&denied, Error::PermissionDenied { path, .. } if path == "t/_delta_log"),
-            "{denied}"
-        );
-        let missing = plain(
-            generic_of(&refusal("404 Not Found", "ContainerNotFound")),
-            "t",
-        );
+        let denied = plain(generic_of(&refusal("403 Forbidden", "AuthorizationPermissionMismatch")), "t/_delta_log");
+        assert!(matches!(&denied, Error::PermissionDenied { path, .. } if path == "t/_delta_log"), "{denied}");
+        let missing = plain(generic_of(&refusal("404 Not Found", "ContainerNotFound")), "t");
         assert!(matches!(missing, Error::NotFound { .. }), "{missing}");
-        let unknown = plain(
-            generic_of(&refusal("401 Unauthorized", "InvalidAuthenticationInfo")),
-            "t",
-        );
-        assert!(
-            matches!(unknown, Error::Unauthenticated { .. }),
-            "{unknown}"
-        );
-        let batch = plain(
-            generic_of("Bulk delete request failed for key t/a: Forbidden (code: 403)"),
-            "t/a",
-        );
+        let unknown = plain(generic_of(&refusal("401 Unauthorized", "InvalidAuthenticationInfo")), "t");
+        assert!(matches!(unknown, Error::Unauthenticated { .. }), "{unknown}");
+        let batch = plain(generic_of("Bulk delete request failed for key t/a: Forbidden (code: 403)"), "t/a");
         assert!(matches!(batch, Error::PermissionDenied { .. }), "{batch}");
-        let lost = plain(
-            generic_of("error sending request for https://h/c?comp=batch&sig=planted in 1s"),
-            "t",
-        );
+        let lost = plain(generic_of("error sending request for https://h/c?comp=batch&sig=planted in 1s"), "t");
         for error in [denied, missing, unknown, batch, lost] {
             let shown = format!("{error} {error:?}");
-            assert!(
-                !shown.contains("planted") && !shown.contains("sig="),
-                "{shown}"
-            );
+            assert!(!shown.contains("planted") && !shown.contains("sig="), "{shown}");
         }
     }
 
@@ -132,18 +92,9 @@ mod tests {
     fn only_a_blob_that_is_there_is_a_conflict() {
         let conflict = |code: &str| Error::AlreadyExists {
             path: "t/0.json".into(),
-            source: format!(
-                "PUT - Server returned non-2xx status code: 409 Conflict: <Code>{code}</Code>"
-            )
-            .into(),
+            source: format!("PUT - Server returned non-2xx status code: 409 Conflict: <Code>{code}</Code>").into(),
         };
-        assert!(matches!(
-            plain(conflict("BlobAlreadyExists"), "t"),
-            Error::AlreadyExists { .. }
-        ));
-        assert!(matches!(
-            plain(conflict("ContainerBeingDeleted"), "t"),
-            Error::Generic { .. }
-        ));
+        assert!(matches!(plain(conflict("BlobAlreadyExists"), "t"), Error::AlreadyExists { .. }));
+        assert!(matches!(plain(conflict("ContainerBeingDeleted"), "t"), Error::Generic { .. }));
     }
 }

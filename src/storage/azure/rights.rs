@@ -49,13 +49,7 @@ pub struct Lacking(pub Vec<Right>);
 impl Lacking {
     /// As `check` names them: `sp wl`.
     pub fn sp(&self) -> String {
-        format!(
-            "sp {}",
-            self.0
-                .iter()
-                .map(|right| right.letter())
-                .collect::<String>()
-        )
+        format!("sp {}", self.0.iter().map(|right| right.letter()).collect::<String>())
     }
 }
 

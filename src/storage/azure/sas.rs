@@ -48,10 +48,9 @@ impl Signature {
     /// Errors hold no value of the text.
     pub(in crate::storage) fn parse(text: &str) -> Result<(Self, Option<Named>), Malformed> {
         let text = text.trim();
-        let is_uri = ["https://", "http://"].iter().any(|scheme| {
-            text.get(..scheme.len())
-                .is_some_and(|head| head.eq_ignore_ascii_case(scheme))
-        });
+        let is_uri = ["https://", "http://"]
+            .iter()
+            .any(|scheme| text.get(..scheme.len()).is_some_and(|head| head.eq_ignore_ascii_case(scheme)));
         if !is_uri {
             return Ok((Self::of_query(text.trim_start_matches('?'))?, None));
         }
@@ -67,11 +66,9 @@ impl Signature {
         let pairs: Vec<(String, String)> = url::form_urlencoded::parse(query.trim().as_bytes())
             .map(|(name, value)| (name.into_owned(), value.into_owned()))
             .collect();
-        if let Some((twice, _)) = pairs
-            .iter()
-            .enumerate()
-            .find_map(|(n, pair)| pairs[..n].iter().find(|(name, _)| *name == pair.0))
-            && known(twice)
+        if let Some((twice, _)) = pairs.iter().enumerate().find_map(|(n, pair)| {
+            pairs[..n].iter().find(|(name, _)| *name == pair.0)
+        }) && known(twice)
         {
             return Err(Malformed(format!("it has `{twice}` twice")));
         }
@@ -94,10 +91,7 @@ impl Signature {
         let Some(sig) = self.get("sig") else {
             return Err(Malformed("it has no `sig`, copy the token whole".into()));
         };
-        if BASE64_STANDARD
-            .decode(sig)
-            .is_ok_and(|bytes| bytes.len() == 32)
-        {
+        if BASE64_STANDARD.decode(sig).is_ok_and(|bytes| bytes.len() == 32) {
             return Ok(());
         }
         Err(Malformed(match sig.contains('%') {
@@ -108,9 +102,7 @@ impl Signature {
 
     fn instant(&self, name: &str) -> Result<Option<DateTime<Utc>>, Malformed> {
         self.get(name)
-            .map(|text| {
-                instant(text).ok_or_else(|| Malformed(format!("its `{name}` is not a time")))
-            })
+            .map(|text| instant(text).ok_or_else(|| Malformed(format!("its `{name}` is not a time"))))
             .transpose()
     }
 
@@ -140,29 +132,13 @@ impl Signature {
 
     /// Errors if it cannot be used now for the objects of a container: outside its time, of another resource, or only
     /// by another protocol.
-    pub(in crate::storage) fn check(
-        &self,
-        now: SystemTime,
-        plain_http: bool,
-    ) -> Result<(), Unusable> {
-        let lasting = |reason: String| {
-            Err(Unusable {
-                reason,
-                passing: false,
-            })
-        };
-        let passing = |reason: String| {
-            Err(Unusable {
-                reason,
-                passing: true,
-            })
-        };
+    pub(in crate::storage) fn check(&self, now: SystemTime, plain_http: bool) -> Result<(), Unusable> {
+        let lasting = |reason: String| Err(Unusable { reason, passing: false });
+        let passing = |reason: String| Err(Unusable { reason, passing: true });
         match (self.get("sr"), self.get("ss")) {
             (Some("c"), _) => {}
             (Some("b" | "bs" | "bv"), _) => {
-                return lasting(
-                    "the signature is for one blob, ask for one of the container, sr=`c`".into(),
-                );
+                return lasting("the signature is for one blob, ask for one of the container, sr=`c`".into());
             }
             (Some("d"), _) => {
                 return lasting(
@@ -171,15 +147,11 @@ impl Signature {
                 );
             }
             (Some(other), _) => {
-                return lasting(format!(
-                    "the signature is not for a container, ask for one, sr=`c`, has sr=`{other}`"
-                ));
+                return lasting(format!("the signature is not for a container, ask for one, sr=`c`, has sr=`{other}`"));
             }
             (None, Some(services)) => {
                 if !services.contains('b') {
-                    return lasting(format!(
-                        "the account's signature is not for the Blob service, `b` is missing, ss=`{services}`"
-                    ));
+                    return lasting(format!("the account's signature is not for the Blob service, `b` is missing, ss=`{services}`"));
                 }
                 let types = self.get("srt").unwrap_or_default();
                 if !types.contains('o') || !types.contains('c') {
@@ -189,16 +161,11 @@ impl Signature {
                 }
             }
             (None, None) => {
-                return lasting(
-                    "the signature says neither `sr` nor `ss`, copy the token whole".into(),
-                );
+                return lasting("the signature says neither `sr` nor `ss`, copy the token whole".into());
             }
         }
         if plain_http && self.get("spr") == Some("https") {
-            return lasting(
-                "the signature may be sent by https only, spr=`https`, and the endpoint is http"
-                    .into(),
-            );
+            return lasting("the signature may be sent by https only, spr=`https`, and the endpoint is http".into());
         }
         let now = DateTime::<Utc>::from(now);
         if let Some(starts) = self.starts.filter(|starts| *starts > now) {
@@ -207,9 +174,7 @@ impl Signature {
             ));
         }
         if let Some(ends) = self.ends.filter(|ends| *ends <= now) {
-            return passing(format!(
-                "the signature has ended, ask for another, se=`{ends:?}` now=`{now:?}`"
-            ));
+            return passing(format!("the signature has ended, ask for another, se=`{ends:?}` now=`{now:?}`"));
         }
         Ok(())
     }
@@ -236,11 +201,7 @@ impl fmt::Debug for Signature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Signature")?;
         let mut map = f.debug_map();
-        for (name, value) in self
-            .pairs
-            .iter()
-            .filter(|(name, _)| name != "sig" && known(name))
-        {
+        for (name, value) in self.pairs.iter().filter(|(name, _)| name != "sig" && known(name)) {
             map.entry(name, value);
         }
         map.finish()
@@ -271,26 +232,22 @@ impl fmt::Display for Signature {
 /// Whether Azure gives this field a meaning; the others may be anything, secrets too.
 fn known(name: &str) -> bool {
     [
-        "sv", "sr", "sp", "si", "se", "st", "sip", "spr", "sig", "ss", "srt", "sdd", "ses",
-        "skoid", "sktid", "skt", "ske", "sks", "skv", "saoid", "suoid", "scid", "sduoid",
-        "skdutid",
+        "sv", "sr", "sp", "si", "se", "st", "sip", "spr", "sig", "ss", "srt", "sdd", "ses", "skoid", "sktid", "skt",
+        "ske", "sks", "skv", "saoid", "suoid", "scid", "sduoid", "skdutid",
     ]
     .contains(&name)
 }
 
 /// `https://ACCOUNT.blob.core.windows.net/CONTAINER`, or an emulator's `http://127.0.0.1:10000/ACCOUNT/CONTAINER`.
 fn named(place: &str) -> Result<Named, Malformed> {
-    let url =
-        url::Url::parse(place).map_err(|e| Malformed(format!("the URI is malformed: {e}")))?;
+    let url = url::Url::parse(place).map_err(|e| Malformed(format!("the URI is malformed: {e}")))?;
     let mut segments = url
         .path_segments()
         .into_iter()
         .flatten()
         .filter(|segment| !segment.is_empty());
     let account = match url.host() {
-        Some(url::Host::Domain(host)) if host.contains('.') => {
-            host.split('.').next().unwrap_or_default().to_owned()
-        }
+        Some(url::Host::Domain(host)) if host.contains('.') => host.split('.').next().unwrap_or_default().to_owned(),
         _ => segments.next().unwrap_or_default().to_owned(),
     };
     if account.is_empty() {
@@ -309,13 +266,7 @@ fn instant(text: &str) -> Option<DateTime<Utc>> {
         return Some(time.to_utc());
     }
     let minutes = NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%MZ");
-    let date = || {
-        Some(
-            NaiveDate::parse_from_str(text, "%Y-%m-%d")
-                .ok()?
-                .and_time(chrono::NaiveTime::MIN),
-        )
-    };
+    let date = || Some(NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_time(chrono::NaiveTime::MIN));
     Some(minutes.ok().or_else(date)?.and_utc())
 }
 

@@ -25,15 +25,12 @@ pub(in crate::storage) struct Settling(Mutex<Option<(String, Instant)>>);
 
 impl Settling {
     pub(in crate::storage) fn came(&self, signature: &Signature) {
-        *self.0.lock() = signature
-            .get("sig")
-            .map(|sig| (sig.to_owned(), Instant::now()));
+        *self.0.lock() = signature.get("sig").map(|sig| (sig.to_owned(), Instant::now()));
     }
 
     /// How long a request with this query may still be refused although its signature is good.
     fn left(&self, query: &str) -> Option<Duration> {
-        let (_, sig) =
-            url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "sig")?;
+        let (_, sig) = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "sig")?;
         let held = self.0.lock();
         let (last, came) = held.as_ref()?;
         let left = TAKES_EFFECT_WITHIN.saturating_sub(came.elapsed());
@@ -79,10 +76,7 @@ impl HttpService for PatientClient {
             if response.status() != 403 {
                 return Ok(response);
             }
-            let Some(left) = self
-                .settling
-                .left(request.uri().query().unwrap_or_default())
-            else {
+            let Some(left) = self.settling.left(request.uri().query().unwrap_or_default()) else {
                 return Ok(response);
             };
             tokio::time::sleep(pause.min(left)).await;

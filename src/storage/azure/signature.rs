@@ -30,8 +30,7 @@ pub(super) struct GivenSignature {
 impl GivenSignature {
     fn read(&self) -> Result<Signature> {
         let text = self.token.read().map_err(|e| unreadable(&e))?;
-        let (signature, named) =
-            Signature::parse(text.expose()).map_err(|e| config(e.to_string()))?;
+        let (signature, named) = Signature::parse(text.expose()).map_err(|e| config(e.to_string()))?;
         if let Some(named) = named {
             self.same_place(&named)?;
         }
@@ -68,20 +67,14 @@ impl Source for GivenSignature {
 
     async fn fetch(&self, _: Ask) -> Result<Lease<AzureCredential>> {
         let signature = self.read()?;
-        signature
-            .check(self.clock.now(), self.plain_http)
-            .map_err(|unusable| {
-                let place = match self.token.file() {
-                    Some(path) => format!(" file=`{}`", path.display()),
-                    None => String::new(),
-                };
-                let kind = if unusable.passing {
-                    Kind::Unauthorized
-                } else {
-                    Kind::Config
-                };
-                Error::credentials(kind, format!("{unusable}{place}"))
-            })?;
+        signature.check(self.clock.now(), self.plain_http).map_err(|unusable| {
+            let place = match self.token.file() {
+                Some(path) => format!(" file=`{}`", path.display()),
+                None => String::new(),
+            };
+            let kind = if unusable.passing { Kind::Unauthorized } else { Kind::Config };
+            Error::credentials(kind, format!("{unusable}{place}"))
+        })?;
         let expires = signature.ends();
         Ok(Lease::new(signature.credential(), expires))
     }

@@ -17,10 +17,7 @@ pub(in crate::storage) struct Asked {
 
 impl Asked {
     pub(in crate::storage) fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .map(|value| value.to_str().unwrap())
-            .unwrap_or_default()
+        self.headers.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
     }
 }
 
@@ -55,10 +52,7 @@ impl Service {
 #[async_trait]
 impl Transport for Service {
     async fn send(&self, request: Request) -> Result<Answer, String> {
-        let body = request
-            .body()
-            .and_then(|body| body.as_bytes())
-            .unwrap_or_default();
+        let body = request.body().and_then(|body| body.as_bytes()).unwrap_or_default();
         let asked = Asked {
             method: request.method().to_string(),
             url: request.url().to_string(),

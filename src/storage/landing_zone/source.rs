@@ -75,23 +75,14 @@ impl LandingZone {
         clock: Clock,
     ) -> Result<Self> {
         let margin = Duration::try_from_secs_f64(zone.margin_seconds).map_err(|_| {
-            Error::credentials(
-                Kind::Config,
-                format!(
-                    "landing zone: not a time, margin_seconds=`{}`",
-                    zone.margin_seconds
-                ),
-            )
+            Error::credentials(Kind::Config, format!("landing zone: not a time, margin_seconds=`{}`", zone.margin_seconds))
         })?;
         let distance = (margin / 3).clamp(Duration::from_millis(100), LONGEST_DISTANCE);
         Ok(Self {
             client: Client::new(http, zone, store)?,
             container: container.to_owned(),
             account: account.map(str::to_owned),
-            plain_http: store
-                .endpoint
-                .as_deref()
-                .is_some_and(|endpoint| endpoint.starts_with("http:")),
+            plain_http: store.endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http:")),
             may_refresh: zone.refresh,
             margin,
             settling,
@@ -105,11 +96,7 @@ impl LandingZone {
 
     /// The storage account, once a signature came.
     pub(in crate::storage) fn account(&self) -> Option<String> {
-        self.state
-            .lock()
-            .handed
-            .as_ref()
-            .map(|reply| reply.account.clone())
+        self.state.lock().handed.as_ref().map(|reply| reply.account.clone())
     }
 
     /// A plain GET, whose container must be ours.
@@ -150,10 +137,7 @@ impl LandingZone {
     /// Whether it is what was handed out last.
     fn handed(&self, reply: &Reply) -> bool {
         let state = self.state.lock();
-        state
-            .handed
-            .as_ref()
-            .is_some_and(|handed| handed.signature.is(&reply.signature))
+        state.handed.as_ref().is_some_and(|handed| handed.signature.is(&reply.signature))
     }
 
     /// The signature of a plain GET is the one the store refused: perhaps it is being replaced right now.
@@ -284,12 +268,7 @@ impl Source for Arc<LandingZone> {
 impl fmt::Debug for LandingZone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.state.lock().handed {
-            Some(reply) => write!(
-                f,
-                "landing zone, {}, endpoint=`{}`",
-                reply.signature,
-                self.client.place()
-            ),
+            Some(reply) => write!(f, "landing zone, {}, endpoint=`{}`", reply.signature, self.client.place()),
             None => write!(f, "landing zone, endpoint=`{}`", self.client.place()),
         }
     }

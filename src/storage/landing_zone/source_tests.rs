@@ -125,9 +125,7 @@ fn noon() -> SystemTime {
 
 fn sig_of(credential: &AzureCredential) -> &str {
     match credential {
-        AzureCredential::SASToken(pairs) => {
-            &pairs.iter().find(|(name, _)| name == "sig").unwrap().1
-        }
+        AzureCredential::SASToken(pairs) => &pairs.iter().find(|(name, _)| name == "sig").unwrap().1,
         _ => panic!("not a signature"),
     }
 }
@@ -150,18 +148,7 @@ fn options(refresh: bool, margin: Duration) -> LandingZoneOptions {
 fn daemon_with(zone: &Zone, service: &Service, options: &LandingZoneOptions) -> Arc<LandingZone> {
     let store = StoreOptions::default();
     let settling = Arc::default();
-    Arc::new(
-        LandingZone::new(
-            service.http(),
-            "lake",
-            None,
-            options,
-            &store,
-            settling,
-            zone.clock(),
-        )
-        .unwrap(),
-    )
+    Arc::new(LandingZone::new(service.http(), "lake", None, options, &store, settling, zone.clock()).unwrap())
 }
 
 fn daemon(zone: &Zone, service: &Service, refresh: bool) -> Arc<LandingZone> {
@@ -183,11 +170,7 @@ async fn far_from_its_end_a_signature_is_only_read() {
     let source = daemon(&zone, &service, true);
     let lease = source.fetch(Ask::Ahead).await.unwrap();
     assert!(zone.takes(&lease.credential));
-    let left = lease
-        .expires
-        .unwrap()
-        .duration_since(zone.clock().now())
-        .unwrap();
+    let left = lease.expires.unwrap().duration_since(zone.clock().now()).unwrap();
     assert!(left <= HOUR * 24 - HOUR / 4 && left > HOUR * 23, "{left:?}");
     source.fetch(Ask::Ahead).await.unwrap();
     assert_eq!(verbs(&service), ["GET", "GET"]);
@@ -222,12 +205,7 @@ async fn inside_the_margin_it_is_replaced_only_if_allowed() {
 async fn without_leave_to_refresh_a_get_after_the_end_brings_the_next() {
     let zone = Zone::new(HOUR);
     let service = zone.service();
-    let cached = Cached::with(
-        "lake",
-        daemon(&zone, &service, false),
-        Timing::default(),
-        zone.clock(),
-    );
+    let cached = Cached::with("lake", daemon(&zone, &service, false), Timing::default(), zone.clock());
     let began = Instant::now();
     let mut paused = Duration::ZERO;
     let mut asked = 0;
@@ -264,10 +242,7 @@ async fn refused_by_the_store_it_looks_first_and_refreshes_only_what_is_still_ha
     // The store refuses what the service still hands out.
     let lease = source.fetch(Ask::Refused).await.unwrap();
     assert!(zone.takes(&lease.credential));
-    assert_eq!(
-        verbs(&service)[2..],
-        ["GET", "GET", "GET", "GET", "POST refresh"]
-    );
+    assert_eq!(verbs(&service)[2..], ["GET", "GET", "GET", "GET", "POST refresh"]);
 
     let timid = daemon(&zone, &service, false);
     timid.fetch(Ask::Ahead).await.unwrap();
@@ -288,11 +263,7 @@ async fn whatever_the_store_refuses_demands_become_rare() {
         let _ = source.fetch(Ask::Refused).await;
         sleep(SECOND * 30).await;
     }
-    assert!(
-        (5..=10).contains(&zone.refreshes()),
-        "{} in a day",
-        zone.refreshes()
-    );
+    assert!((5..=10).contains(&zone.refreshes()), "{} in a day", zone.refreshes());
 }
 
 #[tokio::test(start_paused = true)]
@@ -329,14 +300,8 @@ async fn a_verb_the_service_does_not_take_is_named() {
     sleep(HOUR * 3 / 4).await;
     let error = posting.fetch(Ask::Ahead).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Config);
-    assert!(
-        error.to_string().contains("refresh_method=`GET`"),
-        "{error}"
-    );
-    let getting = LandingZoneOptions {
-        refresh_method: RefreshMethod::Get,
-        ..options(true, HOUR / 4)
-    };
+    assert!(error.to_string().contains("refresh_method=`GET`"), "{error}");
+    let getting = LandingZoneOptions { refresh_method: RefreshMethod::Get, ..options(true, HOUR / 4) };
     let getting = daemon_with(&zone, &service, &getting);
     assert!(zone.takes(&getting.fetch(Ask::Ahead).await.unwrap().credential));
 }
@@ -361,14 +326,8 @@ async fn a_service_that_stumbles_is_asked_again_and_one_that_refuses_is_not() {
         let error = source.fetch(Ask::Ahead).await.unwrap_err();
         assert_eq!(error.kind(), kind, "{error}");
         let text = error.to_string();
-        assert!(
-            text.contains(told) && text.contains(&format!("status=`{status}`")),
-            "{text}"
-        );
-        assert!(
-            !text.contains("planted") && !text.contains("type="),
-            "{text}"
-        );
+        assert!(text.contains(told) && text.contains(&format!("status=`{status}`")), "{text}");
+        assert!(!text.contains("planted") && !text.contains("type="), "{text}");
         assert_eq!(service.asked().len(), before + 1);
     }
 }
@@ -378,15 +337,9 @@ async fn another_container_or_account_than_the_urls_is_refused() {
     let zone = Zone::new(HOUR);
     let service = zone.service();
     zone.0.lock().container = "pond";
-    let error = daemon(&zone, &service, true)
-        .fetch(Ask::Ahead)
-        .await
-        .unwrap_err();
+    let error = daemon(&zone, &service, true).fetch(Ask::Ahead).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Config);
-    assert!(
-        error.to_string().contains("landing_zone=`pond` url=`lake`"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("landing_zone=`pond` url=`lake`"), "{error}");
     zone.0.lock().container = "lake";
     let store = StoreOptions::default();
     let other = LandingZone::new(
@@ -398,16 +351,8 @@ async fn another_container_or_account_than_the_urls_is_refused() {
         Arc::default(),
         zone.clock(),
     );
-    let error = Arc::new(other.unwrap())
-        .fetch(Ask::Ahead)
-        .await
-        .unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .contains("landing_zone=`acc` url=`elsewhere`"),
-        "{error}"
-    );
+    let error = Arc::new(other.unwrap()).fetch(Ask::Ahead).await.unwrap_err();
+    assert!(error.to_string().contains("landing_zone=`acc` url=`elsewhere`"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -432,34 +377,19 @@ async fn its_own_token_is_kept_and_renewed_once_when_refused() {
     let zone = Zone::new(HOUR * 24);
     let service = {
         let (accepted, issued, zone) = (accepted.clone(), issued.clone(), zone.clone());
-        Service::new(
-            move |asked| match asked.url.starts_with("https://ims.example/token") {
-                true => {
-                    assert_eq!(
-                        asked.body,
-                        "grant_type=client_credentials&client_id=cli&client_secret=planted&scope=openid+AdobeID"
-                    );
-                    *issued.lock() += 1;
-                    let n = *issued.lock();
-                    answer(
-                        200,
-                        format!(
-                            r#"{{"access_token":"token-{n}","token_type":"bearer","expires_in":"86399"}}"#
-                        ),
-                    )
-                }
-                false
-                    if asked.header("authorization")
-                        == format!("Bearer token-{}", accepted.lock()) =>
-                {
-                    zone.answer(asked)
-                }
-                false => answer(
-                    401,
-                    r#"{"error_code":"401013","message":"Oauth token is not valid"}"#,
-                ),
-            },
-        )
+        Service::new(move |asked| match asked.url.starts_with("https://ims.example/token") {
+            true => {
+                assert_eq!(
+                    asked.body,
+                    "grant_type=client_credentials&client_id=cli&client_secret=planted&scope=openid+AdobeID"
+                );
+                *issued.lock() += 1;
+                let n = *issued.lock();
+                answer(200, format!(r#"{{"access_token":"token-{n}","token_type":"bearer","expires_in":"86399"}}"#))
+            }
+            false if asked.header("authorization") == format!("Bearer token-{}", accepted.lock()) => zone.answer(asked),
+            false => answer(401, r#"{"error_code":"401013","message":"Oauth token is not valid"}"#),
+        })
     };
     let own = LandingZoneOptions {
         access_token: None,
@@ -479,10 +409,7 @@ async fn its_own_token_is_kept_and_renewed_once_when_refused() {
     *accepted.lock() = 9;
     let error = source.fetch(Ask::Ahead).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Unauthorized);
-    assert!(
-        error.to_string().contains("Oauth token is not valid"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("Oauth token is not valid"), "{error}");
     assert_eq!(*issued.lock(), 3, "once");
     *accepted.lock() = 4;
     sleep(HOUR * 24).await;
@@ -502,21 +429,14 @@ async fn a_token_in_a_file_is_read_anew_when_refused() {
             let good = asked.header("authorization") == "Bearer new";
             // Whoever keeps it fresh does so while the old one is refused.
             std::fs::write(&file, "new").unwrap();
-            if good {
-                zone.answer(asked)
-            } else {
-                answer(401, "")
-            }
+            if good { zone.answer(asked) } else { answer(401, "") }
         })
     };
     let given = LandingZoneOptions {
         access_token: Some(LiveSecret::new(&format!("file:{}", file.display()))),
         ..options(true, HOUR / 4)
     };
-    daemon_with(&zone, &service, &given)
-        .fetch(Ask::Ahead)
-        .await
-        .unwrap();
+    daemon_with(&zone, &service, &given).fetch(Ask::Ahead).await.unwrap();
     assert_eq!(service.asked().len(), 2);
 }
 
@@ -527,46 +447,18 @@ fn options_that_cannot_work_are_refused() {
         change(&mut options);
         let service = Service::new(|_| answer(500, ""));
         let store = StoreOptions::default();
-        LandingZone::new(
-            service.http(),
-            "lake",
-            None,
-            &options,
-            &store,
-            Arc::default(),
-            Clock::default(),
-        )
+        LandingZone::new(service.http(), "lake", None, &options, &store, Arc::default(), Clock::default())
     };
     assert!(zone(&|_| ()).is_ok());
     assert!(zone(&|o| o.endpoint = "http://127.0.0.1:9/c".into()).is_ok());
     let faults: [(&dyn Fn(&mut LandingZoneOptions), &str); 8] = [
-        (
-            &|o| o.endpoint = "http://zone.example/c?k=planted".into(),
-            "allow_http",
-        ),
+        (&|o| o.endpoint = "http://zone.example/c?k=planted".into(), "allow_http"),
         (&|o| o.endpoint = "nowhere".into(), "not an address"),
-        (
-            &|o| o.endpoint.push_str("&action=refresh"),
-            "leave `action` out",
-        ),
-        (
-            &|o| o.token_url = Some("https://t.example".into()),
-            "not both",
-        ),
+        (&|o| o.endpoint.push_str("&action=refresh"), "leave `action` out"),
+        (&|o| o.token_url = Some("https://t.example".into()), "not both"),
         (&|o| o.access_token = None, ""),
-        (
-            &|o| drop(o.headers.insert("a b".into(), LiveSecret::new("x"))),
-            "header=`a b`",
-        ),
-        (
-            &|o| {
-                drop(
-                    o.headers
-                        .insert("Authorization".into(), LiveSecret::new("x")),
-                )
-            },
-            "not both",
-        ),
+        (&|o| drop(o.headers.insert("a b".into(), LiveSecret::new("x"))), "header=`a b`"),
+        (&|o| drop(o.headers.insert("Authorization".into(), LiveSecret::new("x"))), "not both"),
         (&|o| o.margin_seconds = f64::NAN, "margin_seconds"),
     ];
     for (change, told) in faults {
@@ -627,10 +519,7 @@ async fn two_daemons_on_one_container_do_not_revoke_each_other_for_ever() {
         let services = [zone.service(), zone.service()];
         let daemons = services.iter().map(|service| {
             let source = daemon_with(&zone, service, &options(true, margin));
-            let timing = Timing {
-                fetch: FETCH,
-                ..Timing::default()
-            };
+            let timing = Timing { fetch: FETCH, ..Timing::default() };
             Cached::with("lake", source, timing, zone.clock())
         });
         let daemons: Vec<_> = daemons.collect();
@@ -638,14 +527,10 @@ async fn two_daemons_on_one_container_do_not_revoke_each_other_for_ever() {
         let mut done = [Done::default(), Done::default()];
         while zone.0.lock().issued <= lives {
             let ends = zone.0.lock().ends;
-            let quiet = (ends - margin)
-                .duration_since(zone.clock().now())
-                .unwrap_or_default();
+            let quiet = (ends - margin).duration_since(zone.clock().now()).unwrap_or_default();
             sleep(quiet.saturating_sub(SECOND * 15)).await;
             let until = Instant::now() + SECOND * 60;
-            let tasks = daemons
-                .iter()
-                .map(|daemon| tokio::spawn(writes(zone.clone(), daemon.clone(), until)));
+            let tasks = daemons.iter().map(|daemon| tokio::spawn(writes(zone.clone(), daemon.clone(), until)));
             for (task, done) in tasks.collect::<Vec<_>>().into_iter().zip(&mut done) {
                 let more = task.await.unwrap();
                 done.written += more.written;
@@ -655,27 +540,12 @@ async fn two_daemons_on_one_container_do_not_revoke_each_other_for_ever() {
         }
         let (issued, refreshes) = (zone.0.lock().issued, zone.refreshes());
         for done in &done {
-            assert!(
-                done.written > 1_000,
-                "life {life:?}: {} written",
-                done.written
-            );
-            assert!(
-                done.failed * 50 < done.written,
-                "life {life:?}: {} of {} failed",
-                done.failed,
-                done.written
-            );
+            assert!(done.written > 1_000, "life {life:?}: {} written", done.written);
+            assert!(done.failed * 50 < done.written, "life {life:?}: {} of {} failed", done.failed, done.written);
         }
         // One refresh an expiry would be the least; two daemons may both come at the same moment now and then.
-        assert!(
-            refreshes <= issued && refreshes >= lives,
-            "{refreshes} refreshes, {issued} issued"
-        );
+        assert!(refreshes <= issued && refreshes >= lives, "{refreshes} refreshes, {issued} issued");
         let doubled = refreshes.saturating_sub(lives);
-        assert!(
-            doubled <= lives,
-            "life {life:?}: {doubled} of {refreshes} were for nothing"
-        );
+        assert!(doubled <= lives, "life {life:?}: {doubled} of {refreshes} were for nothing");
     }
 }
