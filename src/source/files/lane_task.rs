@@ -192,12 +192,13 @@ impl LaneTask {
             ahead: ReadAhead::within(self.ahead_bytes),
             bytes: self.progress.lane_bytes(self.number),
         };
-        let mut _held = None;
+        // For as long as the pass lasts.
+        let mut held = None;
         if self.files.iter().any(|file| is_object_url(&file.url)) {
             let bytes = reading.ahead.total_bytes().min(self.ahead_bytes);
-            while _held.is_none() {
+            while held.is_none() {
                 tokio::select! {
-                    permit = self.budget.acquire(bytes) => _held = Some(permit),
+                    permit = self.budget.acquire(bytes) => held = Some(permit),
                     () = self.stop.cancelled() => return Pass::Stopped,
                     _ = self.signal.changed() => {
                         if self.must_leave(assignment.epoch) {

@@ -13,7 +13,7 @@ use crate::{
     event::ByteBudget,
     storage::faulty::{Failure, Fault, Operation, Rule},
 };
-use object_store::{ObjectStore, ObjectStoreExt, path::Path};
+use object_store::{ObjectStoreExt, path::Path};
 use std::{sync::Arc, time::Duration};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;

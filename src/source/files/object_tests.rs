@@ -20,7 +20,7 @@ use arrow::{
     array::{ArrayRef, Int64Array, StringArray},
     record_batch::RecordBatch,
 };
-use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory, path::Path};
+use object_store::{ObjectStoreExt, memory::InMemory, path::Path};
 use std::{io::Read, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 

@@ -45,9 +45,9 @@ pub(crate) async fn list(
     };
     match (listed.is_empty(), refused) {
         (true, Some(error)) => Err(error),
-        (any, _) => {
+        (none, _) => {
             found.extend(listed.into_iter().map(|file| (file.path.clone(), file)));
-            Ok(!any)
+            Ok(!none)
         }
     }
 }

@@ -5,7 +5,7 @@
 //! byte of a name and never for a pattern: an object called `a[1].json` is `a%5B1%5D.json`.
 
 use super::{super::FilesError, InputStores, Served};
-use glob::{MatchOptions, Pattern};
+use glob::Pattern;
 use object_store::{ObjectStore, path::Path};
 use std::{fmt::Write, sync::Arc};
 
@@ -163,15 +163,14 @@ impl Located<'_> {
 impl Segment {
     fn parse(text: &str) -> Result<Self, String> {
         let (mut name, mut pattern, mut plain) = (Vec::new(), Vec::new(), String::new());
-        let (mut bytes, mut is_pattern) = (text.bytes(), false);
-        while let Some(byte) = bytes.next() {
-            let two = bytes.as_slice().get(..2).filter(|_| byte == b'%');
-            let escaped = two
-                .and_then(|two| std::str::from_utf8(two).ok())
+        let (mut rest, mut is_pattern) = (text.as_bytes(), false);
+        while let Some((&byte, behind)) = rest.split_first() {
+            let escaped = behind
+                .get(..2)
+                .filter(|hex| byte == b'%' && hex.iter().all(u8::is_ascii_hexdigit))
+                .and_then(|hex| std::str::from_utf8(hex).ok())
                 .and_then(|hex| u8::from_str_radix(hex, 16).ok());
-            if escaped.is_some() {
-                bytes.nth(1);
-            }
+            rest = &behind[if escaped.is_some() { 2 } else { 0 }..];
             let special = matches!(byte, b'*' | b'?' | b'[' | b']');
             is_pattern |= matches!(byte, b'*' | b'?' | b'[');
             let byte = escaped.unwrap_or(byte);
@@ -233,13 +232,8 @@ impl Segment {
         match &self.names {
             Names::Literal(literal) => literal == name,
             Names::Like(pattern) => {
-                let options = MatchOptions {
-                    case_sensitive: true,
-                    ..MatchOptions::default()
-                };
-                pattern.matches_with(name, options)
-                    && (!is_hidden(name)
-                        || pattern.as_str().as_bytes().first() == name.as_bytes().first())
+                let spelled = pattern.as_str().as_bytes().first() == name.as_bytes().first();
+                pattern.matches(name) && (spelled || !is_hidden(name))
             }
             Names::Folders => !is_hidden(name),
         }
@@ -310,6 +304,7 @@ mod tests {
                 "s3://bucket/d=1/[ab]?%2A.json",
             ),
             ("s3://bucket/100%.json", "s3://bucket/100%25.json"),
+            ("s3://bucket/%+1.json", "s3://bucket/%25+1.json"),
             ("s3://bucket/a].json", "s3://bucket/a%5D.json"),
         ] {
             assert_eq!(canonical(input), want);
