@@ -6,7 +6,7 @@ mod redact;
 #[cfg(test)]
 mod tests;
 
-pub use names::is_placeholder;
+pub(crate) use names::is_placeholder;
 pub(crate) use names::{check_account, check_bucket, check_region};
 pub(super) use redact::redacted;
 

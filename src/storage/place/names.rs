@@ -3,7 +3,7 @@
 use super::Service;
 
 /// Whether a value is one that a person was to replace: `<YOUR-BUCKET-NAME>`, `{bucket}`, `REPLACE-ME`.
-pub fn is_placeholder(text: &str) -> bool {
+pub(crate) fn is_placeholder(text: &str) -> bool {
     let enclosed = |open: char, close: char| {
         text.split_once(open)
             .and_then(|(_, rest)| rest.split_once(close))

@@ -2,7 +2,7 @@
 
 use super::{Bench, Outcome, bytes, told};
 use futures::future::try_join_all;
-use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, path::Path};
+use object_store::{MultipartUpload, ObjectStoreExt, path::Path};
 
 /// Around one part, and around several.
 pub(super) async fn sizes(bench: &Bench) -> Outcome {
