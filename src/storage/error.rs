@@ -10,11 +10,22 @@ pub enum Error {
     #[error("not a place tables can be in, {reason}, url=`{url}`")]
     InvalidUrl { url: String, reason: String },
     #[error(
-        "storage of this kind is not supported yet, use a folder or a file: URL, scheme=`{scheme}` url=`{url}`"
+        "storage of this kind is not supported, use a folder, s3://, az://, abfss:// or https://ACCOUNT.blob.core.windows.net/, scheme=`{scheme}` url=`{url}`"
     )]
     UnsupportedScheme { scheme: String, url: String },
     #[error("not a table name, {reason}, name=`{name}`")]
     InvalidName { name: String, reason: &'static str },
+    #[error("[stores.{store}] {key}: {message}")]
+    Options {
+        store: String,
+        key: String,
+        message: String,
+    },
+    #[error(
+        "the store does not keep a second writer from replacing an object, so two daemons could overwrite each other's commits; \
+         use a store with conditional puts (If-None-Match), or, if no other process will ever write there, set `single_writer = true` in {store}, url=`{url}`"
+    )]
+    NotConditional { store: String, url: String },
     #[error("the object store failed, {action}, path=`{path}`: {source}")]
     Store {
         action: &'static str,
@@ -49,8 +60,8 @@ impl Error {
 
     pub fn kind(&self) -> Kind {
         match self {
-            Error::InvalidUrl { .. } => Kind::Config,
-            Error::UnsupportedScheme { .. } => Kind::Unsupported,
+            Error::InvalidUrl { .. } | Error::Options { .. } => Kind::Config,
+            Error::UnsupportedScheme { .. } | Error::NotConditional { .. } => Kind::Unsupported,
             Error::InvalidName { .. } => Kind::InvalidData,
             Error::Store { source, .. } => kind_of(source),
             Error::Credentials { kind, .. } | Error::Answer { kind, .. } => *kind,

@@ -230,11 +230,14 @@ impl<S: ObjectStore> Core<S> {
             None => false,
         };
         let results = match replay {
-            true => self.delete_once(paths).await,
+            true => self.delete_once(paths.clone()).await,
             false => results,
         };
-        let explained = results.into_iter().map(|result| {
-            result.map_err(|error| self.dialect.explain(Operation::Delete, None, error))
+        // One result for each path, but where the request failed as a whole.
+        let each = results.len() == paths.len();
+        let explained = results.into_iter().enumerate().map(|(n, result)| {
+            let path = paths.get(n).filter(|_| each);
+            result.map_err(|error| self.dialect.explain(Operation::Delete, path, error))
         });
         explained.collect()
     }

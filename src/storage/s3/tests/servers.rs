@@ -35,7 +35,7 @@ struct Lake {
     sessions: HashMap<String, (u32, String)>,
     /// How many credentials containers and machines were given.
     handed_out: usize,
-    sts_refusal: Option<(String, String)>,
+    sts_refusal: Option<String>,
     s3_refusal: Option<(u16, String)>,
     objects: BTreeMap<String, Bytes>,
     uploads: HashMap<String, BTreeMap<u32, Bytes>>,
@@ -62,7 +62,13 @@ impl Servers {
     }
 
     pub(super) fn sts_refuses(&self, code: &str, message: &str) {
-        self.state.lock().sts_refusal = Some((code.into(), message.into()));
+        self.sts_says(&format!(
+            "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error><RequestId>r</RequestId></ErrorResponse>"
+        ));
+    }
+
+    pub(super) fn sts_says(&self, refusal: &str) {
+        self.state.lock().sts_refusal = Some(refusal.into());
     }
 
     pub(super) fn sts_accepts(&self) {
@@ -141,13 +147,8 @@ impl Lake {
             token: header(headers, "x-amz-security-token"),
             form,
         });
-        if let Some((code, message)) = &self.sts_refusal {
-            return xml(
-                403,
-                format!(
-                    "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error><RequestId>r</RequestId></ErrorResponse>"
-                ),
-            );
+        if let Some(refusal) = &self.sts_refusal {
+            return xml(403, refusal.clone());
         }
         let n = self.calls.len();
         let (key, token, ends) = self.session(n);
