@@ -96,7 +96,7 @@ def streaming(world, server):
     log = daemon.log.read_text(errors="replace")
     require(not any(secret in log for secret in rotation.secrets), "the log shows a signature")
     require(rotation.written >= LIVES, f"only {rotation.written} signatures were written")
-    world.note(f"{rows} rows over {rotation.written} signatures, {daemon.kills} kills")
+    world.note(f"{rows} rows over {rotation.written} signatures, {daemon.kills} kills, {daemon.refused} starts refused")
 
 
 def rights(world, server):

@@ -28,7 +28,7 @@ def streaming(world, server, bucket, credentials, name):
         senders = storm.senders(world, [f"http://127.0.0.1:{port}"] * 2, "keyed")
         storm.kill(world, [daemon], seconds * 0.6, (3.0, 7.0))
         proxy.sts_fails = True
-        storm.kill(world, [], LIFE * 1.5, (LIFE * 2, LIFE * 2))
+        storm.rest([daemon], LIFE * 1.5)
         proxy.sts_fails = False
         storm.kill(world, [daemon], seconds * 0.4 - LIFE * 1.5, (5.0, 8.0))
         storm.finish(senders)

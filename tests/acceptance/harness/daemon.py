@@ -52,7 +52,7 @@ class Daemon:
         self.config.write_text(f"{config}\n[admin]\nlisten = \"127.0.0.1:{admin}\"\n")
         self.log = self.folder / f"{name}.log"
         self.process = None
-        self.kills = 0
+        self.kills = self.refused = 0
 
     def start(self, through=(), **options):
         """Starts it over the same folder; `through` is a command that executes the rest of its line."""

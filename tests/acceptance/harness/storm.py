@@ -10,6 +10,8 @@ from . import readers
 from .procs import require, wait_until
 from .sender import Sender
 
+UNAUTHORIZED = 3
+
 
 class Paced(Sender):
     """A sender with an Idempotency-Key on every request, which leaves the servers beside it some of the machine.
@@ -33,19 +35,34 @@ def senders(world, urls, table, pause=0.1):
     return found
 
 
-def kill(world, daemons, seconds, pauses, meanwhile=lambda: None):
+def revive(daemon):
+    """What a supervisor does for a daemon whose credentials were refused at its start: it starts it again."""
+    if not daemon.alive():
+        code = daemon.process.popen.returncode
+        require(code == UNAUTHORIZED, f"{daemon.config.name} ended by itself, exit code {code}:\n{daemon.process.tail()}")
+        daemon.refused += 1
+        daemon.start()
+
+
+def rest(daemons, seconds):
+    """Lets time pass under the supervisor's eye."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        time.sleep(min(left, 0.25))
+        for daemon in daemons:
+            revive(daemon)
+
+
+def kill(world, daemons, seconds, pauses):
     """Kills a daemon at random and starts it again, until `seconds` have gone."""
     end = time.monotonic() + seconds
-    while True:
-        pause = world.random.uniform(*pauses)
-        if time.monotonic() + pause > end:
-            break
-        time.sleep(pause)
+    while (pause := world.random.uniform(*pauses)) < end - time.monotonic():
+        rest(daemons, pause)
         daemon = world.random.choice(daemons)
-        daemon.kill9()
-        daemon.start()
-        meanwhile()
-    time.sleep(max(0.0, end - time.monotonic()))
+        if daemon.alive():
+            daemon.kill9()
+            daemon.start()
+    rest(daemons, end - time.monotonic())
 
 
 def finish(found):
@@ -61,7 +78,7 @@ def finish(found):
 def drain(daemons, seconds=60):
     """SIGTERM, after which all that was accepted must have landed."""
     for daemon in daemons:
-        daemon.ready()
+        wait_until(lambda d=daemon: revive(d) or d.get("/readyz")[0] == 200, 60, f"readiness of {daemon.config.name}", 0.25)
     for daemon in daemons:
         code = daemon.terminate(seconds)
         require(code == 0, f"SIGTERM ended {daemon.config.name} with exit code {code}:\n{daemon.process.tail()}")
