@@ -76,4 +76,4 @@ def guarded(world, server, container):
             f"az://{container}/{path}", free_port(), world.folder / "spool-guarded",
             stores.azure(f"http://127.0.0.1:{free_port()}/{ACCOUNT}", container, {"type": "sas", "token": sas})))
         code, out, error = world.cli("check", "--config", config, seconds=30)
-        require(code == 2 and "adobe-managed-staging" in out + error, f"a lake at {path}: exit code {code}:\n{out}{error}")
+        require(code == 2 and "lake.url" in out + error, f"a lake at {path}: exit code {code}:\n{out}{error}")
