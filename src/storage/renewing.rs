@@ -25,7 +25,7 @@ use upload::Upload;
 
 /// A store that renews its credentials and explains its errors.
 #[derive(Debug)]
-pub struct Renewing<S>(Arc<Core<S>>);
+pub(super) struct Renewing<S>(Arc<Core<S>>);
 
 struct Core<S> {
     store: S,
@@ -40,7 +40,7 @@ const SUSPICION: (Duration, Duration) = (Duration::from_secs(5), Duration::from_
 
 impl<S: ObjectStore> Renewing<S> {
     /// `credentials` are what `store` signs with.
-    pub fn new(store: S, credentials: Arc<dyn Renewable>, dialect: impl Dialect) -> Self {
+    pub(super) fn new(store: S, credentials: Arc<dyn Renewable>, dialect: impl Dialect) -> Self {
         Self(Arc::new(Core {
             store,
             credentials,
@@ -230,11 +230,14 @@ impl<S: ObjectStore> Core<S> {
             None => false,
         };
         let results = match replay {
-            true => self.delete_once(paths).await,
+            true => self.delete_once(paths.clone()).await,
             false => results,
         };
-        let explained = results.into_iter().map(|result| {
-            result.map_err(|error| self.dialect.explain(Operation::Delete, None, error))
+        // One result for each path, but where the request failed as a whole.
+        let each = results.len() == paths.len();
+        let explained = results.into_iter().enumerate().map(|(n, result)| {
+            let path = paths.get(n).filter(|_| each);
+            result.map_err(|error| self.dialect.explain(Operation::Delete, path, error))
         });
         explained.collect()
     }

@@ -1,6 +1,6 @@
 //! A key of the storage account.
 
-use super::{config, unreadable};
+use super::{refused, unreadable};
 use crate::{
     secret::LiveSecret,
     storage::{
@@ -16,16 +16,22 @@ use object_store::azure::{AzureAccessKey, AzureCredential};
 #[derive(Debug)]
 pub(super) struct AccountKey(pub(super) LiveSecret);
 
+impl AccountKey {
+    pub(super) fn read(&self) -> Result<AzureAccessKey> {
+        let key = self.0.read().map_err(|e| unreadable(&e))?;
+        // The decoder's error would name the byte it stumbled over.
+        AzureAccessKey::try_new(key.expose()).map_err(|_| {
+            refused("the account key is not base64; copy key1 or key2 of the storage account's `Access keys` whole")
+        })
+    }
+}
+
 #[async_trait]
 impl Source for AccountKey {
     type Credential = AzureCredential;
 
     async fn fetch(&self, _: Ask) -> Result<Lease<AzureCredential>> {
-        let key = self.0.read().map_err(|e| unreadable(&e))?;
-        // The decoder's error would name the byte it stumbled over.
-        let key = AzureAccessKey::try_new(key.expose()).map_err(|_| {
-            config("the account key is not base64; copy key1 or key2 of the storage account's `Access keys` whole")
-        })?;
+        let key = self.read()?;
         Ok(Lease::new(AzureCredential::AccessKey(key), None))
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Codes: <https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes> and `common-rest-api-error-codes`.
 
-use super::{plain::without_queries, rights::Right};
+use super::{plain::scrubbed, rights::Right};
 use crate::{
     error::Kind,
     storage::{
@@ -25,7 +25,10 @@ impl Answers {
         let status = status(text).or_else(|| text.contains("(code: 403)").then_some(403))?;
         let code = code(text);
         let place = match path.filter(|path| !path.as_ref().is_empty()) {
-            Some(path) => format!("store=`{}` container=`{}` blob=`{path}`", self.store, self.container),
+            Some(path) => format!(
+                "store=`{}` container=`{}` blob=`{path}`",
+                self.store, self.container
+            ),
             None => format!("store=`{}` container=`{}`", self.store, self.container),
         };
         let known = code.as_deref().unwrap_or_default();
@@ -34,29 +37,36 @@ impl Answers {
         let meaning = |kind, what: &str| {
             Some(Meaning::new(
                 kind,
-                format!("{what}, status=`{status}` code=`{known}` identity=`{identity}` {place}{said}"),
+                format!(
+                    "{what}, status=`{status}` code=`{known}` identity=`{identity}` {place}{said}"
+                ),
             ))
         };
         match known {
             "AuthorizationPermissionMismatch" | "InsufficientAccountPermissions" => {
                 let needed = needed(operation);
                 let letters: String = needed.iter().map(|right| right.letter()).collect();
-                let each: Vec<String> = needed.iter().map(|right| format!("`{}`", right.letter())).collect();
+                let each: Vec<String> = needed
+                    .iter()
+                    .map(|right| format!("`{}`", right.letter()))
+                    .collect();
                 let what = format!(
                     "a right is missing, the store refuses to {}; a signature needs sp {}, an identity the role `Storage Blob Data Contributor` on the container, status=`{status}` code=`{known}` identity=`{identity}` {place}{said}",
                     operation.as_str(),
                     each.join(" and ")
                 );
-                return Some(Meaning {
+                Some(Meaning {
                     right: Some(format!("sp {letters}")),
                     ..Meaning::new(Kind::Unauthorized, what)
-                });
+                })
             }
             "AuthenticationFailed" if is_skew(&said) => meaning(
                 Kind::Unavailable,
                 "the clocks of this machine and of the store are too far apart; set this machine's by NTP",
             ),
-            "AuthenticationFailed" | "InvalidAuthenticationInfo" | "NoAuthenticationInformation" => meaning(
+            "AuthenticationFailed"
+            | "InvalidAuthenticationInfo"
+            | "NoAuthenticationInformation" => meaning(
                 Kind::Unauthorized,
                 "the credential is not accepted: it has ended, was revoked (its stored access policy or key was changed), or is not the account's; renew it where it comes from",
             ),
@@ -110,12 +120,18 @@ impl Dialect for Answers {
         let text = error.to_string();
         let status = status(&text);
         match code(&text).as_deref() {
-            Some("AuthenticationFailed" | "InvalidAuthenticationInfo" | "NoAuthenticationInformation") => {
-                Verdict::Ended
+            Some(
+                "AuthenticationFailed"
+                | "InvalidAuthenticationInfo"
+                | "NoAuthenticationInformation",
+            ) => Verdict::Ended,
+            Some("AuthorizationFailure") if element(&text, "Message").is_none() => {
+                Verdict::Suspicious
             }
-            Some("AuthorizationFailure") if element(&text, "Message").is_none() => Verdict::Suspicious,
             Some(_) => Verdict::Other,
-            None if matches!(status, Some(401 | 403)) || text.contains("(code: 403)") => Verdict::Suspicious,
+            None if matches!(status, Some(401 | 403)) || text.contains("(code: 403)") => {
+                Verdict::Suspicious
+            }
             None => Verdict::Other,
         }
     }
@@ -124,7 +140,9 @@ impl Dialect for Answers {
         if ours(&error).is_some()
             || matches!(
                 error,
-                Error::AlreadyExists { .. } | Error::Precondition { .. } | Error::NotModified { .. }
+                Error::AlreadyExists { .. }
+                    | Error::Precondition { .. }
+                    | Error::NotModified { .. }
             )
         {
             return error;
@@ -161,25 +179,15 @@ fn needed(operation: Operation) -> &'static [Right] {
 
 /// The service's own words: their first line, for ids and times come after, and the detail.
 fn said(text: &str) -> String {
-    let message = element(text, "Message").unwrap_or_default();
-    let detail = element(text, "AuthenticationErrorDetail").unwrap_or_default();
-    let line = |text: &str| text.lines().next().unwrap_or_default().trim().to_owned();
-    let said = [line(&message), line(&detail)].join(" ");
-    let words = said.split_whitespace().map(|word| match looks_secret(word) {
-        true => "[redacted]",
-        false => word,
-    });
-    let said = without_queries(&words.collect::<Vec<_>>().join(" "));
-    match said.is_empty() {
-        true => said,
-        false => format!(" said=`{}`", said.chars().take(400).collect::<String>()),
+    let line = |name: &str| {
+        let text = element(text, name).unwrap_or_default();
+        text.lines().next().unwrap_or_default().trim().to_owned()
+    };
+    let said = [line("Message"), line("AuthenticationErrorDetail")].join(" ");
+    match scrubbed(said.trim()) {
+        said if said.is_empty() => said,
+        said => format!(" said=`{}`", said.chars().take(400).collect::<String>()),
     }
-}
-
-/// A word as long as a signature, and of its characters: Azure repeats the one it did not expect.
-fn looks_secret(word: &str) -> bool {
-    let core = word.trim_matches(|c: char| "'\"`.,;:[]()".contains(c));
-    core.len() >= 40 && core.chars().all(|c| c.is_ascii_alphanumeric() || "+/=-_.%".contains(c))
 }
 
 fn is_skew(said: &str) -> bool {
@@ -187,5 +195,4 @@ fn is_skew(said: &str) -> bool {
 }
 
 #[cfg(test)]
-#[path = "answers_tests.rs"]
 mod tests;

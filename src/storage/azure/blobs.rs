@@ -18,8 +18,9 @@ use crate::{
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, future, stream, stream::BoxStream};
 use object_store::{
-    CopyOptions, CredentialProvider, Error, GetOptions, GetResult, ListResult, MultipartId, MultipartUpload,
-    ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    CopyOptions, CredentialProvider, Error, GetOptions, GetResult, ListResult, MultipartId,
+    MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions, PutPayload,
+    PutResult, Result,
     azure::{MicrosoftAzure, MicrosoftAzureBuilder},
     multipart::{MultipartStore, PartId},
     path::Path,
@@ -55,7 +56,9 @@ impl Blobs {
         credentials: Cached<Source>,
     ) -> Result<Self> {
         let client = match &account {
-            Account::Named(account) => OnceCell::new_with(Some(builder.clone().with_account(account).build()?)),
+            Account::Named(account) => {
+                OnceCell::new_with(Some(builder.clone().with_account(account).build()?))
+            }
             Account::Later(_) => OnceCell::new(),
         };
         Ok(Self(Arc::new(Inner {
@@ -77,7 +80,13 @@ impl Blobs {
                 ..Meaning::new(Kind::Unauthorized, lacking.to_string())
             };
             let path = path.to_owned();
-            told(Error::PermissionDenied { path, source: Box::new(lacking) }, meaning)
+            told(
+                Error::PermissionDenied {
+                    path,
+                    source: Box::new(lacking),
+                },
+                meaning,
+            )
         })?;
         let made = inner.client.get_or_try_init(|| async {
             let account = match &inner.account {
@@ -103,7 +112,8 @@ impl Blobs {
         let blobs = self.clone();
         let prefix = prefix.map(String::from).unwrap_or_default();
         let told = prefix.clone();
-        let stream = async move { Ok::<_, Error>(list(blobs.client(&prefix, &[Right::List]).await?)) };
+        let stream =
+            async move { Ok::<_, Error>(list(blobs.client(&prefix, &[Right::List]).await?)) };
         stream::once(stream)
             .try_flatten()
             .map_err(move |e| plain(e, &told))
@@ -113,7 +123,12 @@ impl Blobs {
 
 #[async_trait]
 impl ObjectStore for Blobs {
-    async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+    async fn put_opts(
+        &self,
+        location: &Path,
+        payload: PutPayload,
+        options: PutOptions,
+    ) -> Result<PutResult> {
         let client = self.client(location.as_ref(), Right::TO_WRITE).await?;
         let put = client.put_opts(location, payload, options).await;
         put.map_err(|e| plain(e, location.as_ref()))
@@ -134,7 +149,10 @@ impl ObjectStore for Blobs {
         got.map_err(|e| plain(e, location.as_ref()))
     }
 
-    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+    fn delete_stream(
+        &self,
+        locations: BoxStream<'static, Result<Path>>,
+    ) -> BoxStream<'static, Result<Path>> {
         let blobs = self.clone();
         let deleted = async move {
             let client = blobs.client("", Right::TO_DELETE).await?;
@@ -151,11 +169,18 @@ impl ObjectStore for Blobs {
         self.listing(prefix.clone(), move |client| client.list(prefix.as_ref()))
     }
 
-    fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
+    fn list_with_offset(
+        &self,
+        prefix: Option<&Path>,
+        offset: &Path,
+    ) -> BoxStream<'static, Result<ObjectMeta>> {
         let (prefix, offset) = (prefix.cloned(), offset.clone());
         let after = offset.clone();
-        let all = self.listing(prefix.clone(), move |client| client.list_with_offset(prefix.as_ref(), &offset));
-        all.try_filter(move |object| future::ready(object.location > after)).boxed()
+        let all = self.listing(prefix.clone(), move |client| {
+            client.list_with_offset(prefix.as_ref(), &offset)
+        });
+        all.try_filter(move |object| future::ready(object.location > after))
+            .boxed()
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
@@ -176,23 +201,40 @@ impl ObjectStore for Blobs {
 #[async_trait]
 impl MultipartStore for Blobs {
     async fn create_multipart(&self, path: &Path) -> Result<MultipartId> {
-        self.client(path.as_ref(), Right::TO_WRITE).await?.create_multipart(path).await
+        self.client(path.as_ref(), Right::TO_WRITE)
+            .await?
+            .create_multipart(path)
+            .await
     }
 
-    async fn put_part(&self, path: &Path, id: &MultipartId, part: usize, data: PutPayload) -> Result<PartId> {
+    async fn put_part(
+        &self,
+        path: &Path,
+        id: &MultipartId,
+        part: usize,
+        data: PutPayload,
+    ) -> Result<PartId> {
         let client = self.client(path.as_ref(), Right::TO_WRITE).await?;
         let put = client.put_part(path, id, part, data).await;
         put.map_err(|e| plain(e, path.as_ref()))
     }
 
-    async fn complete_multipart(&self, path: &Path, id: &MultipartId, parts: Vec<PartId>) -> Result<PutResult> {
+    async fn complete_multipart(
+        &self,
+        path: &Path,
+        id: &MultipartId,
+        parts: Vec<PartId>,
+    ) -> Result<PutResult> {
         let client = self.client(path.as_ref(), Right::TO_WRITE).await?;
         let done = client.complete_multipart(path, id, parts).await;
         done.map_err(|e| plain(e, path.as_ref()))
     }
 
     async fn abort_multipart(&self, path: &Path, id: &MultipartId) -> Result<()> {
-        self.client(path.as_ref(), &[]).await?.abort_multipart(path, id).await
+        self.client(path.as_ref(), &[])
+            .await?
+            .abort_multipart(path, id)
+            .await
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! <https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow>, first and third case.
 
-use super::{environment::Variables, oauth, config, unreadable};
+use super::{config, environment::Variables, oauth, unreadable};
 use crate::{
     secret::{LiveSecret, Secret},
     storage::{
@@ -44,9 +44,14 @@ impl Entra {
         clock: Clock,
     ) -> Result<Self> {
         let or = |given: &Option<String>, name: &str, option: &str| {
-            given.clone().or_else(|| variables.get(name)).ok_or_else(|| {
-                config(format!("Entra ID needs `{option}`, and {name} is not set either"))
-            })
+            given
+                .clone()
+                .or_else(|| variables.get(name))
+                .ok_or_else(|| {
+                    config(format!(
+                        "Entra ID needs `{option}`, and {name} is not set either"
+                    ))
+                })
         };
         let tenant = or(&options.tenant_id, "AZURE_TENANT_ID", "tenant_id")?;
         let client_id = or(&options.client_id, "AZURE_CLIENT_ID", "client_id")?;
@@ -57,7 +62,9 @@ impl Entra {
             .unwrap_or_else(|| "https://login.microsoftonline.com".into());
         let proof = match (&options.client_secret, &options.federated_token_file) {
             (Some(_), Some(_)) => {
-                return Err(config("give `client_secret` or `federated_token_file`, not both"));
+                return Err(config(
+                    "give `client_secret` or `federated_token_file`, not both",
+                ));
             }
             (Some(secret), None) => Proof::Secret(secret.clone()),
             (None, Some(file)) => Proof::Federated(file_of(&file.display().to_string())),
@@ -70,15 +77,30 @@ impl Entra {
                 }
             },
         };
-        if !tenant.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c)) || tenant.is_empty() {
-            return Err(config(format!("not a tenant's id or domain, tenant_id=`{tenant}`")));
+        if !tenant
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-._".contains(c))
+            || tenant.is_empty()
+        {
+            return Err(config(format!(
+                "not a tenant's id or domain, tenant_id=`{tenant}`"
+            )));
         }
-        let text = format!("{}/{tenant}/oauth2/v2.0/token", authority.trim_end_matches('/'));
+        let text = format!(
+            "{}/{tenant}/oauth2/v2.0/token",
+            authority.trim_end_matches('/')
+        );
         let Some(url) = url::Url::parse(&text).ok().filter(|url| url.has_host()) else {
-            return Err(config(format!("not an address of Entra ID, authority=`{}`", oauth::bare(&authority))));
+            return Err(config(format!(
+                "not an address of Entra ID, authority=`{}`",
+                oauth::bare(&authority)
+            )));
         };
         if url.scheme() != "https" && !oauth::is_loopback(&url) {
-            return Err(config(format!("Entra ID is asked by https only, authority=`{}`", oauth::bare(&authority))));
+            return Err(config(format!(
+                "Entra ID is asked by https only, authority=`{}`",
+                oauth::bare(&authority)
+            )));
         }
         Ok(Self {
             http,
@@ -119,7 +141,8 @@ impl Source for Entra {
         ];
         form.extend_from_slice(names);
         let asked = self.clock.now();
-        let token = oauth::post(&self.http, "Entra ID", &self.url, &form, &[proof.expose()]).await?;
+        let token =
+            oauth::post(&self.http, "Entra ID", &self.url, &form, &[proof.expose()]).await?;
         let life = token.expires_in.map_or(USUAL_LIFE, Duration::from_secs);
         Ok(Lease::new(
             AzureCredential::BearerToken(token.access_token.expose().to_owned()),
@@ -132,7 +155,10 @@ impl Source for Entra {
             Proof::Secret(_) => "client secret",
             Proof::Federated(_) => "federated token",
         };
-        format!("Entra application by {by}, client_id=`{}` tenant_id=`{}`", self.client_id, self.tenant)
+        format!(
+            "Entra application by {by}, client_id=`{}` tenant_id=`{}`",
+            self.client_id, self.tenant
+        )
     }
 }
 

@@ -7,7 +7,9 @@ use std::{fmt, sync::Arc};
 
 /// The variables of the process, or of a test.
 #[derive(Clone)]
-pub(super) struct Variables(Arc<dyn Fn(&str) -> Option<String> + Send + Sync>);
+pub(super) struct Variables(Arc<Lookup>);
+
+type Lookup = dyn Fn(&str) -> Option<String> + Send + Sync;
 
 impl Variables {
     pub(super) fn process() -> Self {
@@ -16,15 +18,23 @@ impl Variables {
 
     #[cfg(test)]
     pub(super) fn of(pairs: &[(&'static str, &str)]) -> Self {
-        let pairs: Vec<_> = pairs.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        let pairs: Vec<_> = pairs
+            .iter()
+            .map(|(name, value)| (*name, (*value).to_owned()))
+            .collect();
         Self(Arc::new(move |name| {
-            pairs.iter().find(|(n, _)| *n == name).map(|(_, value)| value.clone())
+            pairs
+                .iter()
+                .find(|(n, _)| *n == name)
+                .map(|(_, value)| value.clone())
         }))
     }
 
     /// A variable that is set and not empty.
     pub(super) fn get(&self, name: &str) -> Option<String> {
-        (self.0)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+        (self.0)(name)
+            .map(|value| value.trim().to_owned())
+            .filter(|value| !value.is_empty())
     }
 
     /// The first that is set.
@@ -40,14 +50,21 @@ impl Variables {
         if let Some(token) = self.first(&["AZURE_STORAGE_SAS_TOKEN", "AZURE_STORAGE_SAS_KEY"]) {
             return Offer::Signature(token);
         }
-        let keys = ["AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_ACCESS_KEY", "AZURE_STORAGE_KEY"];
+        let keys = [
+            "AZURE_STORAGE_ACCOUNT_KEY",
+            "AZURE_STORAGE_ACCESS_KEY",
+            "AZURE_STORAGE_KEY",
+        ];
         if let Some(key) = self.first(&keys) {
             return Offer::AccountKey(key);
         }
-        let application = self.get("AZURE_CLIENT_ID").is_some() && self.get("AZURE_TENANT_ID").is_some();
+        let application =
+            self.get("AZURE_CLIENT_ID").is_some() && self.get("AZURE_TENANT_ID").is_some();
         match self.get("AZURE_CLIENT_SECRET") {
             Some(secret) if application => Offer::ClientSecret(secret),
-            _ if application && self.get("AZURE_FEDERATED_TOKEN_FILE").is_some() => Offer::Federated,
+            _ if application && self.get("AZURE_FEDERATED_TOKEN_FILE").is_some() => {
+                Offer::Federated
+            }
             _ => Offer::ManagedIdentity,
         }
     }
@@ -84,7 +101,11 @@ mod tests {
             ("AZURE_FEDERATED_TOKEN_FILE", "/token"),
         ];
         let found = |from: usize, without: &str| {
-            let kept: Vec<_> = all[from..].iter().filter(|(name, _)| *name != without).copied().collect();
+            let kept: Vec<_> = all[from..]
+                .iter()
+                .filter(|(name, _)| *name != without)
+                .copied()
+                .collect();
             Variables::of(&kept).offer()
         };
         assert!(found(0, "") == Offer::Signature("sas".into()));
@@ -93,8 +114,16 @@ mod tests {
         assert!(found(2, "AZURE_CLIENT_SECRET") == Offer::Federated);
         assert!(found(2, "AZURE_TENANT_ID") == Offer::ManagedIdentity);
         assert!(found(6, "") == Offer::ManagedIdentity);
-        let blank = Variables::of(&[("AZURE_STORAGE_SAS_TOKEN", " "), ("AZURE_STORAGE_ACCESS_KEY", "key")]);
+        let blank = Variables::of(&[
+            ("AZURE_STORAGE_SAS_TOKEN", " "),
+            ("AZURE_STORAGE_ACCESS_KEY", "key"),
+        ]);
         assert!(blank.offer() == Offer::AccountKey("key".into()));
-        assert_eq!(Variables::of(&[("AZURE_STORAGE_ACCOUNT", "acc")]).account().as_deref(), Some("acc"));
+        assert_eq!(
+            Variables::of(&[("AZURE_STORAGE_ACCOUNT", "acc")])
+                .account()
+                .as_deref(),
+            Some("acc")
+        );
     }
 }

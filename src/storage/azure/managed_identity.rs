@@ -45,13 +45,19 @@ enum Service {
 }
 
 impl ManagedIdentity {
-    pub(super) fn new(options: &ManagedIdentityOptions, variables: &Variables, clock: Clock) -> Result<Self> {
+    pub(super) fn new(
+        options: &ManagedIdentityOptions,
+        variables: &Variables,
+        clock: Clock,
+    ) -> Result<Self> {
         let header = variables.get("IDENTITY_HEADER");
         let from_environment = variables.get("IDENTITY_ENDPOINT");
         let (endpoint, service) = match (&options.endpoint, from_environment, header) {
             (Some(given), found, header) => match header {
                 // The header belongs to the address it came with.
-                Some(header) if found.as_ref() == Some(given) => (given.clone(), Service::App(Secret::new(header))),
+                Some(header) if found.as_ref() == Some(given) => {
+                    (given.clone(), Service::App(Secret::new(header)))
+                }
                 _ => (given.clone(), Service::Machine),
             },
             (None, Some(found), Some(header)) => (found, Service::App(Secret::new(header))),
@@ -67,12 +73,18 @@ impl ManagedIdentity {
             .ok()
             .filter(|url| url.has_host() && matches!(url.scheme(), "http" | "https"));
         let Some(mut endpoint) = parsed else {
-            return Err(config(format!("not the address of a metadata service, endpoint=`{}`", oauth::bare(&endpoint))));
+            return Err(config(format!(
+                "not the address of a metadata service, endpoint=`{}`",
+                oauth::bare(&endpoint)
+            )));
         };
         if endpoint.path() == "/" {
             endpoint.set_path("/metadata/identity/oauth2/token");
         }
-        let client_id = options.client_id.clone().or_else(|| variables.get("AZURE_CLIENT_ID"));
+        let client_id = options
+            .client_id
+            .clone()
+            .or_else(|| variables.get("AZURE_CLIENT_ID"));
         Ok(Self {
             // It must be reached directly: a proxy would answer with its own identity.
             http: oauth::build(
@@ -103,7 +115,10 @@ impl ManagedIdentity {
             Service::Machine => ("metadata", HeaderValue::from_static("true")),
             Service::App(header) => {
                 let value = HeaderValue::from_str(header.expose());
-                ("x-identity-header", value.map_err(|_| config("IDENTITY_HEADER cannot be sent as a header"))?)
+                (
+                    "x-identity-header",
+                    value.map_err(|_| config("IDENTITY_HEADER cannot be sent as a header"))?,
+                )
             }
         };
         request.headers_mut().insert(name, value);
@@ -151,7 +166,10 @@ impl Source for ManagedIdentity {
             (None, Some(life)) => asked.checked_add(Duration::from_secs(life)),
             (None, None) => asked.checked_add(Duration::from_secs(3_600)),
         };
-        Ok(Lease::new(AzureCredential::BearerToken(token.access_token.expose().to_owned()), expires))
+        Ok(Lease::new(
+            AzureCredential::BearerToken(token.access_token.expose().to_owned()),
+            expires,
+        ))
     }
 
     fn describe(&self) -> String {

@@ -8,6 +8,8 @@
 
 mod account_key;
 mod answers;
+#[cfg(test)]
+mod azurite;
 mod blobs;
 mod entra;
 mod environment;
@@ -19,6 +21,7 @@ mod rights;
 pub(super) mod sas;
 pub(super) mod settling;
 mod signature;
+mod sources;
 #[cfg(test)]
 pub(super) mod testing;
 #[cfg(test)]
@@ -27,15 +30,21 @@ mod tests;
 pub use open::open;
 pub use rights::Right;
 
-use super::{Error, Result, credentials};
+use super::{Error, credentials};
 use crate::error::Kind;
 use object_store::azure::AzureCredential;
 
 /// Where a container's credentials come from.
 type Source = Box<dyn credentials::Source<Credential = AzureCredential>>;
 
+/// What is wrong with the options, for errors of [`open`] alone: a daemon ends with those.
 fn config(message: impl Into<String>) -> Error {
     Error::credentials(Kind::Config, message)
+}
+
+/// What is wrong with a secret or an answer at run time: it may be mended without a restart.
+fn refused(message: impl Into<String>) -> Error {
+    Error::credentials(Kind::Unauthorized, message)
 }
 
 /// A secret that cannot be read now; its file may be there again.

@@ -70,7 +70,12 @@ pub(super) fn build(builder: reqwest::ClientBuilder) -> Result<Http> {
         .redirect(reqwest::redirect::Policy::none())
         .user_agent(concat!("alluvium/", env!("CARGO_PKG_VERSION")))
         .build()
-        .map_err(|e| Error::credentials(Kind::Config, format!("no HTTP client can be made: {}", chain(&e))))?;
+        .map_err(|e| {
+            Error::credentials(
+                Kind::Config,
+                format!("no HTTP client can be made: {}", chain(&e)),
+            )
+        })?;
     Ok(Arc::new(client))
 }
 
@@ -115,7 +120,10 @@ pub(in crate::storage) async fn post(
         .finish();
     let mut request = Request::new(Method::POST, url.clone());
     let headers = request.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("application/x-www-form-urlencoded"),
+    );
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     *request.body_mut() = Some(body.into());
     let answer = http.send(request).await.map_err(|e| {
@@ -139,15 +147,17 @@ pub(super) fn token(who: &str, url: &url::Url, answer: &Answer, secrets: &[&str]
     }
     serde_json::from_slice(&answer.body).map_err(|_| {
         // The parser's error could quote the token.
-        let text = format!("{who} answers with something that is not a token, check the address, url=`{url}`");
-        Error::credentials(Kind::Config, text)
+        let text = format!(
+            "{who} answers with something that is not a token, check the address, url=`{url}`"
+        );
+        Error::credentials(Kind::Unauthorized, text)
     })
 }
 
+/// What a service answers is waited for, or mended there: a daemon does not end with it.
 pub(in crate::storage) fn kind_of_status(status: reqwest::StatusCode) -> Kind {
     match status.as_u16() {
         408 | 425 | 429 | 500.. => Kind::Unavailable,
-        404 | 405 => Kind::Config,
         _ => Kind::Unauthorized,
     }
 }
@@ -173,7 +183,16 @@ pub(in crate::storage) fn said(body: &[u8], secrets: &[&str]) -> String {
                 serde_json::Value::Number(number) => Some(number.to_string()),
                 _ => None,
             })
-            .chain([told.error_description, told.message, told.title, told.detail].into_iter().flatten())
+            .chain(
+                [
+                    told.error_description,
+                    told.message,
+                    told.title,
+                    told.detail,
+                ]
+                .into_iter()
+                .flatten(),
+            )
             .collect::<Vec<_>>()
             .join(": "),
         Err(_) => String::from_utf8_lossy(body).into_owned(),

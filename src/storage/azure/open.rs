@@ -1,27 +1,18 @@
 //! From the options of a store to a client.
 
 use super::{
-    Source,
-    account_key::AccountKey,
     answers::Answers,
     blobs::{Account, Blobs},
-    entra::Entra,
-    environment::{Offer, Variables},
-    managed_identity::ManagedIdentity,
+    environment::Variables,
     oauth,
     settling::{Patient, Settling},
-    signature::GivenSignature,
+    sources::Sources,
 };
-use crate::{
-    secret::LiveSecret,
-    storage::{
-        AccountKeyOptions, CredentialOptions, EntraOptions, Error, ManagedIdentityOptions, Opened, Result, SasOptions,
-        StoreOptions,
-        credentials::{Cached, Clock, Source as _, Timing},
-        http,
-        landing_zone::{self, LandingZone},
-        renewing::Renewing,
-    },
+use crate::storage::{
+    CredentialOptions, Error, Opened, Result, SasOptions, StoreOptions,
+    credentials::{Cached, Clock, Source as _, Timing},
+    http, landing_zone,
+    renewing::Renewing,
 };
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use std::sync::Arc;
@@ -31,8 +22,21 @@ use std::sync::Arc;
 /// `name`: of `[stores.NAME]`, for metrics and errors. `account`: of the URL; without it that of the options, the SAS URI,
 /// the endpoint or the environment, or the one a landing zone names. Errors ([`Error::InvalidStore`]) are what is wrong
 /// with the options.
-pub fn open(name: &str, container: &str, account: Option<&str>, options: &StoreOptions) -> Result<Opened> {
-    open_with(name, container, account, options, &Variables::process(), Clock::default()).map_err(|error| {
+pub fn open(
+    name: &str,
+    container: &str,
+    account: Option<&str>,
+    options: &StoreOptions,
+) -> Result<Opened> {
+    open_with(
+        name,
+        container,
+        account,
+        options,
+        &Variables::process(),
+        Clock::default(),
+    )
+    .map_err(|error| {
         let reason = match error {
             error @ Error::InvalidStore { .. } => return error,
             error => error.to_string(),
@@ -55,13 +59,22 @@ pub(super) fn open_with(
         reason,
     };
     fits_azure(options).map_err(|reason| invalid(reason.to_owned()))?;
-    let endpoint = options.endpoint.as_deref().map(|text| endpoint(text, options)).transpose().map_err(invalid)?;
+    let endpoint = options
+        .endpoint
+        .as_deref()
+        .map(|text| endpoint(text, options))
+        .transpose()
+        .map_err(invalid)?;
     let account = account
         .map(str::to_owned)
         .or_else(|| options.account.clone())
         .or_else(|| endpoint.as_ref().and_then(account_of_endpoint))
         .or_else(|| account_of_uri(&options.credentials))
-        .or_else(|| variables.account());
+        // A landing zone names its own, which is hardly that of the environment.
+        .or_else(|| match options.credentials {
+            CredentialOptions::LandingZone(_) => None,
+            _ => variables.account(),
+        });
     if let Some(account) = account.as_deref().filter(|account| !is_account(account)) {
         return Err(invalid(format!(
             "an account's name is 3 to 24 lower-case letters and digits, account=`{account}`"
@@ -99,7 +112,8 @@ pub(super) fn open_with(
         Account::Named(account) => format!("azure container {container} of {account}"),
         Account::Later(_) => format!("azure container {container}"),
     };
-    let blobs = Blobs::new(shown, builder, account, credentials.clone()).map_err(|e| invalid(e.to_string()))?;
+    let blobs = Blobs::new(shown, builder, account, credentials.clone())
+        .map_err(|e| invalid(e.to_string()))?;
     let answers = Answers {
         store: name.to_owned(),
         container: container.to_owned(),
@@ -113,98 +127,6 @@ pub(super) fn open_with(
     })
 }
 
-struct Sources<'a> {
-    container: &'a str,
-    options: &'a StoreOptions,
-    variables: &'a Variables,
-    settling: &'a Arc<Settling>,
-    clock: &'a Clock,
-}
-
-impl Sources<'_> {
-    /// The source of the credentials, and where the account's name comes from.
-    fn of(&self, credentials: &CredentialOptions, account: Option<String>) -> Result<(Source, Account)> {
-        if let CredentialOptions::LandingZone(zone) = credentials {
-            let zone = Arc::new(LandingZone::new(
-                oauth::client(self.options)?,
-                self.container,
-                account.as_deref(),
-                zone,
-                self.options,
-                Arc::clone(self.settling),
-                self.clock.clone(),
-            )?);
-            let account = match account {
-                Some(account) => Account::Named(account),
-                None => {
-                    let zone = Arc::clone(&zone);
-                    Account::Later(Arc::new(move || zone.account()))
-                }
-            };
-            return Ok((Box::new(zone), account));
-        }
-        let Some(account) = account else {
-            return Err(super::config(
-                "the storage account is not known; set `account`, or a URL that names it (abfss://CONTAINER@ACCOUNT.dfs.core.windows.net)",
-            ));
-        };
-        let entra = |options: &EntraOptions| Entra::new(oauth::client(self.options)?, options, self.variables, self.clock.clone());
-        let managed = |options: &ManagedIdentityOptions| {
-            ManagedIdentity::new(options, self.variables, self.clock.clone())
-        };
-        let source: Source = match credentials {
-            CredentialOptions::Sas(SasOptions { token }) => self.signature(token.clone(), &account)?,
-            CredentialOptions::AccountKey(AccountKeyOptions { key }) => Box::new(AccountKey(key.clone())),
-            CredentialOptions::Entra(options) => Box::new(entra(options)?),
-            CredentialOptions::ManagedIdentity(options) => Box::new(managed(options)?),
-            CredentialOptions::Environment => {
-                let none = EntraOptions {
-                    tenant_id: None,
-                    client_id: None,
-                    client_secret: None,
-                    federated_token_file: None,
-                    authority: None,
-                };
-                match self.variables.offer() {
-                    Offer::Signature(token) => self.signature(LiveSecret::new(&token), &account)?,
-                    Offer::AccountKey(key) => Box::new(AccountKey(LiveSecret::new(&key))),
-                    Offer::ClientSecret(secret) => Box::new(entra(&EntraOptions {
-                        client_secret: Some(LiveSecret::new(&secret)),
-                        ..none
-                    })?),
-                    Offer::Federated => Box::new(entra(&none)?),
-                    Offer::ManagedIdentity => Box::new(managed(&ManagedIdentityOptions::default())?),
-                }
-            }
-            CredentialOptions::Static(_)
-            | CredentialOptions::Profile(_)
-            | CredentialOptions::AssumeRole(_)
-            | CredentialOptions::WebIdentity(_) => {
-                return Err(super::config(
-                    "these credentials are for S3; for Azure use `sas`, `account_key`, `entra`, `managed_identity`, `landing_zone` or `environment`",
-                ));
-            }
-            CredentialOptions::LandingZone(_) => unreachable!("handled above"),
-        };
-        Ok((source, Account::Named(account)))
-    }
-
-    /// A signature in the configuration itself is judged at once; one in a file when it is read.
-    fn signature(&self, token: LiveSecret, account: &str) -> Result<Source> {
-        let given = GivenSignature {
-            account: account.to_owned(),
-            container: self.container.to_owned(),
-            plain_http: self.options.endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http:")),
-            clock: self.clock.clone(),
-            token,
-        };
-        if given.token.file().is_none() {
-            given.lasting_faults()?;
-        }
-        Ok(Box::new(given))
-    }
-}
-
 /// Refuses options that say nothing to Azure.
 fn fits_azure(options: &StoreOptions) -> Result<(), &'static str> {
     if options.region.is_some() {
@@ -213,8 +135,11 @@ fn fits_azure(options: &StoreOptions) -> Result<(), &'static str> {
     if options.path_style.is_some() {
         return Err("`path_style` is for S3");
     }
-    if options.encryption.is_some() || options.kms_key_id.is_some() || options.bucket_key.is_some() {
-        return Err("`encryption`, `kms_key_id` and `bucket_key` are for S3; Azure encrypts by the account's settings");
+    if options.encryption.is_some() || options.kms_key_id.is_some() || options.bucket_key.is_some()
+    {
+        return Err(
+            "`encryption`, `kms_key_id` and `bucket_key` are for S3; Azure encrypts by the account's settings",
+        );
     }
     if options.checksum != crate::storage::Checksum::None {
         return Err("`checksum` is for S3");
@@ -226,20 +151,27 @@ fn endpoint(text: &str, options: &StoreOptions) -> Result<url::Url, String> {
     let url = url::Url::parse(text).ok().filter(|url| url.has_host());
     let shown = oauth::bare(text);
     match url {
-        Some(url) if url.query().is_some() || url.fragment().is_some() => {
-            Err(format!("leave the query out of `endpoint`; signatures are credentials, endpoint=`{shown}`"))
+        Some(url) if url.query().is_some() || url.fragment().is_some() => Err(format!(
+            "leave the query out of `endpoint`; signatures are credentials, endpoint=`{shown}`"
+        )),
+        Some(url) if url.scheme() == "https" || url.scheme() == "http" && options.allow_http => {
+            Ok(url)
         }
-        Some(url) if url.scheme() == "https" || url.scheme() == "http" && options.allow_http => Ok(url),
-        Some(url) if url.scheme() == "http" => {
-            Err(format!("an endpoint of http needs `allow_http = true`, endpoint=`{shown}`"))
-        }
-        _ => Err(format!("not an address of a Blob service, endpoint=`{shown}`")),
+        Some(url) if url.scheme() == "http" => Err(format!(
+            "an endpoint of http needs `allow_http = true`, endpoint=`{shown}`"
+        )),
+        _ => Err(format!(
+            "not an address of a Blob service, endpoint=`{shown}`"
+        )),
     }
 }
 
 /// An emulator has the account in its path, Azure in its host.
 fn account_of_endpoint(url: &url::Url) -> Option<String> {
-    let in_path = url.path_segments()?.find(|segment| !segment.is_empty()).map(str::to_owned);
+    let in_path = url
+        .path_segments()?
+        .find(|segment| !segment.is_empty())
+        .map(str::to_owned);
     in_path.or_else(|| {
         let (account, rest) = url.domain()?.split_once('.')?;
         rest.starts_with("blob.").then(|| account.to_owned())
@@ -255,5 +187,8 @@ fn account_of_uri(credentials: &CredentialOptions) -> Option<String> {
 }
 
 fn is_account(name: &str) -> bool {
-    (3..=24).contains(&name.len()) && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
+    (3..=24).contains(&name.len())
+        && name
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
 }

@@ -4,7 +4,6 @@
 //! `w` too (<https://learn.microsoft.com/rest/api/storageservices/blob-batch#authorization>). `a` (append blobs), `m`
 //! (move), `x`, `y`, `t`, `e`, `i`, `o`, `p` are never needed.
 
-use super::sas::lacking;
 use object_store::azure::AzureCredential;
 use std::fmt;
 
@@ -44,12 +43,18 @@ impl Right {
 
 /// The letters a signature lacks, and what each is for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub struct Lacking(pub Vec<Right>);
+pub(super) struct Lacking(pub(super) Vec<Right>);
 
 impl Lacking {
     /// As `check` names them: `sp wl`.
-    pub fn sp(&self) -> String {
-        format!("sp {}", self.0.iter().map(|right| right.letter()).collect::<String>())
+    pub(super) fn sp(&self) -> String {
+        format!(
+            "sp {}",
+            self.0
+                .iter()
+                .map(|right| right.letter())
+                .collect::<String>()
+        )
     }
 }
 
@@ -74,4 +79,15 @@ pub(super) fn check(credential: &AzureCredential, needed: &[Right]) -> Result<()
         lacks if lacks.is_empty() => Ok(()),
         lacks => Err(Lacking(lacks)),
     }
+}
+
+/// The rights of `needed` that `sp` does not grant; without `sp` they are in a stored access policy, which only the
+/// service knows.
+fn lacking(sp: Option<&str>, needed: &[Right]) -> Vec<Right> {
+    let Some(sp) = sp else { return Vec::new() };
+    needed
+        .iter()
+        .copied()
+        .filter(|right| !sp.contains(right.letter()))
+        .collect()
 }

@@ -4,7 +4,8 @@
 //! `create-user-delegation-sas`. A token is an URL's query: `sv=…&sr=c&sp=rwdl&se=…&sig=…`. Its fields are sent as
 //! they came, those unknown to us included: the service signs what it knows, and what `sig` covers must not change.
 
-use super::rights::Right;
+mod usable;
+
 use base64::{Engine, prelude::BASE64_STANDARD};
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 use object_store::azure::AzureCredential;
@@ -32,15 +33,6 @@ pub(in crate::storage) struct Named {
 #[error("not a shared access signature, {0}")]
 pub(in crate::storage) struct Malformed(pub(in crate::storage) String);
 
-/// Why a token is of no use here.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{reason}")]
-pub(in crate::storage) struct Unusable {
-    pub reason: String,
-    /// Whether another token helps, or time, without a change of the configuration.
-    pub passing: bool,
-}
-
 impl Signature {
     /// A token, with or without its leading `?`, or an URI of a container or account with one; of an URI also what it
     /// names.
@@ -48,9 +40,10 @@ impl Signature {
     /// Errors hold no value of the text.
     pub(in crate::storage) fn parse(text: &str) -> Result<(Self, Option<Named>), Malformed> {
         let text = text.trim();
-        let is_uri = ["https://", "http://"]
-            .iter()
-            .any(|scheme| text.get(..scheme.len()).is_some_and(|head| head.eq_ignore_ascii_case(scheme)));
+        let is_uri = ["https://", "http://"].iter().any(|scheme| {
+            text.get(..scheme.len())
+                .is_some_and(|head| head.eq_ignore_ascii_case(scheme))
+        });
         if !is_uri {
             return Ok((Self::of_query(text.trim_start_matches('?'))?, None));
         }
@@ -66,9 +59,11 @@ impl Signature {
         let pairs: Vec<(String, String)> = url::form_urlencoded::parse(query.trim().as_bytes())
             .map(|(name, value)| (name.into_owned(), value.into_owned()))
             .collect();
-        if let Some((twice, _)) = pairs.iter().enumerate().find_map(|(n, pair)| {
-            pairs[..n].iter().find(|(name, _)| *name == pair.0)
-        }) && known(twice)
+        if let Some((twice, _)) = pairs
+            .iter()
+            .enumerate()
+            .find_map(|(n, pair)| pairs[..n].iter().find(|(name, _)| *name == pair.0))
+            && known(twice)
         {
             return Err(Malformed(format!("it has `{twice}` twice")));
         }
@@ -91,7 +86,10 @@ impl Signature {
         let Some(sig) = self.get("sig") else {
             return Err(Malformed("it has no `sig`, copy the token whole".into()));
         };
-        if BASE64_STANDARD.decode(sig).is_ok_and(|bytes| bytes.len() == 32) {
+        if BASE64_STANDARD
+            .decode(sig)
+            .is_ok_and(|bytes| bytes.len() == 32)
+        {
             return Ok(());
         }
         Err(Malformed(match sig.contains('%') {
@@ -102,7 +100,9 @@ impl Signature {
 
     fn instant(&self, name: &str) -> Result<Option<DateTime<Utc>>, Malformed> {
         self.get(name)
-            .map(|text| instant(text).ok_or_else(|| Malformed(format!("its `{name}` is not a time"))))
+            .map(|text| {
+                instant(text).ok_or_else(|| Malformed(format!("its `{name}` is not a time")))
+            })
             .transpose()
     }
 
@@ -129,71 +129,6 @@ impl Signature {
     pub(in crate::storage) fn credential(&self) -> AzureCredential {
         AzureCredential::SASToken(self.pairs.clone())
     }
-
-    /// Errors if it cannot be used now for the objects of a container: outside its time, of another resource, or only
-    /// by another protocol.
-    pub(in crate::storage) fn check(&self, now: SystemTime, plain_http: bool) -> Result<(), Unusable> {
-        let lasting = |reason: String| Err(Unusable { reason, passing: false });
-        let passing = |reason: String| Err(Unusable { reason, passing: true });
-        match (self.get("sr"), self.get("ss")) {
-            (Some("c"), _) => {}
-            (Some("b" | "bs" | "bv"), _) => {
-                return lasting("the signature is for one blob, ask for one of the container, sr=`c`".into());
-            }
-            (Some("d"), _) => {
-                return lasting(
-                    "the signature is for one directory, which cannot be listed by the Blob service, ask for one of the container, sr=`c`"
-                        .into(),
-                );
-            }
-            (Some(other), _) => {
-                return lasting(format!("the signature is not for a container, ask for one, sr=`c`, has sr=`{other}`"));
-            }
-            (None, Some(services)) => {
-                if !services.contains('b') {
-                    return lasting(format!("the account's signature is not for the Blob service, `b` is missing, ss=`{services}`"));
-                }
-                let types = self.get("srt").unwrap_or_default();
-                if !types.contains('o') || !types.contains('c') {
-                    return lasting(format!(
-                        "the account's signature must be for containers (to list) and objects, srt=`co`, has srt=`{types}`"
-                    ));
-                }
-            }
-            (None, None) => {
-                return lasting("the signature says neither `sr` nor `ss`, copy the token whole".into());
-            }
-        }
-        if plain_http && self.get("spr") == Some("https") {
-            return lasting("the signature may be sent by https only, spr=`https`, and the endpoint is http".into());
-        }
-        let now = DateTime::<Utc>::from(now);
-        if let Some(starts) = self.starts.filter(|starts| *starts > now) {
-            return passing(format!(
-                "the signature begins later, if that is wrong set this machine's clock, st=`{starts:?}` now=`{now:?}`"
-            ));
-        }
-        if let Some(ends) = self.ends.filter(|ends| *ends <= now) {
-            return passing(format!("the signature has ended, ask for another, se=`{ends:?}` now=`{now:?}`"));
-        }
-        Ok(())
-    }
-
-    /// The rights of `needed` that it lacks by its own word. None if a stored access policy holds them.
-    pub(in crate::storage) fn lacks(&self, needed: &[Right]) -> Vec<Right> {
-        lacking(self.get("sp"), needed)
-    }
-}
-
-/// The rights of `needed` that `sp` does not grant; without `sp` they are in a stored access policy, which only the
-/// service knows.
-pub(super) fn lacking(sp: Option<&str>, needed: &[Right]) -> Vec<Right> {
-    let Some(sp) = sp else { return Vec::new() };
-    needed
-        .iter()
-        .copied()
-        .filter(|right| !sp.contains(right.letter()))
-        .collect()
 }
 
 /// Shows what is no secret: everything but `sig`.
@@ -201,7 +136,11 @@ impl fmt::Debug for Signature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Signature")?;
         let mut map = f.debug_map();
-        for (name, value) in self.pairs.iter().filter(|(name, _)| name != "sig" && known(name)) {
+        for (name, value) in self
+            .pairs
+            .iter()
+            .filter(|(name, _)| name != "sig" && known(name))
+        {
             map.entry(name, value);
         }
         map.finish()
@@ -232,22 +171,26 @@ impl fmt::Display for Signature {
 /// Whether Azure gives this field a meaning; the others may be anything, secrets too.
 fn known(name: &str) -> bool {
     [
-        "sv", "sr", "sp", "si", "se", "st", "sip", "spr", "sig", "ss", "srt", "sdd", "ses", "skoid", "sktid", "skt",
-        "ske", "sks", "skv", "saoid", "suoid", "scid", "sduoid", "skdutid",
+        "sv", "sr", "sp", "si", "se", "st", "sip", "spr", "sig", "ss", "srt", "sdd", "ses",
+        "skoid", "sktid", "skt", "ske", "sks", "skv", "saoid", "suoid", "scid", "sduoid",
+        "skdutid",
     ]
     .contains(&name)
 }
 
 /// `https://ACCOUNT.blob.core.windows.net/CONTAINER`, or an emulator's `http://127.0.0.1:10000/ACCOUNT/CONTAINER`.
 fn named(place: &str) -> Result<Named, Malformed> {
-    let url = url::Url::parse(place).map_err(|e| Malformed(format!("the URI is malformed: {e}")))?;
+    let url =
+        url::Url::parse(place).map_err(|e| Malformed(format!("the URI is malformed: {e}")))?;
     let mut segments = url
         .path_segments()
         .into_iter()
         .flatten()
         .filter(|segment| !segment.is_empty());
     let account = match url.host() {
-        Some(url::Host::Domain(host)) if host.contains('.') => host.split('.').next().unwrap_or_default().to_owned(),
+        Some(url::Host::Domain(host)) if host.contains('.') => {
+            host.split('.').next().unwrap_or_default().to_owned()
+        }
         _ => segments.next().unwrap_or_default().to_owned(),
     };
     if account.is_empty() {
@@ -266,7 +209,13 @@ fn instant(text: &str) -> Option<DateTime<Utc>> {
         return Some(time.to_utc());
     }
     let minutes = NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%MZ");
-    let date = || Some(NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_time(chrono::NaiveTime::MIN));
+    let date = || {
+        Some(
+            NaiveDate::parse_from_str(text, "%Y-%m-%d")
+                .ok()?
+                .and_time(chrono::NaiveTime::MIN),
+        )
+    };
     Some(minutes.ok().or_else(date)?.and_utc())
 }
 
@@ -278,5 +227,4 @@ fn earlier(a: Option<DateTime<Utc>>, b: Option<DateTime<Utc>>) -> Option<DateTim
 }
 
 #[cfg(test)]
-#[path = "sas_tests.rs"]
 mod tests;

@@ -1,15 +1,14 @@
 //! A shared access signature of the configuration.
 
 use super::{
-    config,
+    refused,
     sas::{Named, Signature},
     unreadable,
 };
 use crate::{
-    error::Kind,
     secret::LiveSecret,
     storage::{
-        Error, Result,
+        Result,
         credentials::{Ask, Clock, Lease, Source},
     },
 };
@@ -30,7 +29,8 @@ pub(super) struct GivenSignature {
 impl GivenSignature {
     fn read(&self) -> Result<Signature> {
         let text = self.token.read().map_err(|e| unreadable(&e))?;
-        let (signature, named) = Signature::parse(text.expose()).map_err(|e| config(e.to_string()))?;
+        let (signature, named) =
+            Signature::parse(text.expose()).map_err(|e| refused(e.to_string()))?;
         if let Some(named) = named {
             self.same_place(&named)?;
         }
@@ -40,14 +40,14 @@ impl GivenSignature {
     /// Errors if it can never be of use: malformed, or of another place, resource or protocol.
     pub(super) fn lasting_faults(&self) -> Result<()> {
         match self.read()?.check(self.clock.now(), self.plain_http) {
-            Err(unusable) if !unusable.passing => Err(config(unusable.to_string())),
+            Err(unusable) if !unusable.passing => Err(refused(unusable.to_string())),
             _ => Ok(()),
         }
     }
 
     fn same_place(&self, named: &Named) -> Result<()> {
         let other = |what, theirs: &str, ours: &str| {
-            Err(config(format!(
+            Err(refused(format!(
                 "the SAS URI is of another {what} than the store, give the one of the store's, uri=`{theirs}` store=`{ours}`"
             )))
         };
@@ -67,14 +67,15 @@ impl Source for GivenSignature {
 
     async fn fetch(&self, _: Ask) -> Result<Lease<AzureCredential>> {
         let signature = self.read()?;
-        signature.check(self.clock.now(), self.plain_http).map_err(|unusable| {
-            let place = match self.token.file() {
-                Some(path) => format!(" file=`{}`", path.display()),
-                None => String::new(),
-            };
-            let kind = if unusable.passing { Kind::Unauthorized } else { Kind::Config };
-            Error::credentials(kind, format!("{unusable}{place}"))
-        })?;
+        signature
+            .check(self.clock.now(), self.plain_http)
+            .map_err(|unusable| {
+                let place = match self.token.file() {
+                    Some(path) => format!(" file=`{}`", path.display()),
+                    None => String::new(),
+                };
+                refused(format!("{unusable}{place}"))
+            })?;
         let expires = signature.ends();
         Ok(Lease::new(signature.credential(), expires))
     }

@@ -17,7 +17,10 @@ pub(in crate::storage) struct Asked {
 
 impl Asked {
     pub(in crate::storage) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
+        self.headers
+            .get(name)
+            .map(|value| value.to_str().unwrap())
+            .unwrap_or_default()
     }
 }
 
@@ -52,7 +55,10 @@ impl Service {
 #[async_trait]
 impl Transport for Service {
     async fn send(&self, request: Request) -> Result<Answer, String> {
-        let body = request.body().and_then(|body| body.as_bytes()).unwrap_or_default();
+        let body = request
+            .body()
+            .and_then(|body| body.as_bytes())
+            .unwrap_or_default();
         let asked = Asked {
             method: request.method().to_string(),
             url: request.url().to_string(),
@@ -72,4 +78,31 @@ pub(in crate::storage) fn answer(status: u16, body: impl Into<String>) -> Result
         headers: HeaderMap::new(),
         body: body.into().into_bytes(),
     })
+}
+
+/// A loopback server of one answer a request; gives its address and what it was asked.
+pub(in crate::storage) async fn serve(
+    answers: Vec<(u16, &'static str)>,
+) -> (String, tokio::task::JoinHandle<Vec<String>>) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let served = tokio::spawn(async move {
+        let mut asked = Vec::new();
+        for (status, body) in answers {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(socket.read_u8().await.unwrap());
+            }
+            asked.push(String::from_utf8(head).unwrap());
+            let length = body.len();
+            let text = format!(
+                "HTTP/1.1 {status} X\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+            );
+            socket.write_all(text.as_bytes()).await.unwrap();
+        }
+        asked
+    });
+    (address, served)
 }

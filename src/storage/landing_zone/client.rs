@@ -8,14 +8,13 @@ use super::{
 use crate::{
     error::Kind,
     secret::{LiveSecret, Secret},
-    storage::{
-        Error, LandingZoneOptions, RefreshMethod, Result, StoreOptions,
-        azure::unreadable,
-    },
+    storage::{Error, LandingZoneOptions, RefreshMethod, Result, StoreOptions, azure::unreadable},
 };
 use reqwest::{
     Method, Request,
-    header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
+    header::{
+        ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+    },
 };
 use std::time::Duration;
 
@@ -44,7 +43,12 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn new(http: Http, zone: &LandingZoneOptions, store: &StoreOptions) -> Result<Self> {
-        let wrong = |text: String| Err(Error::credentials(Kind::Config, format!("landing zone: {text}")));
+        let wrong = |text: String| {
+            Err(Error::credentials(
+                Kind::Config,
+                format!("landing zone: {text}"),
+            ))
+        };
         let endpoint = address("endpoint", &zone.endpoint, store.allow_http)?;
         if endpoint.query_pairs().any(|(name, _)| name == "action") {
             return wrong(format!(
@@ -52,7 +56,10 @@ impl Client {
                 oauth::bare(&zone.endpoint)
             ));
         }
-        let token_url = zone.token_url.as_deref().map(|url| address("token_url", url, store.allow_http));
+        let token_url = zone
+            .token_url
+            .as_deref()
+            .map(|url| address("token_url", url, store.allow_http));
         let bearer = Bearer::new(&http, zone, token_url.transpose()?)?;
         let mut headers = Vec::new();
         for (name, value) in &zone.headers {
@@ -60,7 +67,10 @@ impl Client {
                 return wrong(format!("not the name of a header, header=`{name}`"));
             };
             if name == AUTHORIZATION && !matches!(bearer, Bearer::None) {
-                return wrong("give `access_token` or `token_url`, or a header `Authorization`, not both".into());
+                return wrong(
+                    "give `access_token` or `token_url`, or a header `Authorization`, not both"
+                        .into(),
+                );
             }
             headers.push((name, value.clone()));
         }
@@ -89,7 +99,10 @@ impl Client {
                     (error, after(&answer).unwrap_or(backoff(tried)))
                 }
                 Err(e) => {
-                    let text = format!("the landing zone does not answer, check that it can be reached: {e}, endpoint=`{}`", self.place());
+                    let text = format!(
+                        "the landing zone does not answer, check that it can be reached: {e}, endpoint=`{}`",
+                        self.place()
+                    );
                     (Error::credentials(Kind::Unavailable, text), backoff(tried))
                 }
             };
@@ -126,7 +139,10 @@ impl Client {
             },
             // 429 says that it was not let in; of the others that a gateway may have spoken for a service that did it.
             429 | 400..=407 | 409..=499 => Demanded::Refused(self.refusal(name, &answer, &sent)),
-            status => Demanded::Unknown(format!("status {status}, {}", oauth::said(&answer.body, &sent.exposed()))),
+            status => Demanded::Unknown(format!(
+                "status {status}, {}",
+                oauth::said(&answer.body, &sent.exposed())
+            )),
         }
     }
 
@@ -141,13 +157,18 @@ impl Client {
             *request.headers_mut() = sent.headers.clone();
             if method == Method::POST {
                 // Some services refuse a POST that does not say how long it is.
-                request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+                request
+                    .headers_mut()
+                    .insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
             }
             let answer = match self.http.send(request).await {
                 Ok(answer) => answer,
                 Err(lost) => return Ok(Err(lost)),
             };
-            if answer.status == 401 && again && let Some(refused) = &bearer {
+            if answer.status == 401
+                && again
+                && let Some(refused) = &bearer
+            {
                 again = false;
                 if let Some(other) = self.bearer.instead_of(refused).await? {
                     bearer = Some(other);
@@ -166,7 +187,7 @@ impl Client {
         let mut insert = |name: &HeaderName, text: &str| {
             let mut value = HeaderValue::from_str(text).map_err(|_| {
                 let text = format!("landing zone: the value cannot be sent, it has a line break or control character, header=`{name}`");
-                Error::credentials(Kind::Config, text)
+                Error::credentials(Kind::Unauthorized, text)
             })?;
             value.set_sensitive(true);
             headers.insert(name.clone(), value);
@@ -186,8 +207,11 @@ impl Client {
 
     fn parse(&self, answer: &Answer) -> Result<Reply> {
         Reply::parse(&answer.body).map_err(|e| {
-            let text = format!("the landing zone answers with something else than credentials: {e}, endpoint=`{}`", self.place());
-            Error::credentials(Kind::InvalidData, text)
+            let text = format!(
+                "the landing zone answers with something else than credentials: {e}, endpoint=`{}`",
+                self.place()
+            );
+            Error::credentials(Kind::Unavailable, text)
         })
     }
 
@@ -195,7 +219,9 @@ impl Client {
         let status = answer.status.as_u16();
         let remedy = match status {
             401 => "check its access token, or client id and secret",
-            403 => "the token's owner may not read it; check `x-api-key`, `x-gw-ims-org-id` and `x-sandbox-name`, and the rights of the project",
+            403 => {
+                "the token's owner may not read it; check `x-api-key`, `x-gw-ims-org-id` and `x-sandbox-name`, and the rights of the project"
+            }
             400 => "check its headers and query",
             404 => "check its address and query",
             405 if method == "POST" => "it does not refresh by POST, set refresh_method=`GET`",
@@ -203,16 +229,12 @@ impl Client {
             300..=399 => "it redirects, give the address it moved to",
             _ => "try again later",
         };
-        let kind = match status {
-            300..=399 | 400 => Kind::Config,
-            _ => oauth::kind_of_status(answer.status),
-        };
         let text = format!(
             "the landing zone refuses, {remedy}: {}, status=`{status}` method=`{method}` endpoint=`{}`",
             oauth::said(&answer.body, &sent.exposed()),
             self.place()
         );
-        Error::credentials(kind, text)
+        Error::credentials(oauth::kind_of_status(answer.status), text)
     }
 }
 
@@ -237,7 +259,9 @@ fn address(option: &str, text: &str, allow_http: bool) -> Result<url::Url> {
     match url::Url::parse(text) {
         Ok(url) if url.scheme() == "https" => Ok(url),
         Ok(url) if url.scheme() == "http" && (allow_http || oauth::is_loopback(&url)) => Ok(url),
-        Ok(url) if url.scheme() == "http" => wrong("secrets are sent by https only, or set allow_http = true"),
+        Ok(url) if url.scheme() == "http" => {
+            wrong("secrets are sent by https only, or set allow_http = true")
+        }
         _ => wrong("not an address of a web service"),
     }
 }

@@ -40,7 +40,14 @@ mod tests {
         ] {
             assert_eq!(parse(text).map(shown).as_deref(), Some(moment), "{text}");
         }
-        for text in ["", "2027-02-29", "2025-13-01", "05.07.2025", "2025-07-05T12:00:00", "soon"] {
+        for text in [
+            "",
+            "2027-02-29",
+            "2025-13-01",
+            "05.07.2025",
+            "2025-07-05T12:00:00",
+            "soon",
+        ] {
             assert_eq!(parse(text), None, "{text}");
         }
     }

@@ -44,11 +44,18 @@ impl Reply {
             .map_err(|_| Malformed("the answer is not the JSON of container credentials".into()))?;
         let text = |value: Option<String>| value.filter(|value| !value.trim().is_empty());
         let of_uri = match text(fields.uri) {
-            Some(uri) => Some(Signature::parse(&uri).map_err(|Malformed(e)| Malformed(format!("in SASUri: {e}")))?),
+            Some(uri) => Some(
+                Signature::parse(&uri)
+                    .map_err(|Malformed(e)| Malformed(format!("in SASUri: {e}")))?,
+            ),
             None => None,
         };
         let of_token = match text(fields.token) {
-            Some(token) => Some(Signature::parse(&token).map_err(|Malformed(e)| Malformed(format!("in SASToken: {e}")))?.0),
+            Some(token) => Some(
+                Signature::parse(&token)
+                    .map_err(|Malformed(e)| Malformed(format!("in SASToken: {e}")))?
+                    .0,
+            ),
             None => None,
         };
         let (uri_signature, named) = match of_uri {
@@ -64,10 +71,14 @@ impl Reply {
             of_token.as_ref().zip(uri_signature.as_ref()),
         );
         let missing = |field: &str| Malformed(format!("the answer has no `{field}`"));
-        let signature = of_token.or(uri_signature).ok_or_else(|| missing("SASToken"))?;
+        let signature = of_token
+            .or(uri_signature)
+            .ok_or_else(|| missing("SASToken"))?;
         let of_date = match text(fields.expiry) {
             Some(date) => Some(expiry::parse(&date).ok_or_else(|| {
-                Malformed(format!("the answer's `expiryDate` is neither a date nor RFC 3339, expiryDate=`{date}`"))
+                Malformed(format!(
+                    "the answer's `expiryDate` is neither a date nor RFC 3339, expiryDate=`{date}`"
+                ))
             })?),
             None => None,
         };
@@ -107,5 +118,4 @@ fn contradiction(
 }
 
 #[cfg(test)]
-#[path = "reply_tests.rs"]
 mod tests;

@@ -6,7 +6,7 @@ use super::{
     oauth::Http,
     reply::Reply,
     sas::Signature,
-    settling::Settling,
+    settling::{Settling, TAKES_EFFECT_WITHIN},
 };
 use crate::{
     error::Kind,
@@ -23,6 +23,7 @@ use std::{
     sync::Arc,
     time::{Duration, SystemTime},
 };
+use tokio::time::Instant;
 
 /// A demand follows the last one after a third of the margin at the earliest, and after this long at the latest.
 const LONGEST_DISTANCE: Duration = Duration::from_secs(300);
@@ -58,8 +59,8 @@ pub(in crate::storage) struct LandingZone {
 }
 
 struct State {
-    /// What was handed out last.
-    handed: Option<Reply>,
+    /// What was handed out last, and when its signature came.
+    handed: Option<(Reply, Instant)>,
     demands: Pace,
 }
 
@@ -75,14 +76,23 @@ impl LandingZone {
         clock: Clock,
     ) -> Result<Self> {
         let margin = Duration::try_from_secs_f64(zone.margin_seconds).map_err(|_| {
-            Error::credentials(Kind::Config, format!("landing zone: not a time, margin_seconds=`{}`", zone.margin_seconds))
+            Error::credentials(
+                Kind::Config,
+                format!(
+                    "landing zone: not a time, margin_seconds=`{}`",
+                    zone.margin_seconds
+                ),
+            )
         })?;
         let distance = (margin / 3).clamp(Duration::from_millis(100), LONGEST_DISTANCE);
         Ok(Self {
             client: Client::new(http, zone, store)?,
             container: container.to_owned(),
             account: account.map(str::to_owned),
-            plain_http: store.endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http:")),
+            plain_http: store
+                .endpoint
+                .as_deref()
+                .is_some_and(|endpoint| endpoint.starts_with("http:")),
             may_refresh: zone.refresh,
             margin,
             settling,
@@ -96,7 +106,11 @@ impl LandingZone {
 
     /// The storage account, once a signature came.
     pub(in crate::storage) fn account(&self) -> Option<String> {
-        self.state.lock().handed.as_ref().map(|reply| reply.account.clone())
+        self.state
+            .lock()
+            .handed
+            .as_ref()
+            .map(|(reply, _)| reply.account.clone())
     }
 
     /// A plain GET, whose container must be ours.
@@ -111,7 +125,7 @@ impl LandingZone {
                 "the landing zone is of another {what} than the store's URL, set the URL to it, landing_zone=`{theirs}` url=`{ours}` endpoint=`{}`",
                 self.client.place()
             );
-            Err(Error::credentials(Kind::Config, text))
+            Err(Error::credentials(Kind::Unauthorized, text))
         };
         if reply.container != self.container {
             return other("container", &reply.container, &self.container);
@@ -134,20 +148,27 @@ impl LandingZone {
         self.usable(reply).is_some_and(|left| left <= least)
     }
 
-    /// Whether it is what was handed out last.
-    fn handed(&self, reply: &Reply) -> bool {
+    /// When its signature came, if it is that which was handed out last.
+    fn handed(&self, reply: &Reply) -> Option<Instant> {
         let state = self.state.lock();
-        state.handed.as_ref().is_some_and(|handed| handed.signature.is(&reply.signature))
+        let (handed, came) = state.handed.as_ref()?;
+        handed.signature.is(&reply.signature).then_some(*came)
     }
 
     /// The signature of a plain GET is the one the store refused: perhaps it is being replaced right now.
     async fn instead_of_refused(&self, mut reply: Reply) -> Result<Reply> {
+        let mut came = Instant::now();
         for pause in AGAIN_AFTER {
             tokio::time::sleep(pause).await;
             reply = self.get().await?;
-            if !self.handed(&reply) {
-                return Ok(reply);
-            }
+            came = match self.handed(&reply) {
+                Some(came) => came,
+                None => return Ok(reply),
+            };
+        }
+        if came.elapsed() < TAKES_EFFECT_WITHIN {
+            // It may not have taken effect everywhere yet.
+            return Ok(reply);
         }
         if self.may_refresh {
             return self.demand(&reply.signature).await;
@@ -210,7 +231,7 @@ impl LandingZone {
                 ends(&reply),
                 self.margin.as_secs_f64()
             );
-            return Err(Error::credentials(Kind::Config, text));
+            return Err(Error::credentials(Kind::Unauthorized, text));
         }
         Ok(reply)
     }
@@ -219,10 +240,10 @@ impl LandingZone {
     fn hand_out(&self, reply: Reply) -> Result<Lease<AzureCredential>> {
         let place = self.client.place();
         reply.signature.check(self.clock.now(), self.plain_http).map_err(|unusable| {
-            let kind = if unusable.passing { Kind::Unavailable } else { Kind::Config };
+            let kind = if unusable.passing { Kind::Unavailable } else { Kind::Unauthorized };
             Error::credentials(kind, format!("the landing zone's signature cannot be used: {unusable}, endpoint=`{place}`"))
         })?;
-        if !self.handed(&reply) {
+        let came = self.handed(&reply).unwrap_or_else(|| {
             self.settling.came(&reply.signature);
             tracing::info!(
                 endpoint = %place,
@@ -233,10 +254,11 @@ impl LandingZone {
             if let Some(what) = reply.contradiction {
                 tracing::warn!(endpoint = %place, "the landing zone's SASUri has another {what} than its other fields, which are used");
             }
-        }
+            Instant::now()
+        });
         let expires: Option<SystemTime> = self.usable(&reply).map(|left| self.clock.now() + left);
         let lease = Lease::new(reply.signature.credential(), expires);
-        self.state.lock().handed = Some(reply);
+        self.state.lock().handed = Some((reply, came));
         Ok(lease)
     }
 }
@@ -251,7 +273,7 @@ impl Source for Arc<LandingZone> {
 
     async fn fetch(&self, ask: Ask) -> Result<Lease<AzureCredential>> {
         let mut reply = self.get().await?;
-        if ask == Ask::Refused && self.handed(&reply) {
+        if ask == Ask::Refused && self.handed(&reply).is_some() {
             reply = self.instead_of_refused(reply).await?;
         }
         if self.inside_margin(&reply) {
@@ -268,12 +290,16 @@ impl Source for Arc<LandingZone> {
 impl fmt::Debug for LandingZone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.state.lock().handed {
-            Some(reply) => write!(f, "landing zone, {}, endpoint=`{}`", reply.signature, self.client.place()),
+            Some((reply, _)) => write!(
+                f,
+                "landing zone, {}, endpoint=`{}`",
+                reply.signature,
+                self.client.place()
+            ),
             None => write!(f, "landing zone, endpoint=`{}`", self.client.place()),
         }
     }
 }
 
 #[cfg(test)]
-#[path = "source_tests.rs"]
 mod tests;

@@ -40,21 +40,39 @@ struct Held {
 
 impl Bearer {
     /// `token_url`: that of the options, judged.
-    pub(super) fn new(http: &oauth::Http, options: &LandingZoneOptions, token_url: Option<url::Url>) -> Result<Self> {
-        let wrong = |text: &str| Err(Error::credentials(Kind::Config, format!("landing zone: {text}")));
-        match (&options.access_token, token_url, &options.client_id, &options.client_secret) {
+    pub(super) fn new(
+        http: &oauth::Http,
+        options: &LandingZoneOptions,
+        token_url: Option<url::Url>,
+    ) -> Result<Self> {
+        let wrong = |text: &str| {
+            Err(Error::credentials(
+                Kind::Config,
+                format!("landing zone: {text}"),
+            ))
+        };
+        match (
+            &options.access_token,
+            token_url,
+            &options.client_id,
+            &options.client_secret,
+        ) {
             (None, None, None, None) => Ok(Self::None),
             (Some(token), None, None, None) => Ok(Self::Given(token.clone())),
-            (None, Some(url), Some(id), Some(secret)) => Ok(Self::Client(Box::new(ClientCredentials {
-                http: http.clone(),
-                url,
-                client_id: id.clone(),
-                client_secret: secret.clone(),
-                scope: options.scopes.join(" "),
-                held: Mutex::new(None),
-            }))),
+            (None, Some(url), Some(id), Some(secret)) => {
+                Ok(Self::Client(Box::new(ClientCredentials {
+                    http: http.clone(),
+                    url,
+                    client_id: id.clone(),
+                    client_secret: secret.clone(),
+                    scope: options.scopes.join(" "),
+                    held: Mutex::new(None),
+                })))
+            }
             (Some(_), ..) => wrong("give `access_token` or `token_url`, not both"),
-            _ => wrong("`token_url`, `client_id` and `client_secret` belong together, one is missing"),
+            _ => wrong(
+                "`token_url`, `client_id` and `client_secret` belong together, one is missing",
+            ),
         }
     }
 

@@ -42,16 +42,15 @@ impl Sts {
     }
 
     /// `call`: `AssumeRole` or `AssumeRoleWithWebIdentity`; `by`: with what it was asked.
-    pub(super) fn refused<E, R>(
+    pub(super) fn refused<E>(
         &self,
         call: &str,
         role_arn: &str,
         by: &str,
-        error: &SdkError<E, R>,
+        error: &SdkError<E>,
     ) -> Error
     where
         E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
-        R: std::fmt::Debug + Send + Sync + 'static,
     {
         let place = self.place();
         let SdkError::ServiceError(answer) = error else {
@@ -63,10 +62,17 @@ impl Sts {
                 ),
             );
         };
+        let (status, body) = (answer.raw().status().as_u16(), answer.raw().body().bytes());
+        let body = String::from_utf8_lossy(body.unwrap_or_default());
+        // Stores that have an STS of their own wrap their errors in other elements than AWS.
         let meta = answer.err().meta();
-        let code = meta.code().unwrap_or("no code");
-        let said = meta.message().unwrap_or("nothing");
-        let (kind, remedy) = remedy(code);
+        let from = |known: Option<&str>, name| match known {
+            Some(known) => Some(known.to_owned()),
+            None => explain::element(&body, name),
+        };
+        let code = from(meta.code(), "Code").unwrap_or_else(|| status.to_string());
+        let said = from(meta.message(), "Message").unwrap_or_default();
+        let (kind, remedy) = remedy(&code);
         Error::credentials(
             kind,
             format!(
@@ -79,7 +85,7 @@ impl Sts {
 /// What STS's codes ask of the operator. Those it has none for may pass by themselves.
 fn remedy(code: &str) -> (Kind, &'static str) {
     match code {
-        "AccessDenied" | "AccessDeniedException" => (
+        "AccessDenied" | "AccessDeniedException" | "401" | "403" => (
             Kind::Unauthorized,
             "allow sts:AssumeRole on the role to the one who asks, name it as principal in the role's trust policy, and compare `external_id` with that policy's sts:ExternalId",
         ),

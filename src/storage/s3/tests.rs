@@ -1,5 +1,6 @@
 //! Against an STS and an S3 of our own on a loopback address: sessions that end after a few requests.
 
+mod environment;
 mod opening;
 mod servers;
 
@@ -250,6 +251,14 @@ async fn what_sts_refuses_is_told_with_its_remedy_and_heals() {
         assert!(text.contains(part), "{part} is not in {text}");
     }
     assert!(!chain(&error).contains("planted"), "{error:?}");
+    servers.sts_says("<Response><Errors><Error><Code>AccessDenied</Code><Message>no</Message></Error></Errors></Response>");
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let error = opened.store.put(&path, "x".into()).await.unwrap_err();
+    assert_eq!(kind_of(&error), Kind::Unauthorized, "{error}");
+    assert!(
+        error.to_string().contains("code=`AccessDenied` said=`no`"),
+        "{error}"
+    );
     servers.sts_accepts();
     tokio::time::sleep(Duration::from_millis(50)).await;
     opened.store.put(&path, "x".into()).await.unwrap();
@@ -293,6 +302,10 @@ async fn a_missing_right_is_named_and_asks_sts_for_nothing() {
     assert_eq!(right(&error).as_deref(), Some("s3:ListBucket"));
     let error = store.delete(&path).await.unwrap_err();
     assert_eq!(right(&error).as_deref(), Some("s3:DeleteObject"));
+    assert!(
+        error.to_string().contains("arn:aws:s3:::bucket/a/b"),
+        "{error}"
+    );
     servers.s3_refuses(403, "<Error><Code>AccessDenied</Code><Message>User: u is not authorized to perform: kms:GenerateDataKey on resource: k because no identity-based policy allows it</Message></Error>");
     let error = store.put(&path, "x".into()).await.unwrap_err();
     assert_eq!(right(&error).as_deref(), Some("kms:GenerateDataKey"));

@@ -33,7 +33,9 @@ struct Lake {
     calls: Vec<StsCall>,
     /// By token, what is left of it and whose key it belongs to.
     sessions: HashMap<String, (u32, String)>,
-    sts_refusal: Option<(String, String)>,
+    /// How many credentials containers and machines were given.
+    handed_out: usize,
+    sts_refusal: Option<String>,
     s3_refusal: Option<(u16, String)>,
     objects: BTreeMap<String, Bytes>,
     uploads: HashMap<String, BTreeMap<u32, Bytes>>,
@@ -60,7 +62,13 @@ impl Servers {
     }
 
     pub(super) fn sts_refuses(&self, code: &str, message: &str) {
-        self.state.lock().sts_refusal = Some((code.into(), message.into()));
+        self.sts_says(&format!(
+            "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error><RequestId>r</RequestId></ErrorResponse>"
+        ));
+    }
+
+    pub(super) fn sts_says(&self, refusal: &str) {
+        self.state.lock().sts_refusal = Some(refusal.into());
     }
 
     pub(super) fn sts_accepts(&self) {
@@ -75,6 +83,10 @@ impl Servers {
         let mut state = self.state.lock();
         let life = state.life;
         state.sessions.insert(token.into(), (life, key.into()));
+    }
+
+    pub(super) fn handed_out(&self) -> usize {
+        self.state.lock().handed_out
     }
 
     pub(super) fn uploads(&self) -> usize {
@@ -101,6 +113,9 @@ async fn answer(State(state): State<Arc<Mutex<Lake>>>, request: Request<Body>) -
     let mut lake = state.lock();
     if parts.uri.path() == "/" {
         return lake.sts(&parts.headers, &body);
+    }
+    if !parts.uri.path().starts_with("/bucket") {
+        return lake.metadata(parts.uri.path());
     }
     let head = parts.method == Method::HEAD;
     let refusal = lake
@@ -132,26 +147,49 @@ impl Lake {
             token: header(headers, "x-amz-security-token"),
             form,
         });
-        if let Some((code, message)) = &self.sts_refusal {
-            return xml(
-                403,
-                format!(
-                    "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error><RequestId>r</RequestId></ErrorResponse>"
-                ),
-            );
+        if let Some(refusal) = &self.sts_refusal {
+            return xml(403, refusal.clone());
         }
         let n = self.calls.len();
-        let (key, token) = (format!("ASIA{n}"), format!("planted-token-{n}"));
-        self.sessions
-            .insert(token.clone(), (self.life, key.clone()));
-        let ends = chrono::Utc::now() + chrono::Duration::hours(1);
-        let ends = ends.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+        let (key, token, ends) = self.session(n);
         xml(
             200,
             format!(
                 "<{action}Response xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><{action}Result><Credentials><AccessKeyId>{key}</AccessKeyId><SecretAccessKey>planted-session-secret</SecretAccessKey><SessionToken>{token}</SessionToken><Expiration>{ends}</Expiration></Credentials></{action}Result></{action}Response>"
             ),
         )
+    }
+
+    fn session(&mut self, n: usize) -> (String, String, String) {
+        let (key, token) = (format!("ASIA{n}"), format!("planted-token-{n}"));
+        self.sessions
+            .insert(token.clone(), (self.life, key.clone()));
+        let ends = chrono::Utc::now() + chrono::Duration::hours(1);
+        let ends = ends.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+        (key, token, ends)
+    }
+
+    /// The metadata services: of a container at `/container`, of a machine as IMDSv2.
+    fn metadata(&mut self, path: &str) -> Answer {
+        const ROLES: &str = "/latest/meta-data/iam/security-credentials/";
+        match path {
+            "/latest/api/token" => Response::builder()
+                .header("x-aws-ec2-metadata-token-ttl-seconds", "21600")
+                .body("metadata-token".into())
+                .unwrap(),
+            ROLES => xml(200, "machine"),
+            path if path == "/container" || path.strip_prefix(ROLES) == Some("machine") => {
+                self.handed_out += 1;
+                let (key, token, ends) = self.session(self.handed_out);
+                xml(
+                    200,
+                    format!(
+                        r#"{{"Code":"Success","Type":"AWS-HMAC","LastUpdated":"{ends}","AccessKeyId":"{key}","SecretAccessKey":"planted","Token":"{token}","Expiration":"{ends}"}}"#
+                    ),
+                )
+            }
+            _ => xml(404, ""),
+        }
     }
 
     /// What is said to a session that has ended; as AWS does, its token is said too.

@@ -9,7 +9,9 @@ const SAMPLE: &str = r#"{
     "expiryDate": "2025-07-05"
 }"#;
 
-fn changed(change: impl FnOnce(&mut serde_json::Map<String, serde_json::Value>)) -> Result<Reply, Malformed> {
+fn changed(
+    change: impl FnOnce(&mut serde_json::Map<String, serde_json::Value>),
+) -> Result<Reply, Malformed> {
     let mut value: serde_json::Value = serde_json::from_str(SAMPLE).unwrap();
     change(value.as_object_mut().unwrap());
     Reply::parse(value.to_string().as_bytes())
@@ -20,7 +22,10 @@ fn adobes_sample_is_read() {
     let reply = Reply::parse(SAMPLE.as_bytes()).unwrap();
     assert_eq!(reply.account, "sndbxdtlndga8m7ajbvgc64k");
     assert_eq!(reply.container, "dlz-databricks-container");
-    assert_eq!(reply.signature.get("sig"), Some("zVQfmuElZJzOKkUk8z5lChrJ3YQUE2h6EShDZOsVeMc="));
+    assert_eq!(
+        reply.signature.get("sig"),
+        Some("zVQfmuElZJzOKkUk8z5lChrJ3YQUE2h6EShDZOsVeMc=")
+    );
     assert_eq!(reply.ends, expiry::parse("2025-07-05"));
     assert_eq!(reply.contradiction, None);
 }
@@ -35,9 +40,19 @@ fn what_one_field_lacks_another_has_and_more_does_no_harm() {
         let reply = reply.unwrap();
         assert_eq!(reply.account, "sndbxdtlndga8m7ajbvgc64k", "{gone}");
         assert_eq!(reply.container, "dlz-databricks-container", "{gone}");
-        assert!(reply.signature.is(&Reply::parse(SAMPLE.as_bytes()).unwrap().signature), "{gone}");
+        assert!(
+            reply
+                .signature
+                .is(&Reply::parse(SAMPLE.as_bytes()).unwrap().signature),
+            "{gone}"
+        );
     }
-    assert_eq!(changed(|map| drop(map.insert("expiryDate".into(), serde_json::Value::Null))).unwrap().ends, None);
+    assert_eq!(
+        changed(|map| drop(map.insert("expiryDate".into(), serde_json::Value::Null)))
+            .unwrap()
+            .ends,
+        None
+    );
 }
 
 #[test]
@@ -76,7 +91,14 @@ fn an_uri_that_says_otherwise_is_told_of() {
 
 #[test]
 fn what_is_no_reply_is_refused_without_being_quoted() {
-    for body in ["", "planted", "[]", "null", r#"{"SASToken":["planted"]}"#, "{}"] {
+    for body in [
+        "",
+        "planted",
+        "[]",
+        "null",
+        r#"{"SASToken":["planted"]}"#,
+        "{}",
+    ] {
         let error = Reply::parse(body.as_bytes()).unwrap_err().to_string();
         assert!(!error.contains("planted"), "{error}");
     }
@@ -85,12 +107,22 @@ fn what_is_no_reply_is_refused_without_being_quoted() {
         ("SASUri", "planted", "in SASUri"),
         ("expiryDate", "tomorrow", "expiryDate=`tomorrow`"),
     ] {
-        let error = changed(|map| drop(map.insert(field.into(), value.into()))).unwrap_err().to_string();
-        assert!(error.contains(told) && !error.contains("planted"), "{error}");
+        let error = changed(|map| drop(map.insert(field.into(), value.into())))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains(told) && !error.contains("planted"),
+            "{error}"
+        );
     }
     let error = changed(|map| {
         map.remove("SASUri");
         map.remove("storageAccountName");
     });
-    assert!(error.unwrap_err().to_string().contains("`storageAccountName`"));
+    assert!(
+        error
+            .unwrap_err()
+            .to_string()
+            .contains("`storageAccountName`")
+    );
 }
