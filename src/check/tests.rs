@@ -319,7 +319,7 @@ async fn a_reset_is_told_and_is_no_fault() {
         &[],
     )
     .await;
-    let lake = open::lake(config).unwrap();
+    let lake = open::lake(&config).unwrap();
     let (_, log) = open::table_log(&config, &lake, "clicks").unwrap();
     log.reset_positions(&[(SPOOL.to_owned(), 9)]).await.unwrap();
     land(
