@@ -29,7 +29,7 @@ class Witness:
             reply = await forward(self.upstream, request)
         except OSError as error:
             return Reply(502, str(error).encode())
-        if request.method == "PUT" and "/_delta_log/" in request.path and request.path.endswith(".json"):
+        if request.method == "PUT" and "/race/_delta_log/" in request.path and request.path.endswith(".json"):
             self.attempts[request.path.rsplit("/", 1)[1]].append(reply.status)
         return reply
 
