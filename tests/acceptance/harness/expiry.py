@@ -25,7 +25,7 @@ class ExpiryProxy:
     `YOUNG` seconds old, and the function is taken out.
     """
 
-    def __init__(self, port, life, early=0.35):
+    def __init__(self, port, life, early=0.25):
         self.upstream, self.life, self.early = port, life, early
         self.born, self.ends = {}, {}
         self.sessions, self.refused, self.requests = 0, {EXPIRED: 0, UNKNOWN: 0}, 0
