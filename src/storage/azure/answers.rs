@@ -18,7 +18,12 @@ pub(super) struct Answers {
     pub(super) store: String,
     pub(super) container: String,
     pub(super) identity: String,
+    /// Whether its rights are those of roles, not of a signature.
+    pub(super) by_role: bool,
 }
+
+/// The least role with all that we need.
+const ROLE: &str = "Storage Blob Data Contributor";
 
 impl Answers {
     fn meaning(&self, operation: Operation, path: Option<&Path>, text: &str) -> Option<Meaning> {
@@ -44,19 +49,26 @@ impl Answers {
         };
         match known {
             "AuthorizationPermissionMismatch" | "InsufficientAccountPermissions" => {
-                let needed = needed(operation);
-                let letters: String = needed.iter().map(|right| right.letter()).collect();
-                let each: Vec<String> = needed
+                let letters: String = needed(operation)
                     .iter()
-                    .map(|right| format!("`{}`", right.letter()))
+                    .map(|right| right.letter())
                     .collect();
+                let (right, remedy) = match self.by_role {
+                    true => (
+                        ROLE.to_owned(),
+                        format!("give it the role `{ROLE}` on the container"),
+                    ),
+                    false => (
+                        format!("sp {letters}"),
+                        format!("have the signature made with `{letters}` in `sp`"),
+                    ),
+                };
                 let what = format!(
-                    "a right is missing, the store refuses to {}; a signature needs sp {}, an identity the role `Storage Blob Data Contributor` on the container, status=`{status}` code=`{known}` identity=`{identity}` {place}{said}",
-                    operation.as_str(),
-                    each.join(" and ")
+                    "a right is missing, the store refuses to {}; {remedy}, status=`{status}` code=`{known}` identity=`{identity}` {place}{said}",
+                    operation.as_str()
                 );
                 Some(Meaning {
-                    right: Some(format!("sp {letters}")),
+                    right: Some(right),
                     ..Meaning::new(Kind::Unauthorized, what)
                 })
             }

@@ -86,6 +86,12 @@ pub(super) enum Offer {
     ManagedIdentity,
 }
 
+impl Offer {
+    pub(super) fn is_identity(&self) -> bool {
+        !matches!(self, Offer::Signature(_) | Offer::AccountKey(_))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

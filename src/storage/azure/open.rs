@@ -118,6 +118,7 @@ pub(super) fn open_with(
         store: name.to_owned(),
         container: container.to_owned(),
         identity: identity.clone(),
+        by_role: by_role(&options.credentials, variables),
     };
     let credentials = Arc::new(credentials);
     Ok(Opened {
@@ -125,6 +126,14 @@ pub(super) fn open_with(
         identity,
         credentials: Some(credentials),
     })
+}
+
+fn by_role(credentials: &CredentialOptions, variables: &Variables) -> bool {
+    match credentials {
+        CredentialOptions::Entra(_) | CredentialOptions::ManagedIdentity(_) => true,
+        CredentialOptions::Environment => variables.offer().is_identity(),
+        _ => false,
+    }
 }
 
 /// Refuses options that say nothing to Azure.
