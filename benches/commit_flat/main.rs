@@ -15,7 +15,7 @@ mod counting;
 mod process;
 mod table;
 
-use alluvium::storage::{Lake, TableLocation};
+use alluvium::storage::{Lake, Stores, TableLocation};
 use clap::Parser;
 use counting::Counting;
 use object_store::{memory::InMemory, path::Path};
@@ -69,9 +69,12 @@ async fn run(arguments: &Arguments) -> bool {
                 store: Arc::new(InMemory::new()),
                 root: Path::from("t"),
             },
-            _ => Lake::open(folder.path().to_str().expect("a path in UTF-8"))
-                .and_then(|lake| lake.table(name, None))
-                .expect("a lake"),
+            _ => Lake::open(
+                folder.path().to_str().expect("a path in UTF-8"),
+                &Stores::default(),
+            )
+            .and_then(|lake| lake.table(name, None))
+            .expect("a lake"),
         }
     };
     let window = (arguments.commits / 10).max(1);

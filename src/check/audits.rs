@@ -15,7 +15,6 @@ use crate::{
     config::{Config, SourceOptions},
     error::{Error, Kind, Result},
     route::{Binding, Router},
-    storage::Lake,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,7 +27,7 @@ use verdict::{plural, verdict};
 /// # Errors
 /// Config for a table that is not there; those of reading its log.
 pub(super) async fn audit_table(config: &Config, name: &str) -> Result<Report> {
-    let lake = Lake::open(&config.lake.url)?;
+    let lake = open::lake(config)?;
     let table = open::named(config, &lake, name).await?;
     let is_ledger = name == config.dead_letters.table;
     let history = history(&table.log, is_ledger).await?;
@@ -137,7 +136,7 @@ pub(super) async fn audit_source(config: &Config, source: &str) -> Result<Report
             format!("the configuration has no such source, {known} source=`{source}`"),
         ));
     };
-    let lake = Lake::open(&config.lake.url)?;
+    let lake = open::lake(config)?;
     let prefix = format!("{}/{source}/", config.pipeline);
     let mut unread: Vec<String> = Vec::new();
 

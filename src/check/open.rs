@@ -5,7 +5,7 @@ use crate::{
     config::Config,
     error::{Error, Kind, Result},
     pipeline::TableSettings,
-    storage::{Lake, TableLocation},
+    storage::{Lake, Stores, TableLocation},
 };
 use futures::StreamExt;
 use std::sync::Arc;
@@ -15,6 +15,12 @@ pub(super) struct Table {
     pub(super) settings: TableSettings,
     pub(super) log: TableLog,
     pub(super) state: Arc<TableState>,
+}
+
+/// The lake of a configuration.
+pub(super) fn lake(config: &Config) -> Result<Lake> {
+    let stores = Stores::new(&config.stores)?;
+    Ok(Lake::open(&config.lake.url, &stores)?)
 }
 
 /// The log of a table, which need not exist.

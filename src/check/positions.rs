@@ -1,7 +1,7 @@
 //! `alluvium table positions`.
 
 use super::{Report, app_id::AppId, open, text};
-use crate::{config::Config, error::Result, event::Offset, storage::Lake};
+use crate::{config::Config, error::Result, event::Offset};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write,
@@ -12,7 +12,7 @@ use std::{
 /// # Errors
 /// Config for a table that is not there; those of loading it.
 pub(super) async fn table_positions(config: &Config, table: &str) -> Result<Report> {
-    let lake = Lake::open(&config.lake.url)?;
+    let lake = open::lake(config)?;
     let found = open::named(config, &lake, table).await?;
     let positions = found.log.all_positions().await?;
     let version = found.log.state().map_or(found.state.version, |s| s.version);

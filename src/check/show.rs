@@ -11,7 +11,6 @@ use crate::{
     error::Result,
     event::{Counts, Offset},
     schema::{self, Evolution},
-    storage::Lake,
 };
 use arrow::datatypes::Field;
 use std::{collections::BTreeMap, fmt::Write};
@@ -24,7 +23,7 @@ const POSITIONS: usize = 20;
 /// # Errors
 /// Config for a table that is not there; those of loading it.
 pub(super) async fn show_table(config: &Config, name: &str) -> Result<Report> {
-    let lake = Lake::open(&config.lake.url)?;
+    let lake = open::lake(config)?;
     let table = open::named(config, &lake, name).await?;
     let commits = table.log.history().await?;
     let positions = table.log.all_positions().await?;

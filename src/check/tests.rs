@@ -8,7 +8,6 @@ use crate::{
     commit::{CommitOutcome, Mark, Upload, new_table_spec},
     event::{CommitRange, Counts, Offset, OffsetRange, Partition, SourcePartition},
     schema::RESCUED_DATA,
-    storage::Lake,
     write::{TableWriter, UploadOptions, upload},
 };
 use arrow::array::{ArrayRef, RecordBatch, StringArray, new_null_array};
@@ -62,7 +61,7 @@ async fn land(
     marks: &[(&str, Offset)],
     rescued: &[&str],
 ) {
-    let lake = Lake::open(&config.lake.url).unwrap();
+    let lake = open::lake(config).unwrap();
     let (settings, log) = open::table_log(config, &lake, table).unwrap();
     let schema = match table == config.dead_letters.table {
         true => schema_of(crate::schema::dead_letter_schema()),
@@ -320,7 +319,7 @@ async fn a_reset_is_told_and_is_no_fault() {
         &[],
     )
     .await;
-    let lake = Lake::open(&config.lake.url).unwrap();
+    let lake = open::lake(&config).unwrap();
     let (_, log) = open::table_log(&config, &lake, "clicks").unwrap();
     log.reset_positions(&[(SPOOL.to_owned(), 9)]).await.unwrap();
     land(

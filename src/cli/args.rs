@@ -13,7 +13,7 @@ pub(super) struct ConfigArgs {
     #[arg(long, short, value_name = "FILE", env = "ALLUVIUM_CONFIG")]
     pub(super) config: Option<PathBuf>,
 
-    /// Where the tables are: a folder or a file: URL; over `lake.url`
+    /// Where the tables are: a folder, s3://, az://, abfss:// or file:; over `lake.url`
     #[arg(long, value_name = "URL|DIR")]
     pub(super) lake: Option<String>,
 }

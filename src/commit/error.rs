@@ -100,6 +100,9 @@ fn one_line(text: &str) -> String {
 }
 
 fn store_kind(error: &object_store::Error) -> Kind {
+    if let Some(told) = crate::storage::ours(error) {
+        return told.kind();
+    }
     match error {
         object_store::Error::PermissionDenied { .. }
         | object_store::Error::Unauthenticated { .. } => Kind::Unauthorized,

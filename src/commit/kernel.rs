@@ -224,18 +224,17 @@ impl KernelTable {
 ///
 /// The kernel wants `file:` URLs to exist and follows their links, and loses a percent sign in a
 /// folder's name when it lists, so it sees no path of ours. Of the URL it keeps scheme and host,
-/// which tell it whether the store lists in order; the host for a local disk is one that does not.
+/// which tell it whether the store lists in order. A disk does not, nor do directory buckets of S3
+/// (`…--x-s3`), and what a compatible store does nobody knows: the kernel sorts the listings of every
+/// store whose host looks like such a bucket's, and so ours all do. A log is short enough.
 fn root_url(location: &TableLocation) -> Url {
-    let mut url = location.url.clone();
-    if url.scheme() == "file"
-        && let Ok(local) = Url::parse("local://disk--x-s3/")
-    {
-        url = local;
+    let unordered = |scheme: &str| Url::parse(&format!("{scheme}://store--x-s3/"));
+    match location.url.scheme() {
+        // A scheme that is not the kernel's own, lest it looks for the folder.
+        "file" => unordered("local"),
+        scheme => unordered(scheme),
     }
-    url.set_query(None);
-    url.set_fragment(None);
-    url.set_path("/");
-    url
+    .unwrap_or_else(|_| location.url.clone())
 }
 
 /// The executor of the kernel's reads and writes: the runtime we run in where it has several

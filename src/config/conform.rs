@@ -87,7 +87,9 @@ impl Walk {
                 value
                 @ (Value::String(_) | Value::Integer(_) | Value::Float(_) | Value::Boolean(_)),
             )
-            | (Form::Text | Form::Secret, value @ Value::String(_)) => return Some(value),
+            | (Form::Text | Form::Secret | Form::LiveSecret, value @ Value::String(_)) => {
+                return Some(value);
+            }
             (form, value) => (name(&form), value.type_str()),
         };
         let (expected, found) = expected;
@@ -194,7 +196,7 @@ fn name(form: &Form) -> &'static str {
     match form {
         Form::Keys { .. } | Form::Named(_) | Form::Tagged(_) => "a table",
         Form::Array(_) => "a list",
-        Form::Words(_) | Form::Text | Form::Secret => "a string",
+        Form::Words(_) | Form::Text | Form::Secret | Form::LiveSecret => "a string",
         Form::Scalar => "a string, a number or a boolean",
         Form::Integer => "an integer",
         Form::Number => "a number",

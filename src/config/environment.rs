@@ -169,7 +169,7 @@ fn key_path(name: &str, tree: &Tree) -> Result<(Vec<String>, Shape), String> {
                     None => candidate.key(&word).is_some(),
                 })
                 .map(|(_, shape)| *shape)
-                .ok_or("names no key of a source")?;
+                .ok_or("names no key of any kind of this table")?;
         }
         let key = match shape.form() {
             Form::Keys { properties, .. } => {
@@ -221,6 +221,7 @@ fn named(word: &str, section: Option<&str>, at: Option<&Table>) -> String {
     match (known, section) {
         (Some(known), _) => known.clone(),
         (None, Some("properties")) => word.replace('_', "."),
+        (None, Some("headers")) => word.replace('_', "-"),
         (None, _) => word.to_owned(),
     }
 }
@@ -228,7 +229,7 @@ fn named(word: &str, section: Option<&str>, at: Option<&Table>) -> String {
 /// A variable's text as the type its key wants: strings as they are, everything else as TOML.
 fn typed(text: &str, shape: Shape) -> Result<Value, String> {
     match shape.form() {
-        Form::Text | Form::Secret | Form::Scalar | Form::Words(_) => {
+        Form::Text | Form::Secret | Form::LiveSecret | Form::Scalar | Form::Words(_) => {
             Ok(Value::String(text.to_owned()))
         }
         form => {

@@ -212,6 +212,13 @@ fn typed(tree: &Tree, problems: &mut Vec<Problem>, taken_out: &mut BTreeSet<Stri
             "dead_letters" => reader.fill(&mut config.dead_letters, key, value),
             "admin" => reader.fill(&mut config.admin, key, value),
             "table_defaults" => reader.fill(&mut config.table_defaults, key, value),
+            "stores" => {
+                for (name, value) in value.as_table().into_iter().flatten() {
+                    if let Some(store) = reader.read(&join(key, name), value.clone()) {
+                        config.stores.insert(name.clone(), store);
+                    }
+                }
+            }
             "tables" => {
                 for (name, value) in value.as_table().into_iter().flatten() {
                     if let Some(table) = reader.read(&join(key, name), value.clone()) {

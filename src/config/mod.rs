@@ -6,6 +6,7 @@
 //! `file:` references name.
 
 mod conform;
+mod credentials;
 mod environment;
 mod load;
 mod options;
@@ -33,6 +34,7 @@ pub use source::SourceOptions;
 pub use table::{Compression, MetadataColumn, ParquetEncoding, Table, TableOptions};
 pub use validate::check_table_name;
 
+use crate::storage::Place;
 use std::path::{Path, PathBuf};
 
 impl Config {
@@ -46,10 +48,13 @@ impl Config {
         )
     }
 
-    /// The spool's folder: `spool.path`, or `.spool` in the lake's folder.
+    /// The spool's folder: `spool.path`; else `.spool` in the lake's folder, or `./spool` where the lake is no folder.
     pub fn spool_path(&self) -> PathBuf {
         match &self.spool.path {
             Some(path) => path.clone(),
+            None if matches!(Place::parse(&self.lake.url), Ok(Place::Remote(_))) => {
+                Path::new("./spool").to_path_buf()
+            }
             None => local_path(&self.lake.url).join(".spool"),
         }
     }

@@ -1,6 +1,7 @@
 //! Every key of the configuration file. The doc comments are the configuration reference.
 
 use super::{source::SourceOptions, table::TableOptions};
+use crate::storage::StoreOptions;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::{collections::BTreeMap, path::PathBuf};
@@ -17,6 +18,8 @@ pub struct Config {
     pub shutdown_timeout_seconds: f64,
     /// Where the tables are.
     pub lake: LakeOptions,
+    /// How the object stores are reached that hold the lake, its tables or inputs.
+    pub stores: BTreeMap<String, StoreOptions>,
     /// The durable queue of accepted HTTP events.
     pub spool: SpoolOptions,
     /// The table of rejected records, which is also the ledger of the low-water mark.
@@ -36,7 +39,9 @@ pub struct Config {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LakeOptions {
-    /// A folder or a `file:` URL; one folder a table below it.
+    /// A folder, a `file:` URL, or a URL of an object store: `s3://bucket/prefix`, `az://container/prefix`,
+    /// `abfss://container@account.dfs.core.windows.net/prefix`, `https://account.blob.core.windows.net/container/prefix`.
+    /// One folder a table below it. Stores are reached as `[stores.NAME]` says.
     pub url: String,
     /// The most tables one process opens.
     pub max_tables: usize,
@@ -46,7 +51,7 @@ pub struct LakeOptions {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SpoolOptions {
-    /// Its folder; by default `.spool` below a local lake.
+    /// Its folder, on a local disk that lasts; by default `.spool` below a local lake, `./spool` with a lake in an object store.
     pub path: Option<PathBuf>,
     /// The most bytes it keeps on disk; beyond them requests are answered 503.
     pub max_bytes: u64,
@@ -79,6 +84,7 @@ impl Default for Config {
             memory_budget_bytes: 256 << 20,
             shutdown_timeout_seconds: 30.0,
             lake: LakeOptions::default(),
+            stores: BTreeMap::new(),
             spool: SpoolOptions::default(),
             dead_letters: DeadLetterOptions::default(),
             admin: AdminOptions::default(),

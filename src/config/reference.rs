@@ -31,26 +31,31 @@ prints every value with where it came from, secrets redacted.
 | `ALLUVIUM_SOURCES__WEB__LISTEN=0.0.0.0:8080` | `sources.web.listen` |
 | `ALLUVIUM_SOURCES__CLICKS__TOPICS=["a", "b"]` | `sources.clicks.topics` |
 | `ALLUVIUM_SOURCES__CLICKS__PROPERTIES__SASL_PASSWORD=…` | `sources.clicks.properties."sasl.password"` |
+| `ALLUVIUM_STORES__RAW__CREDENTIALS__TYPE=profile` | `stores.raw.credentials.type` |
 
 Strings are taken as they are, everything else is written as in TOML. A name of yours (a source's, a table's) stands for
 the one in the file that is the same but for case and punctuation, else for the name in lower case; in `properties` an `_`
-stands for a dot. A variable that names no key is refused, but for `ALLUVIUM_CONFIG`, `ALLUVIUM_LOG` and
+stands for a dot, in `headers` for a `-`. A variable that names no key is refused, but for `ALLUVIUM_CONFIG`, `ALLUVIUM_LOG` and
 `ALLUVIUM_LOG_FORMAT` (of the command line) and those that Kubernetes sets for a Service named `alluvium`.
 
 **References**: `${NAME}` in any string of the file is the environment variable NAME, `${NAME:-text}` with a default for one
 that is not set or empty; `$${` is a plain `${`. Where a secret is wanted, and in librdkafka `properties`, `file:PATH` is the
-content of that file without the line ends at its end.
+content of that file without the line ends at its end. Secrets of `[stores]` are read from their files whenever they are
+needed, so they may change while Alluvium runs.
 "#;
 
 /// The whole reference, Markdown.
 pub fn markdown() -> String {
     let mut out = String::from(INTRODUCTION);
-    section(&mut out, "", "Top level", Shape::root());
+    section(&mut out, "", "Top level", Shape::root(), &[]);
     out
 }
 
 /// One table of keys, then what lies below it.
-fn section(out: &mut String, path: &str, title: &str, shape: Shape) {
+///
+/// `above`: the tables this one lies in, as credentials may lie in credentials.
+fn section(out: &mut String, path: &str, title: &str, shape: Shape, above: &[Shape]) {
+    let above = &[above, &[shape]].concat();
     let (keys, required) = match shape.form() {
         Form::Keys {
             properties,
@@ -63,6 +68,7 @@ fn section(out: &mut String, path: &str, title: &str, shape: Shape) {
                     path,
                     &format!("`[{path}]` with `type = \"{kind}\"`"),
                     shape,
+                    above,
                 );
             }
             return;
@@ -72,7 +78,8 @@ fn section(out: &mut String, path: &str, title: &str, shape: Shape) {
     let _ = write!(out, "\n## {title}\n\n");
     let description = shape.description();
     // A kind of source says in its words what the title says.
-    if !description.is_empty() && !path.is_empty() && !title.contains("type =") {
+    let is_source = path.starts_with("sources.") && title.contains("type =");
+    if !description.is_empty() && !path.is_empty() && !is_source {
         let _ = write!(out, "{}\n\n", one_line(description));
     }
     let mut below = Vec::new();
@@ -87,7 +94,10 @@ fn section(out: &mut String, path: &str, title: &str, shape: Shape) {
             format!("{path}.{key}")
         };
         match shape.form() {
-            Form::Keys { .. } => below.push((at.clone(), format!("`[{at}]`"), shape)),
+            Form::Tagged(_) if above.iter().any(|one| one.is(shape)) => {}
+            Form::Keys { .. } | Form::Tagged(_) => {
+                below.push((at.clone(), format!("`[{at}]`"), shape));
+            }
             Form::Named(values) if matches!(values.form(), Form::Keys { .. } | Form::Tagged(_)) => {
                 let at = format!("{at}.NAME");
                 below.push((at.clone(), format!("`[{at}]`"), values));
@@ -112,7 +122,7 @@ fn section(out: &mut String, path: &str, title: &str, shape: Shape) {
     out.push_str("| key | type | default | meaning |\n|---|---|---|---|\n");
     out.push_str(&rows);
     for (path, title, shape) in below {
-        section(out, &path, &title, shape);
+        section(out, &path, &title, shape, above);
     }
 }
 
@@ -129,7 +139,7 @@ fn type_name(shape: Shape) -> String {
             .map(|word| format!("`\"{word}\"`"))
             .collect::<Vec<_>>()
             .join(", "),
-        Form::Secret => "secret".into(),
+        Form::Secret | Form::LiveSecret => "secret".into(),
         Form::Text => "string".into(),
         Form::Scalar => "string, number or boolean".into(),
         Form::Integer => "integer".into(),
@@ -139,11 +149,15 @@ fn type_name(shape: Shape) -> String {
 }
 
 fn default(shape: Shape) -> String {
-    if matches!(
-        shape.form(),
-        Form::Keys { .. } | Form::Named(_) | Form::Tagged(_)
-    ) {
-        return String::new();
+    match (shape.form(), shape.default()) {
+        (Form::Tagged(_), Some(default)) => {
+            return match default.get("type") {
+                Some(kind) => format!("`type = {kind}`"),
+                None => String::new(),
+            };
+        }
+        (Form::Keys { .. } | Form::Named(_) | Form::Tagged(_), _) => return String::new(),
+        _ => {}
     }
     match shape.default() {
         Some(Value::String(text)) if text.is_empty() => String::new(),

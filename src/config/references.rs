@@ -34,7 +34,8 @@ pub(super) fn variables(root: &Table) -> BTreeSet<String> {
 ///
 /// `${…}` works in every string of the file, `$${` is a plain `${`; variables that set keys and flags
 /// are taken as they are. `file:` works where a secret is wanted and in librdkafka properties, whoever
-/// set it. Returns the paths of strings that held a reference.
+/// set it; of a secret that is read at every use it stays as it is. Returns the paths of strings that held a
+/// reference.
 pub(super) fn resolve(
     tree: &mut Tree,
     environment: &Environment,
@@ -76,9 +77,12 @@ impl Walk<'_> {
         for key in keys {
             let at = join(path, &key);
             let below = shape.and_then(|shape| shape.key(&key));
-            let file_allowed = is_property(path) || is_secret(below);
+            let files = match is_property(path) {
+                true => Files::Content,
+                false => Files::of(below),
+            };
             let keep = match table.get_mut(&key) {
-                Some(value) => self.value(value, below, &at, file_allowed),
+                Some(value) => self.value(value, below, &at, files),
                 None => true,
             };
             if !keep {
@@ -87,15 +91,9 @@ impl Walk<'_> {
         }
     }
 
-    fn value(
-        &mut self,
-        value: &mut Value,
-        shape: Option<Shape>,
-        path: &str,
-        file_allowed: bool,
-    ) -> bool {
+    fn value(&mut self, value: &mut Value, shape: Option<Shape>, path: &str, files: Files) -> bool {
         match value {
-            Value::String(text) => match self.string(text, path, file_allowed) {
+            Value::String(text) => match self.string(text, path, files) {
                 Ok(Some(resolved)) => {
                     *text = resolved;
                     self.referenced.insert(path.to_owned());
@@ -119,7 +117,7 @@ impl Walk<'_> {
                 let mut keep = true;
                 for (index, item) in items.iter_mut().enumerate() {
                     let at = format!("{path}[{index}]");
-                    keep &= self.value(item, shape, &at, is_secret(shape));
+                    keep &= self.value(item, shape, &at, Files::of(shape));
                 }
                 keep
             }
@@ -134,29 +132,50 @@ impl Walk<'_> {
     }
 
     /// The text with its references resolved; `None` when it has none.
-    fn string(&self, text: &str, path: &str, file_allowed: bool) -> Result<Option<String>, String> {
+    fn string(&self, text: &str, path: &str, files: Files) -> Result<Option<String>, String> {
         let of_file = matches!(self.tree.origin(path), Some(Origin::File(_)));
         let mut resolved = None;
         if of_file && text.contains("${") {
             resolved = Some(self.interpolate(text)?);
         }
         // Judged by what was written, so that a variable's value cannot turn into a file to read.
-        if file_allowed && text.starts_with("file:") {
-            let written = resolved.as_deref().unwrap_or(text);
-            let name = written.strip_prefix("file:").unwrap_or(written);
-            let name = name.strip_prefix("//").unwrap_or(name);
-            if name.is_empty() {
-                return Err("`file:` names no file; write file:PATH".into());
+        let written = resolved.as_deref().unwrap_or(text);
+        match (files, text.starts_with("file:")) {
+            (Files::No, _) | (Files::Content, false) => {}
+            (Files::Content, true) => resolved = Some(self.file(written)?),
+            (Files::Later, false) if written.starts_with("file:") => {
+                return Err(
+                    "the variable's value begins with `file:`; write file:${…} if it names a file"
+                        .into(),
+                );
             }
-            let content = self.environment.file(Path::new(name)).map_err(|error| {
-                format!("cannot read the file it refers to: {error}; path=`{name}`")
-            })?;
-            if content.is_empty() {
-                return Err(format!("the file it refers to is empty; path=`{name}`"));
-            }
-            resolved = Some(content);
+            (Files::Later, false) => {}
+            // It may be put there later, as secrets of a pod are; it is read whenever it is needed.
+            (Files::Later, true) => match self.file(written) {
+                Ok(_) => {}
+                Err(error) if written == "file:" => return Err(error),
+                Err(error) => {
+                    tracing::warn!("{path}: {error}; it is tried again when the secret is needed")
+                }
+            },
         }
         Ok(resolved)
+    }
+
+    /// The text of the file that a `file:` reference names.
+    fn file(&self, reference: &str) -> Result<String, String> {
+        let name = reference.strip_prefix("file:").unwrap_or(reference);
+        let name = name.strip_prefix("//").unwrap_or(name);
+        if name.is_empty() {
+            return Err("`file:` names no file; write file:PATH".into());
+        }
+        let content = self.environment.file(Path::new(name)).map_err(|error| {
+            format!("cannot read the file it refers to: {error}; path=`{name}`")
+        })?;
+        match content.is_empty() {
+            true => Err(format!("the file it refers to is empty; path=`{name}`")),
+            false => Ok(content),
+        }
     }
 
     fn interpolate(&self, text: &str) -> Result<String, String> {
@@ -182,8 +201,25 @@ impl Walk<'_> {
     }
 }
 
-fn is_secret(shape: Option<Shape>) -> bool {
-    matches!(shape.map(Shape::form), Some(Form::Secret))
+/// What `file:PATH` means in a string.
+#[derive(Clone, Copy)]
+enum Files {
+    /// Nothing.
+    No,
+    /// The file's content.
+    Content,
+    /// The file's content whenever it is used.
+    Later,
+}
+
+impl Files {
+    fn of(shape: Option<Shape>) -> Self {
+        match shape.map(Shape::form) {
+            Some(Form::Secret) => Self::Content,
+            Some(Form::LiveSecret) => Self::Later,
+            _ => Self::No,
+        }
+    }
 }
 
 /// Whether a path is the `properties` of a source.
@@ -294,6 +330,35 @@ mod tests {
             resolved("[sources.h]\ntype='http'\nkeys=[{key='file:/nope', tables=[]}]\n");
         assert_eq!(problems[0].path, "sources.h.keys[0].key");
         assert!(problems[0].message.contains("path=`/nope`"));
+    }
+
+    #[test]
+    fn a_live_secret_keeps_the_name_of_its_file() {
+        let (tree, problems) = resolved(
+            "[stores.a]\n[stores.a.credentials]\ntype='sas'\ntoken='file:/run/pw'\n\
+             [stores.b]\n[stores.b.credentials]\ntype='sas'\ntoken='file:/not/yet/${A}'\n\
+             [stores.c]\n[stores.c.credentials]\ntype='sas'\ntoken='${A}'\n\
+             [stores.d]\n[stores.d.credentials]\ntype='assume_role'\nrole_arn='file:/run/pw'\n\
+             source={type='static', access_key_id='${A}', secret_access_key='file:/run/pw'}\n",
+        );
+        assert_eq!(problems, []);
+        let credentials = |store: &str| &tree.root["stores"][store]["credentials"];
+        assert_eq!(credentials("a")["token"].as_str(), Some("file:/run/pw"));
+        assert_eq!(
+            credentials("b")["token"].as_str(),
+            Some("file:/not/yet/one")
+        );
+        assert_eq!(credentials("c")["token"].as_str(), Some("one"));
+        assert_eq!(credentials("d")["role_arn"].as_str(), Some("file:/run/pw"));
+        let source = &credentials("d")["source"];
+        assert_eq!(source["access_key_id"].as_str(), Some("one"));
+        assert_eq!(source["secret_access_key"].as_str(), Some("file:/run/pw"));
+        for token in ["${SLY}", "file:"] {
+            let (_, problems) = resolved(&format!(
+                "[stores.a.credentials]\ntype='sas'\ntoken='{token}'\n"
+            ));
+            assert_eq!(problems[0].path, "stores.a.credentials.token", "{token}");
+        }
     }
 
     proptest::proptest! {

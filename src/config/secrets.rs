@@ -26,11 +26,16 @@ pub(super) fn is_secret_property(name: &str) -> bool {
     .any(|word| name.contains(word))
 }
 
-/// Hides `user:password@` of a URL.
+/// Hides `user:password@` of a URL, and the signature in its query. What stands before the `@` of an `abfss:` URL
+/// is a container.
 pub(super) fn mask_url(text: &str) -> String {
+    let text = &mask_signature(text);
     let Some(scheme_end) = text.find("://") else {
         return text.to_owned();
     };
+    if text.starts_with("abfs") && text.matches([':', '@']).count() == 2 {
+        return text.to_owned();
+    }
     let authority = scheme_end + 3;
     let rest = text.get(authority..).unwrap_or_default();
     let end = rest.find('/').unwrap_or(rest.len());
@@ -42,6 +47,14 @@ pub(super) fn mask_url(text: &str) -> String {
         ),
         None => text.to_owned(),
     }
+}
+
+fn mask_signature(text: &str) -> String {
+    let Some((before, after)) = text.split_once("sig=") else {
+        return text.to_owned();
+    };
+    let rest = after.find('&').and_then(|at| after.get(at..));
+    format!("{before}sig={REDACTED}{}", rest.unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -76,5 +89,14 @@ mod tests {
         assert_eq!(mask_url("https://u:p@h/x@y"), "https://[redacted]@h/x@y");
         assert_eq!(mask_url("./lake"), "./lake");
         assert_eq!(mask_url("file:///a@b"), "file:///a@b");
+        assert_eq!(mask_url("abfss://c@a.dfs/x"), "abfss://c@a.dfs/x");
+        assert_eq!(
+            mask_url("abfss://c:p@a.dfs/x"),
+            "abfss://[redacted]@a.dfs/x"
+        );
+        assert_eq!(
+            mask_url("https://h/c?se=1&sig=p%3D&sp=r"),
+            "https://h/c?se=1&sig=[redacted]&sp=r"
+        );
     }
 }

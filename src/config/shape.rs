@@ -3,7 +3,7 @@
 //! One schema, made from the option types, serves four readers: the check of unknown keys and wrong
 //! types, the environment's values, `config show` and the reference in docs/configuration.md.
 
-use super::{options::Config, table};
+use super::{credentials, options::Config, table};
 use serde_json::{Map, Value};
 use std::sync::OnceLock;
 
@@ -13,6 +13,7 @@ pub(super) fn document() -> &'static Value {
     DOCUMENT.get_or_init(|| {
         let mut schema = schemars::schema_for!(Config).to_value();
         schema["title"] = "Alluvium's configuration".into();
+        credentials::add_defaults(&mut schema);
         // Every key of a table is optional, so its defaults are not in the type.
         let defaults = serde_json::to_value(table::built_in()).unwrap_or_default();
         if let Some(properties) = schema
@@ -36,7 +37,15 @@ pub(super) struct Shape {
     node: &'static Value,
     /// Holds the description and default, which stand beside a reference.
     outer: &'static Value,
-    secret: bool,
+    secret: Option<Secrecy>,
+}
+
+#[derive(Clone, Copy)]
+enum Secrecy {
+    /// Read once.
+    Fixed,
+    /// Read at every use.
+    Live,
 }
 
 pub(super) enum Form {
@@ -53,6 +62,8 @@ pub(super) enum Form {
     /// One of these words.
     Words(Vec<&'static str>),
     Secret,
+    /// A secret whose `file:PATH` is read at every use, so it stays as it is written.
+    LiveSecret,
     Text,
     /// Text, a number or a boolean.
     Scalar,
@@ -68,7 +79,7 @@ impl Shape {
 
     fn of(outer: &'static Value) -> Self {
         let mut node = outer;
-        let mut secret = false;
+        let mut secret = None;
         // References nest two deep at most; the bound guards against a cycle.
         for _ in 0..8 {
             let option = node.get("anyOf").and_then(Value::as_array).and_then(|any| {
@@ -82,7 +93,11 @@ impl Shape {
                 .and_then(Value::as_str)
                 .and_then(|reference| reference.strip_prefix("#/$defs/"))
             {
-                secret |= name == "Secret";
+                secret = match name {
+                    "Secret" => Some(Secrecy::Fixed),
+                    "LiveSecret" => Some(Secrecy::Live),
+                    _ => secret,
+                };
                 node = document_node(outer, name);
             } else {
                 break;
@@ -97,8 +112,10 @@ impl Shape {
 
     pub(super) fn form(self) -> Form {
         let node = self.node;
-        if self.secret {
-            return Form::Secret;
+        match self.secret {
+            Some(Secrecy::Fixed) => return Form::Secret,
+            Some(Secrecy::Live) => return Form::LiveSecret,
+            None => {}
         }
         if let Some(kinds) = node.get("oneOf").and_then(Value::as_array) {
             let tagged: Vec<_> = kinds
@@ -158,6 +175,11 @@ impl Shape {
         }
     }
 
+    /// Whether both are the same node of the schema: credentials hold credentials, without an end.
+    pub(super) fn is(self, other: Self) -> bool {
+        std::ptr::eq(self.node, other.node)
+    }
+
     /// The key's own shape, in a table of known keys or of named ones.
     pub(super) fn key(self, key: &str) -> Option<Self> {
         match self.form() {
@@ -167,7 +189,7 @@ impl Shape {
         }
     }
 
-    /// The default, if there is one. None of a key that is a table of its own.
+    /// The default, if there is one. Of tables only one with a `type` has one.
     pub(super) fn default(self) -> Option<&'static Value> {
         self.outer.get("default").filter(|value| !value.is_null())
     }
@@ -252,6 +274,26 @@ mod tests {
         assert!(
             matches!(http.key("ack").unwrap().form(), Form::Words(w) if w == ["spool", "commit"])
         );
+        let Form::Named(store) = root.key("stores").unwrap().form() else {
+            panic!("stores are named");
+        };
+        let credentials = store.key("credentials").unwrap();
+        assert_eq!(credentials.default().unwrap()["type"], "environment");
+        let Form::Tagged(kinds) = credentials.form() else {
+            panic!("credentials are tagged");
+        };
+        let of = |kind: &str| kinds.iter().find(|(tag, _)| *tag == kind).unwrap().1;
+        assert_eq!(kinds.len(), 10);
+        assert!(matches!(
+            of("sas").key("token").unwrap().form(),
+            Form::LiveSecret
+        ));
+        let headers = of("landing_zone").key("headers").unwrap();
+        assert!(
+            matches!(headers.form(), Form::Named(value) if matches!(value.form(), Form::LiveSecret))
+        );
+        let source = of("assume_role").key("source").unwrap();
+        assert!(source.is(credentials));
         let table = root.key("table_defaults").unwrap();
         assert!(matches!(table.key("evolution").unwrap().form(), Form::Words(w) if w.len() == 3));
         assert!(matches!(
@@ -266,7 +308,11 @@ mod tests {
 
     #[test]
     fn every_key_says_what_it_means() {
-        fn walk(shape: Shape, path: &str, silent: &mut Vec<String>) {
+        fn walk(shape: Shape, path: &str, above: &[Shape], silent: &mut Vec<String>) {
+            if above.iter().any(|one| one.is(shape)) {
+                return;
+            }
+            let above = &[above, &[shape]].concat();
             match shape.form() {
                 Form::Keys { properties, .. } => {
                     for key in properties.keys() {
@@ -275,21 +321,21 @@ mod tests {
                         if below.description().is_empty() {
                             silent.push(at.clone());
                         }
-                        walk(below, &at, silent);
+                        walk(below, &at, above, silent);
                     }
                 }
-                Form::Named(values) => walk(values, &format!("{path}.*"), silent),
-                Form::Array(items) => walk(items, &format!("{path}[]"), silent),
+                Form::Named(values) => walk(values, &format!("{path}.*"), above, silent),
+                Form::Array(items) => walk(items, &format!("{path}[]"), above, silent),
                 Form::Tagged(kinds) => {
                     for (kind, shape) in kinds {
-                        walk(shape, &format!("{path}<{kind}>"), silent);
+                        walk(shape, &format!("{path}<{kind}>"), above, silent);
                     }
                 }
                 _ => {}
             }
         }
         let mut silent = Vec::new();
-        walk(Shape::root(), "", &mut silent);
+        walk(Shape::root(), "", &[], &mut silent);
         assert_eq!(silent, Vec::<String>::new(), "keys without a doc comment");
     }
 }

@@ -64,11 +64,18 @@ impl Printer<'_> {
                 .map(|key| (key.clone(), values))
                 .collect(),
             Form::Tagged(kinds) => {
-                let kind = set.and_then(|set| set.get("type")).and_then(Value::as_str);
-                match kinds.iter().find(|(tag, _)| Some(*tag) == kind) {
-                    Some((_, shape)) => return self.section(path, *shape, set),
-                    None => return,
+                let default = || shape.default()?.get("type")?.as_str();
+                let kind = match set {
+                    Some(set) => set.get("type").and_then(Value::as_str),
+                    None => default(),
+                };
+                let Some((tag, shape)) = kinds.iter().find(|(tag, _)| Some(*tag) == kind) else {
+                    return;
+                };
+                if set.is_none() {
+                    let _ = writeln!(self.out, "type = {tag:?}  # default");
                 }
+                return self.section(path, *shape, set);
             }
             _ => return,
         };
@@ -151,7 +158,8 @@ impl Printer<'_> {
 
     fn masked(&self, path: &str, value: &Value, shape: Shape) -> Value {
         match (shape.form(), value) {
-            (Form::Secret, _) => Value::String(REDACTED.into()),
+            (Form::LiveSecret, Value::String(text)) if text.starts_with("file:") => value.clone(),
+            (Form::Secret | Form::LiveSecret, _) => Value::String(REDACTED.into()),
             (Form::Array(items), Value::Array(list)) => Value::Array(
                 list.iter()
                     .enumerate()

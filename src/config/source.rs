@@ -34,11 +34,13 @@ impl JsonSchema for SourceOptions {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let http = tagged(
             "http",
+            "The kind of source.",
             HttpOptions::json_schema(generator),
             &[("ack", json!("spool"))],
         );
         let kafka = tagged(
             "kafka",
+            "The kind of source.",
             KafkaOptions::json_schema(generator),
             &[("start", json!("earliest")), ("magic_byte", json!("stop"))],
         );
@@ -49,8 +51,13 @@ impl JsonSchema for SourceOptions {
     }
 }
 
-/// The schema of one kind with its `type`, and the defaults that schemars cannot see.
-fn tagged(kind: &str, schema: Schema, defaults: &[(&str, Value)]) -> Value {
+/// The schema of one kind with its `type`, which means `meaning`, and the defaults that schemars cannot see.
+pub(super) fn tagged(
+    kind: &str,
+    meaning: &str,
+    schema: Schema,
+    defaults: &[(&str, Value)],
+) -> Value {
     let mut schema = schema.to_value();
     if let Some(properties) = schema.get_mut("properties") {
         for (key, default) in defaults {
@@ -61,9 +68,13 @@ fn tagged(kind: &str, schema: Schema, defaults: &[(&str, Value)]) -> Value {
         properties["type"] = json!({
             "type": "string",
             "const": kind,
-            "description": "The kind of source.",
+            "description": meaning,
         });
     }
-    schema["required"] = json!(["type"]);
+    let mut required = vec![json!("type")];
+    if let Some(more) = schema.get("required").and_then(Value::as_array) {
+        required.extend(more.iter().cloned());
+    }
+    schema["required"] = required.into();
     schema
 }

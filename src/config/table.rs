@@ -13,7 +13,7 @@ pub struct TableOptions {
     pub source: Option<String>,
     /// With `source`: only these of its topics, by name.
     pub topics: Option<Vec<String>>,
-    /// The table's own folder or `file:` URL; by default a folder of its name below `lake.url`.
+    /// The table's own folder or URL, of the kinds of `lake.url`; by default a folder of its name below `lake.url`.
     pub url: Option<String>,
     /// The longest an event waits for its commit.
     pub flush_interval_seconds: Option<f64>,
@@ -149,7 +149,7 @@ impl Compression {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Table {
     pub name: String,
-    /// Its folder or `file:` URL, without a slash at the end.
+    /// Its folder or URL, without a slash at the end.
     pub url: String,
     /// The source all of whose events land here, if the configuration binds one.
     pub source: Option<String>,

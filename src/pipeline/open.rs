@@ -1,15 +1,22 @@
 //! What every process of the pipeline holds: lake, ledger, tables, budget.
 
 use super::{
-    catch_up, ledger::Ledger, marks, registry::Registry, retry::stopping, settings::TableSettings,
-    tables::Tables, tally::Tally, worker::Shared,
+    catch_up,
+    ledger::Ledger,
+    marks,
+    registry::Registry,
+    retry::{Backoff, stopping},
+    settings::TableSettings,
+    tables::Tables,
+    tally::Tally,
+    worker::Shared,
 };
 use crate::{
     commit::TableLog,
     config::Config,
     error::{Error, Kind, Result},
     event::ByteBudget,
-    storage::Lake,
+    storage::{Lake, Stores, TableLocation},
     telemetry::Rates,
 };
 use std::{
@@ -34,9 +41,45 @@ pub struct Pipeline {
 
 impl Pipeline {
     /// Opens the lake; no table is touched yet.
+    ///
+    /// # Errors
+    /// A lake that cannot be written, or where two writers could overwrite each other's commits (invariant 8).
     pub async fn open(config: Arc<Config>, rates: Arc<Rates>) -> Result<Self> {
-        let lake = Lake::open(&config.lake.url)?;
-        lake.probe().await?;
+        let pipeline = Self::without_probe(config, rates)?;
+        pipeline.lake.probe().await?;
+        Ok(pipeline)
+    }
+
+    /// [`Self::open`] for a daemon, which also refuses tables that it could not write: while an object store does not answer, it is
+    /// waited for. A disk that fails is refused.
+    pub(crate) async fn open_for_service(config: Arc<Config>, rates: Arc<Rates>) -> Result<Self> {
+        let pipeline = Self::without_probe(config, rates)?;
+        let url = pipeline.lake.url().to_string();
+        let mut backoff = Backoff::new("open", &url);
+        while let Err(error) = pipeline.lake.probe().await {
+            let error = Error::from(error);
+            if pipeline.lake.local_path().is_some() || !error.kind().is_retryable() {
+                return Err(error);
+            }
+            backoff.failed(error, &pipeline.shared().cancel).await?;
+        }
+        for name in pipeline.config.tables.keys() {
+            let mut backoff = Backoff::new("load", name);
+            let (settings, location) = pipeline.configured(name)?;
+            let is_local = location.url.scheme() == "file";
+            while let Err(error) = preflight(name, &settings, &location).await {
+                if is_local || !error.kind().is_retryable() {
+                    return Err(error);
+                }
+                backoff.failed(error, &pipeline.shared().cancel).await?;
+            }
+        }
+        Ok(pipeline)
+    }
+
+    fn without_probe(config: Arc<Config>, rates: Arc<Rates>) -> Result<Self> {
+        let stores = Stores::new(&config.stores)?;
+        let lake = Lake::open(&config.lake.url, &stores)?;
         let budget = ByteBudget::new(config.memory_budget_bytes);
         let cancel = CancellationToken::new();
         let name = config.dead_letters.table.clone();
@@ -76,22 +119,10 @@ impl Pipeline {
         })
     }
 
-    /// Refuses configured tables that cannot be written, before the first event (invariant 8).
-    pub(crate) async fn preflight(&self) -> Result<()> {
-        for name in self.config.tables.keys() {
-            let settings = TableSettings::new(&self.config, name)?;
-            let location = self.lake.table(name, settings.url.as_deref())?;
-            let log = TableLog::new(location, name, settings.commit.clone());
-            if let Some(state) = log.load().await? {
-                let missing = settings.missing_columns(&state.schema)?;
-                if !missing.is_empty() && !settings.may_evolve() {
-                    return Err(settings.refuse_missing(&missing));
-                }
-            } else {
-                settings.base_schema()?;
-            }
-        }
-        Ok(())
+    fn configured(&self, name: &str) -> Result<(TableSettings, TableLocation)> {
+        let settings = TableSettings::new(&self.config, name)?;
+        let location = self.lake.table(name, settings.url.as_deref())?;
+        Ok((settings, location))
     }
 
     /// The tasks beside the data path: marks, pressure, tables that were left behind, gauges.
@@ -134,6 +165,20 @@ impl Pipeline {
             None => Ok(()),
         }
     }
+}
+
+/// Refuses a configured table that cannot be written, before the first event (invariant 8).
+async fn preflight(name: &str, settings: &TableSettings, location: &TableLocation) -> Result<()> {
+    let log = TableLog::new(location.clone(), name, settings.commit.clone());
+    if let Some(state) = log.load().await? {
+        let missing = settings.missing_columns(&state.schema)?;
+        if !missing.is_empty() && !settings.may_evolve() {
+            return Err(settings.refuse_missing(&missing));
+        }
+    } else {
+        settings.base_schema()?;
+    }
+    Ok(())
 }
 
 /// Frees the budget before sources must pause (invariant 6).

@@ -32,8 +32,10 @@ pub async fn serve(
     let config = Arc::new(config);
     let limit = Duration::from_secs_f64(config.shutdown_timeout_seconds);
     let (rates, health) = (Arc::new(Rates::default()), Health::default());
-    let pipeline = Pipeline::open(config.clone(), rates.clone()).await?;
-    pipeline.preflight().await?;
+    let pipeline = tokio::select! {
+        opened = Box::pin(Pipeline::open_for_service(config.clone(), rates.clone())) => opened?,
+        () = stop.received() => return Ok(()),
+    };
     let upkeep = pipeline.start_upkeep();
     let cancel = pipeline.shared().cancel.clone();
     let recorder = telemetry.recorder.clone();

@@ -14,7 +14,7 @@ use crate::{
     event::{Epoch, Offset, SourcePartition},
     storage::{Lake, TableLocation},
 };
-use futures::FutureExt;
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use parking_lot::Mutex;
 use std::{
     collections::HashMap,
@@ -34,6 +34,8 @@ use tracing::Instrument;
 const INBOX: usize = 8;
 /// Uploads waiting behind the one at work.
 const JOBS: usize = 1;
+/// Tables loaded at once for their positions.
+const LOADS_AT_ONCE: usize = 8;
 /// All tables that stand still together keep at most one of so many parts of the budget in rows that no
 /// flush holds yet, while others need it.
 const STILL_PART: u64 = 4;
@@ -227,16 +229,17 @@ impl Tables {
         names.extend(self.config.tables.keys().cloned());
         names.sort();
         names.dedup();
-        let mut found = Vec::new();
-        for name in names {
-            if name == *self.shared.ledger.name {
-                continue;
-            }
-            if let Some(position) = self.position(&name, partition).await? {
-                found.push((name, position));
-            }
-        }
-        Ok(found)
+        names.retain(|name| *name != *self.shared.ledger.name);
+        // Each costs a few requests of its store.
+        stream::iter(names)
+            .map(|name| async move {
+                let position = self.position(&name, partition).await?;
+                Ok(position.map(|position| (name, position)))
+            })
+            .buffered(LOADS_AT_ONCE)
+            .try_filter_map(|found| async move { Ok(found) })
+            .try_collect()
+            .await
     }
 
     pub(crate) fn control(&self, table: &str, control: Control) {

@@ -3,10 +3,13 @@
 /// The longest name. Longer ones are refused, not cut: two could become one.
 pub const MAX_NAME_BYTES: usize = 128;
 
+/// A folder that another owns: Adobe's, in a data landing zone.
+const OTHERS: &str = "adobe-managed-staging";
+
 /// A table's name from the text of a topic, path or field. ASCII letters, digits, `_`, `-` and `.` stay,
 /// the case too; every other character becomes `_`, so different texts may share a table. A name that
 /// would begin with `_` or `.` (kept for our own tables and for hidden files) gets a `t` before it.
-/// `Err` says why there is no name: empty or too long.
+/// `Err` says why there is no name: empty, too long or another's.
 pub fn clean(text: &str) -> Result<String, &'static str> {
     if text.is_empty() {
         return Err("the name is empty");
@@ -23,7 +26,10 @@ pub fn clean(text: &str) -> Result<String, &'static str> {
             return Err("the name is longer than 128 bytes");
         }
     }
-    Ok(name)
+    match name == OTHERS {
+        true => Err("Adobe keeps that folder of a landing zone for itself"),
+        false => Ok(name),
+    }
 }
 
 #[cfg(test)]
@@ -45,6 +51,7 @@ mod tests {
             assert_eq!(clean(text).unwrap(), name);
         }
         assert!(clean("").is_err());
+        assert!(clean("adobe-managed-staging").is_err());
         assert!(clean(&"x".repeat(128)).is_ok());
         assert!(clean(&"x".repeat(129)).is_err());
     }

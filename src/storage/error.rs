@@ -10,26 +10,62 @@ pub enum Error {
     #[error("not a place tables can be in, {reason}, url=`{url}`")]
     InvalidUrl { url: String, reason: String },
     #[error(
-        "storage of this kind is not supported yet, use a folder or a file: URL, scheme=`{scheme}` url=`{url}`"
+        "storage of this kind is not supported, use a folder, s3://, az://, abfss:// or https://ACCOUNT.blob.core.windows.net/, scheme=`{scheme}` url=`{url}`"
     )]
     UnsupportedScheme { scheme: String, url: String },
     #[error("not a table name, {reason}, name=`{name}`")]
     InvalidName { name: String, reason: &'static str },
+    #[error("[stores.{store}] {key}: {message}")]
+    Options {
+        store: String,
+        key: String,
+        message: String,
+    },
+    #[error(
+        "the store does not keep a second writer from replacing an object, so two daemons could overwrite each other's commits; \
+         use a store with conditional puts (If-None-Match), or, if no other process will ever write there, set `single_writer = true` in {store}, url=`{url}`"
+    )]
+    NotConditional { store: String, url: String },
     #[error("the object store failed, {action}, path=`{path}`: {source}")]
     Store {
         action: &'static str,
         path: String,
         source: object_store::Error,
     },
+    /// No credentials: what was asked, where, what was said, the remedy.
+    #[error("{message}")]
+    Credentials { kind: Kind, message: String },
+    /// What is wrong with the options of a store.
+    #[error("{reason}, store=`{store}`")]
+    InvalidStore { store: String, reason: String },
+    /// A store's answer in our words ([`super::explain`]); the answer itself is its source.
+    #[error("{message}")]
+    Answer {
+        kind: Kind,
+        message: String,
+        /// The right that is missing, as the provider names it.
+        right: Option<String>,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
 }
 
 impl Error {
+    /// `message`: what was asked, where, what was said, the remedy; no secret.
+    pub fn credentials(kind: Kind, message: impl Into<String>) -> Self {
+        Error::Credentials {
+            kind,
+            message: message.into(),
+        }
+    }
+
     pub fn kind(&self) -> Kind {
         match self {
-            Error::InvalidUrl { .. } => Kind::Config,
-            Error::UnsupportedScheme { .. } => Kind::Unsupported,
+            Error::InvalidUrl { .. } | Error::Options { .. } => Kind::Config,
+            Error::UnsupportedScheme { .. } | Error::NotConditional { .. } => Kind::Unsupported,
             Error::InvalidName { .. } => Kind::InvalidData,
             Error::Store { source, .. } => kind_of(source),
+            Error::Credentials { kind, .. } | Error::Answer { kind, .. } => *kind,
+            Error::InvalidStore { .. } => Kind::Config,
         }
     }
 }
@@ -47,6 +83,9 @@ impl From<Error> for crate::error::Error {
 /// it counts as a missing right; a reader that expects absence must look at the error itself first.
 pub fn kind_of(error: &object_store::Error) -> Kind {
     use object_store::Error as E;
+    if let Some(told) = ours(error) {
+        return told.kind();
+    }
     match error {
         E::PermissionDenied { .. } | E::Unauthenticated { .. } | E::NotFound { .. } => {
             Kind::Unauthorized
@@ -58,6 +97,18 @@ pub fn kind_of(error: &object_store::Error) -> Kind {
         E::Generic { source, .. } if lacks_right(source.as_ref()) => Kind::Unauthorized,
         _ => Kind::Unavailable,
     }
+}
+
+/// The error of this room that one of object_store carries, if it does.
+pub fn ours<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Error> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(ours) = error.downcast_ref::<Error>() {
+            return Some(ours);
+        }
+        cause = error.source();
+    }
+    None
 }
 
 /// Whether the operating system refused for lack of rights, somewhere in the chain of causes.

@@ -1,24 +1,48 @@
 //! A folder of tables.
 
-use super::{Error, Result, TableLocation, location::Folder};
-use futures::StreamExt;
-use object_store::{ObjectStoreExt, PutMode};
+use super::{
+    Error, Result, Stores, TableLocation, location::Folder, single_writer::lacks_conditions,
+};
+use crate::error::Kind;
+use futures::{StreamExt, TryStreamExt, stream};
+use object_store::{ObjectStoreExt, PutMode, path::Path};
 use url::Url;
+
+/// Tables looked at at once: each costs a request.
+const LOOKS_AT_ONCE: usize = 16;
+
+/// The folder of a bucket that holds probes; as no table of ours, everything else skips it.
+const PROBES: &str = "_alluvium_probe";
 
 /// The place where tables are made: one folder a table.
 #[derive(Clone, Debug)]
 pub struct Lake {
     folder: Folder,
+    stores: Stores,
+    /// What a person sets to accept this place, in words.
+    store: String,
 }
 
 impl Lake {
-    /// Opens `url`: a folder path, relative or absolute, or a `file:` URL. Nothing is made on disk; the first
-    /// put does that. Removes what crashed processes staged more than a day ago.
+    /// Opens `url`: a folder path, relative or absolute, or a `file:` URL, or a URL of an object store, which is
+    /// reached as `stores` say (see [`super::Place::parse`]). Nothing is made or asked for; the first put does that.
+    /// Of a folder, removes what crashed processes staged more than a day ago.
     ///
-    /// Errors: `Unsupported` for object stores not yet served, `Config` for what is no place for tables.
-    pub fn open(url: &str) -> Result<Self> {
+    /// Errors: `Unsupported` for other schemes, `Config` for what is no place for tables and for options that make
+    /// no store.
+    pub fn open(url: &str, stores: &Stores) -> Result<Self> {
+        let folder = Folder::open(url, stores)?;
+        let store = match super::Place::parse(url)? {
+            super::Place::Remote(place) => match stores.serving(&place) {
+                Some((name, _)) => format!("`[stores.{name}]`"),
+                None => format!("a `[stores.NAME]` with `url = \"{}\"`", place.url()),
+            },
+            super::Place::Local(_) => "a `[stores.NAME]`".into(),
+        };
         Ok(Self {
-            folder: Folder::open(url)?,
+            folder,
+            stores: stores.clone(),
+            store,
         })
     }
 
@@ -32,6 +56,11 @@ impl Lake {
         self.folder.local.as_deref()
     }
 
+    /// The stores it was opened with.
+    pub fn stores(&self) -> &Stores {
+        &self.stores
+    }
+
     /// Where the table `name` is: in the folder of its name, or at `url_override`, which takes what
     /// [`Lake::open`] takes.
     ///
@@ -39,124 +68,113 @@ impl Lake {
     /// with an override, as names stand in metrics and the ledger too.
     pub fn table(&self, name: &str, url_override: Option<&str>) -> Result<TableLocation> {
         let inside = self.folder.child(name)?;
-        let Some(url) = url_override else {
-            return Ok(inside);
-        };
-        let Folder {
-            url, store, root, ..
-        } = Folder::open(url)?;
-        Ok(TableLocation { url, store, root })
+        match url_override {
+            Some(url) => self.stores.locate(url),
+            None => Ok(inside),
+        }
     }
 
     /// The names of the tables, sorted: folders with something in their `_delta_log`.
     pub async fn tables(&self) -> Result<Vec<String>> {
-        let failed = |source| Error::Store {
-            action: "listing tables",
-            path: self.folder.url.to_string(),
-            source,
-        };
+        let failed = self.failed("listing tables");
         let listing = self
             .folder
             .store
             .list_with_delimiter(Some(&self.folder.root));
-        let mut names = Vec::new();
-        for path in listing.await.map_err(failed)?.common_prefixes {
-            let Some(name) = path.filename() else {
-                continue;
-            };
-            if super::validate_table_name(name).is_err() {
-                continue;
-            }
-            let mut log = self
-                .folder
-                .store
-                .list(Some(&path.clone().join("_delta_log")));
-            if log.next().await.transpose().map_err(failed)?.is_some() {
-                names.push(name.to_owned());
-            }
-        }
+        let folders = listing.await.map_err(&failed)?.common_prefixes;
+        let named = folders.into_iter().filter_map(|path| {
+            let name = path.filename()?.to_owned();
+            super::validate_table_name(&name)
+                .is_ok()
+                .then_some((name, path))
+        });
+        let mut names: Vec<String> = stream::iter(named)
+            .map(|(name, path)| async move {
+                let mut log = self.folder.store.list(Some(&path.join("_delta_log")));
+                let first = log.next().await.transpose()?;
+                Ok(first.map(|_| name))
+            })
+            .buffer_unordered(LOOKS_AT_ONCE)
+            .try_filter_map(|name| async move { Ok(name) })
+            .try_collect()
+            .await
+            .map_err(&failed)?;
         names.sort();
         Ok(names)
     }
 
-    /// Proves that objects can be created and removed here, making the folder if it is missing. For the
-    /// refusal before the first byte (invariant 8).
+    /// Proves that objects can be created here once and not twice, making a folder if it is missing: three requests,
+    /// for the refusal before the first byte (invariant 8).
+    ///
+    /// Errors: `Unsupported` where a second create succeeds or the store cannot create conditionally, as commits of
+    /// two writers would then overwrite each other; others of the store.
     pub async fn probe(&self) -> Result<()> {
-        let name = format!(".probe-{}", uuid::Uuid::new_v4().simple());
-        let path = self.folder.root.clone().join(name);
-        let failed = |action| {
-            let path = self.folder.url.to_string();
-            move |source| Error::Store {
-                action,
-                path,
-                source,
-            }
-        };
+        let path = self.probe_path();
         let store = &self.folder.store;
-        store
-            .put_opts(&path, "probe".into(), PutMode::Create.into())
-            .await
-            .map_err(failed("creating an object"))?;
-        store
-            .delete(&path)
-            .await
-            .map_err(failed("removing an object"))
+        let create = || store.put_opts(&path, "probe".into(), PutMode::Create.into());
+        let created = self.judge(create().await.map(drop));
+        let second = match &created {
+            Ok(()) => self.judge(match create().await {
+                Ok(_) => Ok(false),
+                Err(
+                    object_store::Error::AlreadyExists { .. }
+                    | object_store::Error::Precondition { .. },
+                ) => Ok(true),
+                Err(error) => Err(error),
+            }),
+            Err(_) => return created,
+        };
+        self.remove(&path).await?;
+        match second? {
+            true => Ok(()),
+            false => Err(self.not_conditional()),
+        }
+    }
+
+    /// What is created and cannot be deleted again is no reason to refuse: data is not lost by it.
+    async fn remove(&self, path: &Path) -> Result<()> {
+        match self.folder.store.delete(path).await {
+            Ok(()) => Ok(()),
+            Err(error) if super::kind_of(&error) == Kind::Unauthorized => {
+                tracing::warn!(%path, %error, "the right to delete objects is missing; what failed uploads leave behind stays");
+                Ok(())
+            }
+            Err(error) => Err(self.failed("removing an object")(error)),
+        }
+    }
+
+    fn judge<T>(&self, answer: object_store::Result<T>) -> Result<T> {
+        answer.map_err(|error| match lacks_conditions(&error) {
+            true => self.not_conditional(),
+            false => self.failed("creating an object")(error),
+        })
+    }
+
+    fn probe_path(&self) -> Path {
+        let root = self.folder.root.clone();
+        let id = uuid::Uuid::new_v4();
+        match &self.folder.local {
+            Some(_) => root.join(format!(".probe-{}", id.simple())),
+            None => root.join(PROBES).join(format!("start-{}", id.simple())),
+        }
+    }
+
+    fn not_conditional(&self) -> Error {
+        Error::NotConditional {
+            store: self.store.clone(),
+            url: self.folder.url.to_string(),
+        }
+    }
+
+    fn failed(&self, action: &'static str) -> impl Fn(object_store::Error) -> Error + use<> {
+        let path = self.folder.url.to_string();
+        move |source| Error::Store {
+            action,
+            path: path.clone(),
+            source,
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::error::Kind;
-    use std::fs;
-
-    #[tokio::test]
-    async fn tables_are_folders_with_a_log() {
-        let dir = tempfile::tempdir().unwrap();
-        let lake = Lake::open(dir.path().join("lake").to_str().unwrap()).unwrap();
-        assert!(
-            lake.tables().await.unwrap().is_empty(),
-            "a lake not yet made has no tables"
-        );
-        for name in ["b", "a c", "_dead_letters"] {
-            let table = lake.table(name, None).unwrap();
-            let commit = table
-                .object_path("_delta_log/00000000000000000000.json")
-                .unwrap();
-            table.store.put(&commit, "{}".into()).await.unwrap();
-        }
-        fs::create_dir_all(dir.path().join("lake/no_log/x")).unwrap();
-        fs::create_dir_all(dir.path().join("lake/.spool/_delta_log")).unwrap();
-        fs::write(dir.path().join("lake/.spool/_delta_log/0.json"), "{}").unwrap();
-        assert_eq!(lake.tables().await.unwrap(), ["_dead_letters", "a c", "b"]);
-    }
-
-    #[tokio::test]
-    async fn a_table_may_lie_elsewhere() {
-        let dir = tempfile::tempdir().unwrap();
-        let lake = Lake::open(dir.path().join("lake").to_str().unwrap()).unwrap();
-        let elsewhere = dir.path().join("elsewhere");
-        let table = lake.table("t", Some(elsewhere.to_str().unwrap())).unwrap();
-        assert_eq!(table.url.to_file_path().unwrap(), elsewhere);
-        assert_eq!(
-            lake.table("t", Some("s3://b/t")).unwrap_err().kind(),
-            Kind::Unsupported
-        );
-        assert_eq!(
-            lake.table("../t", Some("/x")).unwrap_err().kind(),
-            Kind::InvalidData
-        );
-    }
-
-    #[tokio::test]
-    async fn a_probe_makes_the_folder_and_leaves_nothing_in_it() {
-        let dir = tempfile::tempdir().unwrap();
-        let lake = Lake::open(dir.path().join("a/lake").to_str().unwrap()).unwrap();
-        lake.probe().await.unwrap();
-        let left: Vec<_> = fs::read_dir(lake.local_path().unwrap())
-            .unwrap()
-            .map(|e| e.unwrap().file_name())
-            .collect();
-        assert_eq!(left, [".staging"]);
-    }
-}
+mod tests;

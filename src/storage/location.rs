@@ -1,6 +1,6 @@
 //! Where one table is.
 
-use super::{DurableLocal, Error, Result};
+use super::{DurableLocal, Error, Place, Remote, Result, Stores, guard::MANAGED};
 use object_store::{ObjectStore, path::Path};
 use std::{
     path::PathBuf,
@@ -17,8 +17,8 @@ const STAGING_AGE: Duration = Duration::from_secs(24 * 3600);
 pub struct TableLocation {
     /// Ends in `/`.
     pub url: Url,
-    /// Takes the decoded path of a URL below [`Self::url`] as the object's path: what the kernel's
-    /// `DefaultEngine` expects. For a local folder it is rooted at `/`.
+    /// Takes the decoded path of a URL below [`Self::url`] as the object's path: of a bucket its key, of a local
+    /// folder the path from `/`.
     pub store: Arc<dyn ObjectStore>,
     /// The table's folder in `store`.
     pub root: Path,
@@ -51,34 +51,26 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// Opens a folder path (relative ones from the working folder) or a `file:` URL. The folder need not
-    /// exist; a first put makes it.
-    pub(super) fn open(place: &str) -> Result<Self> {
-        let invalid = |reason: &str| Error::InvalidUrl {
-            url: place.to_owned(),
-            reason: reason.to_owned(),
-        };
-        if place.is_empty() {
-            return Err(invalid("name a folder or a file: URL"));
+    /// Opens a place (see [`Place::parse`]), remote ones by the store that serves them. It need not exist; a first
+    /// put makes it.
+    pub(super) fn open(place: &str, stores: &Stores) -> Result<Self> {
+        match Place::parse(place)? {
+            Place::Remote(remote) => Self::remote(&remote, stores),
+            Place::Local(path) => Self::local(path).map_err(|reason| Error::InvalidUrl {
+                url: place.to_owned(),
+                reason,
+            }),
         }
-        let path = match scheme(place) {
-            None => std::path::absolute(place).map_err(|e| invalid(&e.to_string()))?,
-            Some("file") => {
-                let url = Url::parse(place).map_err(|e| invalid(&e.to_string()))?;
-                if !place["file:".len()..].starts_with('/') {
-                    return Err(invalid("write file:///absolute/path, or the path alone"));
-                }
-                url.to_file_path()
-                    .map_err(|()| invalid("a file: URL names a path on this machine"))?
-            }
-            Some(scheme) => {
-                return Err(Error::UnsupportedScheme {
-                    scheme: scheme.to_owned(),
-                    url: redacted(place),
-                });
-            }
-        };
-        Self::local(path).map_err(|reason| invalid(&reason))
+    }
+
+    fn remote(place: &Remote, stores: &Stores) -> Result<Self> {
+        let place = stores.resolved(place)?;
+        Ok(Self {
+            url: place.url().clone(),
+            store: stores.open(&place)?.store,
+            root: place.prefix().clone(),
+            local: None,
+        })
     }
 
     fn local(path: PathBuf) -> std::result::Result<Self, String> {
@@ -136,30 +128,6 @@ impl Folder {
     }
 }
 
-/// The scheme of what is meant as a URL; `None` for a folder path.
-fn scheme(place: &str) -> Option<&str> {
-    let (scheme, rest) = place.split_once(':')?;
-    let is_scheme = scheme.len() > 1
-        && scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-        && scheme
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
-    (is_scheme && (scheme == "file" || rest.starts_with("//"))).then_some(scheme)
-}
-
-/// Without user name, password and query, where people put keys.
-fn redacted(place: &str) -> String {
-    match Url::parse(place) {
-        Ok(mut url) => {
-            let _ = url.set_username("");
-            let _ = url.set_password(None);
-            url.set_query(None);
-            url.to_string()
-        }
-        Err(_) => scheme(place).unwrap_or_default().to_owned() + "://…",
-    }
-}
-
 /// Without symbolic links as far as the path exists, and without `.` and `..`. The kernel resolves links by
 /// itself; one spelling lets the store know the lake's folders when the kernel names them.
 fn resolved(path: &std::path::Path) -> PathBuf {
@@ -205,6 +173,9 @@ pub fn validate_table_name(name: &str) -> Result<()> {
     if matches!(name, "_delta_log" | "_change_data" | "_delta_index") {
         return refuse("Delta uses it inside of tables");
     }
+    if name == MANAGED {
+        return refuse("Adobe keeps that folder for itself in a landing zone");
+    }
     if name
         .chars()
         .any(|c| matches!(c, '/' | '\\' | '%' | '#' | '?') || c.is_control())
@@ -222,6 +193,10 @@ mod tests {
     use super::*;
     use crate::error::Kind;
 
+    fn open(place: &str) -> Result<Folder> {
+        Folder::open(place, &Stores::default())
+    }
+
     #[test]
     fn folders_and_file_urls_open_as_absolute_urls() {
         let here = std::env::current_dir().unwrap();
@@ -234,7 +209,7 @@ mod tests {
             ("a:b", here.join("a:b")),
         ];
         for (place, path) in cases {
-            let folder = Folder::open(place).unwrap();
+            let folder = open(place).unwrap();
             assert_eq!(
                 folder.url,
                 Url::from_directory_path(&path).unwrap(),
@@ -257,27 +232,27 @@ mod tests {
         let real = dir.path().canonicalize().unwrap();
         std::fs::create_dir_all(real.join("real/inner")).unwrap();
         std::os::unix::fs::symlink(real.join("real/inner"), real.join("link")).unwrap();
-        let open = |tail: &str| {
+        let local = |tail: &str| {
             let place = real.join(tail);
-            Folder::open(place.to_str().unwrap()).unwrap().local
+            open(place.to_str().unwrap()).unwrap().local
         };
-        assert_eq!(open("link/lake"), Some(real.join("real/inner/lake")));
-        assert_eq!(open("link/../lake"), Some(real.join("real/lake")));
+        assert_eq!(local("link/lake"), Some(real.join("real/inner/lake")));
+        assert_eq!(local("link/../lake"), Some(real.join("real/lake")));
     }
 
     #[test]
     fn what_cannot_be_served_says_so() {
-        let kind = |place: &str| Folder::open(place).unwrap_err().kind();
+        let kind = |place: &str| open(place).unwrap_err().kind();
+        assert_eq!(kind("gs://bucket/x"), Kind::Unsupported);
         for place in [
-            "s3://bucket/x",
-            "az://c/x",
-            "abfss://c@a.dfs/x",
-            "gs://b",
+            "",
+            "file:lake",
+            "file://host/x",
+            "/a%20b",
+            "/a\nb",
+            "s3://Bucket",
             "https://h/x",
         ] {
-            assert_eq!(kind(place), Kind::Unsupported, "{place}");
-        }
-        for place in ["", "file:lake", "file://host/x", "/a%20b", "/a\nb"] {
             assert_eq!(kind(place), Kind::Config, "{place}");
         }
         let file = tempfile::NamedTempFile::new().unwrap();
@@ -285,16 +260,31 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_url_does_not_show_its_keys() {
-        let error = Folder::open("s3://key:hunter2@bucket/x?secret=hunter3")
-            .unwrap_err()
-            .to_string();
-        assert!(!error.contains("hunter"), "{error}");
+    fn a_table_of_a_bucket_has_its_key_and_its_url() {
+        let stores = Stores::in_memory();
+        for (lake, url, root) in [
+            ("s3://raw", "s3://raw/a%20b/", "a b"),
+            ("s3://raw/lake/", "s3://raw/lake/a%20b/", "lake/a b"),
+            (
+                "https://acme1.blob.core.windows.net/raw/lake",
+                "abfss://raw@acme1.dfs.core.windows.net/lake/a%20b/",
+                "lake/a b",
+            ),
+        ] {
+            let folder = Folder::open(lake, &stores).unwrap();
+            assert_eq!(folder.local, None);
+            let table = folder.child("a b").unwrap();
+            assert_eq!(table.url.as_str(), url);
+            assert_eq!(table.root.as_ref(), root);
+            assert_eq!(Path::from_url_path(table.url.path()).unwrap(), table.root);
+            let object = table.object_path("x=1/part.parquet").unwrap();
+            assert_eq!(object.as_ref(), format!("{root}/x=1/part.parquet"));
+        }
     }
 
     #[test]
     fn names_that_escape_the_lake_are_refused() {
-        let lake = Folder::open("/data/lake").unwrap();
+        let lake = open("/data/lake").unwrap();
         let long = "x".repeat(201);
         for name in [
             "",
@@ -306,6 +296,7 @@ mod tests {
             "a\\b",
             ".spool",
             "_delta_log",
+            "adobe-managed-staging",
             "a%2fb",
             "a\0b",
             "a\nb",
@@ -336,7 +327,7 @@ mod tests {
 
     #[test]
     fn object_paths_keep_percent_signs() {
-        let table = Folder::open("/data/lake").unwrap().child("t").unwrap();
+        let table = open("/data/lake").unwrap().child("t").unwrap();
         let path = table.object_path("a=x%2Fy/part.parquet").unwrap();
         assert_eq!(path.as_ref(), "data/lake/t/a=x%2Fy/part.parquet");
         assert!(table.object_path("../x").is_err());

@@ -71,6 +71,24 @@ pub enum CredentialOptions {
     LandingZone(Box<LandingZoneOptions>),
 }
 
+impl CredentialOptions {
+    /// The value of `type`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Environment => "environment",
+            Self::Static(_) => "static",
+            Self::Profile(_) => "profile",
+            Self::AssumeRole(_) => "assume_role",
+            Self::WebIdentity(_) => "web_identity",
+            Self::Sas(_) => "sas",
+            Self::AccountKey(_) => "account_key",
+            Self::Entra(_) => "entra",
+            Self::ManagedIdentity(_) => "managed_identity",
+            Self::LandingZone(_) => "landing_zone",
+        }
+    }
+}
+
 /// An access key of S3.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -100,7 +100,8 @@ mod tests {
         health.set("spool", Ok(()));
         let ready = page("readyz").await.unwrap();
         assert_eq!(ready.status(), 200);
-        let body: serde_json::Value = ready.json().await.unwrap();
+        let body = ready.text().await.unwrap();
+        let body: serde_json::Value = serde_json::from_str(&body).unwrap();
         assert_eq!(body["components"]["spool"]["ok"], true);
 
         assert_eq!(page("healthz").await.unwrap().status(), 200);

@@ -1,9 +1,10 @@
 //! Log lines: text for people, JSON for machines.
 
-use super::{Screen, TelemetryError};
+use super::{Screen, TelemetryError, withheld::may_be_shown};
 use std::io::IsTerminal;
 use tracing_subscriber::{
-    EnvFilter, Layer, layer::SubscriberExt, registry::LookupSpan, util::SubscriberInitExt,
+    EnvFilter, Layer, filter::filter_fn, layer::SubscriberExt, registry::LookupSpan,
+    util::SubscriberInitExt,
 };
 
 /// How log lines look.
@@ -33,6 +34,7 @@ pub(super) fn start(
     let color = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     tracing_subscriber::registry()
         .with(parse(filter)?)
+        .with(filter_fn(may_be_shown))
         .with(layer(text, color, screen))
         .try_init()
         .map_err(|error| TelemetryError::Twice(error.to_string()))?;
@@ -86,6 +88,7 @@ mod tests {
         let screen = Screen::of(Box::new(sink.clone()));
         let subscriber = tracing_subscriber::registry()
             .with(parse(filter).unwrap())
+            .with(filter_fn(may_be_shown))
             .with(layer(text, false, &screen));
         tracing::subscriber::with_default(subscriber, || {
             let span = tracing::info_span!("commit", table = "clicks");

@@ -11,6 +11,7 @@ pub mod names;
 mod prometheus;
 mod rates;
 mod screen;
+mod withheld;
 
 pub use health::{Health, Reporter, Role};
 pub use log::LogFormat;

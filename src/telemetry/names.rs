@@ -65,6 +65,9 @@ metrics! {
     Histogram EVENT_TO_COMMIT = "alluvium_event_to_commit_seconds": "Age of the oldest event of a commit when it is committed.";
     Histogram BATCH_AGE = "alluvium_batch_age_seconds": "Time from the first event of a batch in this process to its commit.";
     Gauge TABLE_VERSION = "alluvium_table_version": "The last version this process saw of a table.";
+    Counter STORE_REQUESTS = "alluvium_store_requests_total": "Requests to object stores, by store and status.";
+    Counter CREDENTIALS_REFRESH = "alluvium_credentials_refresh_total": "Fetches of a store's credentials, by outcome.";
+    Gauge CREDENTIALS_EXPIRY = "alluvium_credentials_expiry_seconds": "When a store's present credentials end, as Unix time.";
     Counter ERRORS = "alluvium_errors_total": "Errors, by stage and kind.";
 }
 

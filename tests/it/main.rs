@@ -17,4 +17,5 @@ mod rooms;
 mod rules;
 mod secrets;
 mod slow_tables;
+mod stores;
 mod support;

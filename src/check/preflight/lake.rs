@@ -2,6 +2,7 @@
 
 use super::{Section, disk};
 use crate::{
+    check::open,
     config::Config,
     error::{Kind, Result},
     storage::{Lake, TableLocation, kind_of},
@@ -17,10 +18,10 @@ const REMEDY: &str =
 
 pub(super) async fn probe(config: &Config) -> Section {
     let mut section = Section::new(format!("lake {}", config.lake.url));
-    let lake = match Lake::open(&config.lake.url) {
+    let lake = match open::lake(config) {
         Ok(lake) => lake,
         Err(error) => {
-            section.error(&error.into());
+            section.error(&error);
             return section;
         }
     };
@@ -161,5 +162,5 @@ pub(super) fn kind_of_io(error: &std::io::Error) -> Kind {
 
 /// Opens the lake for the probes that come after this one, which has told what is wrong with it.
 pub(super) fn open(config: &Config) -> Result<Lake> {
-    Ok(Lake::open(&config.lake.url)?)
+    open::lake(config)
 }

@@ -11,7 +11,7 @@ async fn a_tables_letters_are_shown_by_reason() {
     let text = show_table(&config, "clicks").await.unwrap().text;
     assert!(!text.contains("by reason"), "{text}");
 
-    let lake = Lake::open(&config.lake.url).unwrap();
+    let lake = open::lake(&config).unwrap();
     let (settings, log) = open::table_log(&config, &lake, "_dead_letters").unwrap();
     let schema = schema_of(crate::schema::dead_letter_schema());
     let tables: &[&str] = &["clicks", "plan", "clicks", "clicks"];

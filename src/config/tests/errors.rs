@@ -8,7 +8,7 @@ fn all_errors_at_once_with_path_and_line() {
         r#"pipelin = "x"
 memory_budget_bytes = 1
 [lake]
-url = "s3://bucket/lake"
+url = "gs://bucket/lake"
 [sources.web]
 type = "http"
 lissten = "127.0.0.1:1"
@@ -26,7 +26,7 @@ evolution = "atuo"
     let expected = [
         "pipelin: unknown key, did you mean `pipeline`? (line 1)",
         "memory_budget_bytes: must be from 16777216 to",
-        "lake.url: is in a store this version does not write to",
+        "lake.url: storage of this kind is not supported",
         "sources.web.lissten: unknown key, did you mean `listen`? (line 7)",
         "sources.web.max_requests: must be an integer, not a string (line 8)",
         "sources.k.brokers: is missing",
@@ -315,6 +315,60 @@ fn tables_and_their_columns() {
         "dead letters",
     );
     one_problem("pipeline='a/b'", "pipeline", "position");
+}
+
+#[test]
+fn stores_and_their_credentials() {
+    one_problem("[stores.raw]\nregion='x'", "stores.raw", "serves nothing");
+    one_problem("[stores.'a/b']\nbucket='raw'", "stores.\"a/b\"", "letters");
+    one_problem(
+        "[stores.raw]\nbuket='raw'",
+        "stores.raw.buket",
+        "did you mean `bucket`",
+    );
+    one_problem(
+        "[stores.raw]\nbucket='raw'\ncredentials={type='assume_rol'}",
+        "stores.raw.credentials.type",
+        "did you mean `assume_role`",
+    );
+    one_problem(
+        "[stores.raw]\nbucket='raw'\ncredentials={type='environment', token='x'}",
+        "stores.raw.credentials.token",
+        "unknown key",
+    );
+    let nested = |source: &str| {
+        format!(
+            "[stores.raw]\nbucket='raw'\n[stores.raw.credentials]\ntype='assume_role'\nrole_arn='arn:aws:iam::123456789012:role/x'\nsource={source}"
+        )
+    };
+    one_problem(
+        &nested("{type='static', access_key_id='a'}"),
+        "stores.raw.credentials.source.secret_access_key",
+        "is missing",
+    );
+    one_problem(
+        &nested(
+            "{type='assume_role', role_arn='arn:aws:iam::123456789012:role/y', source={type='sas', token='t'}}",
+        ),
+        "stores.raw.credentials.source.source.type",
+        "of Azure",
+    );
+    one_problem(
+        &nested("{type='static', access_key_id='a', secret_access_key='${NOT_SET}'}"),
+        "stores.raw.credentials.source.secret_access_key",
+        "variable=`NOT_SET`",
+    );
+    one_problem("[lake]\nurl='s3://Bucket'", "lake.url", "as in `bucket`");
+    one_problem(
+        "[lake]\nurl='https://acme1.blob.core.windows.net/c?sig=x'",
+        "lake.url",
+        "type = \"sas\"",
+    );
+    one_problem(
+        "[lake]\nurl='s3://raw'\n[tables.t]\nurl='s3a://raw/u/'\n[tables.u]\n",
+        "tables.t.url",
+        "table=`u`",
+    );
 }
 
 #[test]

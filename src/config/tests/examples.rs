@@ -3,6 +3,7 @@
 use super::*;
 use crate::config::{SourceOptions, markdown, schema, show};
 use crate::schema::{Authority, Evolution, OnConflict};
+use crate::storage::CredentialOptions;
 use std::{
     path::{Path, PathBuf},
     time::Duration,
@@ -45,7 +46,7 @@ fn every_example_loads() {
             seen += 1;
         }
     }
-    assert_eq!(seen, 6);
+    assert_eq!(seen, 8);
 }
 
 #[test]
@@ -105,6 +106,41 @@ fn production() {
     let changes = config.table("order_changes");
     assert_eq!(changes.on_conflict, [OnConflict::Widen, OnConflict::Reject]);
     assert_eq!(changes.flush_interval, Duration::from_secs(30));
+}
+
+#[test]
+fn s3_by_an_assumed_role() {
+    let config = load("s3.toml");
+    let CredentialOptions::AssumeRole(role) = &config.stores["lake"].credentials else {
+        panic!("a role is assumed");
+    };
+    assert_eq!(role.external_id.as_deref(), Some("acme-7"));
+    assert!(matches!(&role.source, CredentialOptions::Static(keys)
+        if keys.secret_access_key.file() == Some(Path::new("/etc/alluvium/aws.secret"))));
+    assert_eq!(config.stores["backup"].bucket.as_deref(), Some("backup"));
+    assert_eq!(config.table("clicks").url, "s3://acme-lake/events/clicks");
+}
+
+#[test]
+fn azure_and_a_landing_zone() {
+    let config = load("azure.toml");
+    let CredentialOptions::LandingZone(zone) = &config.stores["zone"].credentials else {
+        panic!("a landing zone");
+    };
+    assert_eq!(zone.headers.len(), 3);
+    assert_eq!(zone.margin_seconds, 900.0);
+    assert_eq!(
+        config.table("handover").url,
+        "az://dlz-user-container/handover"
+    );
+}
+
+#[test]
+fn a_lake_in_a_store_has_its_spool_on_the_disk() {
+    let config = parse("[lake]\nurl = 's3://acme-lake'").unwrap();
+    assert_eq!(config.spool_path(), Path::new("./spool"));
+    let config = parse("[lake]\nurl = 's3://acme-lake'\n[spool]\npath = '/var/spool'").unwrap();
+    assert_eq!(config.spool_path(), Path::new("/var/spool"));
 }
 
 #[test]
@@ -170,7 +206,7 @@ fn the_embedded_default_is_http_on_loopback() {
 
 #[test]
 fn what_show_prints_reads_back_as_the_same() {
-    for name in ["quickstart.toml", "kafka.toml", "columns.toml"] {
+    for name in ["quickstart.toml", "kafka.toml", "columns.toml", "s3.toml"] {
         let file = root().join("config").join(name);
         let shown = show(Some(&file), &secrets(), &Flags::default()).unwrap();
         let again = parse(&shown).unwrap_or_else(|errors| panic!("{errors}\n{shown}"));
@@ -181,6 +217,11 @@ fn what_show_prints_reads_back_as_the_same() {
         assert_eq!(
             format!("{:?}", again.sources),
             format!("{:?}", config.sources),
+            "{shown}"
+        );
+        assert_eq!(
+            format!("{:?}", again.stores),
+            format!("{:?}", config.stores),
             "{shown}"
         );
     }
@@ -209,6 +250,16 @@ fn show_says_where_values_come_from() {
 #[test]
 fn the_schema_is_json_and_knows_every_kind() {
     let schema: serde_json::Value = serde_json::from_str(&schema()).unwrap();
+    let credentials = &schema["$defs"]["CredentialOptions"]["oneOf"];
+    assert_eq!(credentials[0]["properties"]["type"]["const"], "environment");
+    assert_eq!(
+        credentials[3]["properties"]["source"]["$ref"],
+        "#/$defs/CredentialOptions"
+    );
+    assert_eq!(
+        credentials[1]["required"],
+        serde_json::json!(["type", "access_key_id", "secret_access_key"])
+    );
     let kinds = &schema["$defs"]["SourceOptions"]["oneOf"];
     assert_eq!(kinds[0]["properties"]["type"]["const"], "http");
     assert_eq!(kinds[1]["properties"]["type"]["const"], "kafka");

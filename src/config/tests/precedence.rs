@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::SourceOptions;
+use crate::storage::CredentialOptions;
 
 const FILE: &str = "pipeline = 'file'\n[lake]\nurl = './file'\n[sources.My-Web]\ntype = 'http'\nlisten = '127.0.0.1:1'\n";
 
@@ -65,6 +66,15 @@ fn variables_have_the_type_of_their_key() {
         ("ALLUVIUM_SOURCES__K__TOPICS", "[\"t\"]"),
         ("ALLUVIUM_SOURCES__K__TYPE", "kafka"),
         ("ALLUVIUM_SOURCES__K__PROPERTIES__SASL_USERNAME", "me"),
+        ("ALLUVIUM_STORES__RAW__URL", "az://raw"),
+        ("ALLUVIUM_STORES__RAW__CREDENTIALS__ENDPOINT", "https://h/x"),
+        ("ALLUVIUM_STORES__RAW__CREDENTIALS__TYPE", "landing_zone"),
+        ("ALLUVIUM_STORES__RAW__CREDENTIALS__ACCESS_TOKEN", "file:/t"),
+        ("ALLUVIUM_STORES__RAW__CREDENTIALS__HEADERS__X_API_KEY", "k"),
+        (
+            "ALLUVIUM_STORES__S3",
+            "{ bucket = \"events\", credentials = { type = \"profile\" } }",
+        ),
     ];
     let config = load(&env, Flags::default()).unwrap();
     assert_eq!(config.lake.max_tables, 7);
@@ -77,6 +87,12 @@ fn variables_have_the_type_of_their_key() {
     };
     assert_eq!(kafka.topics, ["t"]);
     assert!(kafka.properties.contains_key("sasl.username"));
+    let CredentialOptions::LandingZone(zone) = &config.stores["raw"].credentials else {
+        panic!("raw is a landing zone");
+    };
+    assert!(zone.headers.contains_key("x-api-key"));
+    assert!(zone.access_token.as_ref().unwrap().file().is_some());
+    assert_eq!(config.stores["s3"].credentials.kind(), "profile");
 }
 
 #[test]

