@@ -16,10 +16,13 @@ use crate::{
 Examples:
   alluvium backfill --table clicks 'exports/2026-*/*.ndjson.gz'
   alluvium backfill --table orders orders.parquet file:///data/old/orders.csv --dry-run
+  alluvium backfill --table clicks 's3://exports/2026/**/*.json.gz' az://landing/clicks/
   alluvium backfill --config alluvium.toml --source clicks --from 2026-01-01 --to 2026-02-01
   alluvium backfill --config alluvium.toml --source clicks --from 0:1200,1:1150 --to latest
 
-Files are NDJSON, JSON arrays, CSV with a header or Parquet; the first three plain, gzip or zstd.
+Inputs are files, folders and patterns, on this machine or in object stores (s3://, az://, abfss://,
+https://ACCOUNT.blob.core.windows.net/), mixed as you like. [stores] says how stores are reached; without
+it the environment does. Files are NDJSON, JSON arrays, CSV with a header or Parquet; the first three plain, gzip or zstd.
 A run that was killed continues where it stopped; a finished one does nothing. Both are found by
 their inputs, or by --run-id. Rows of rejected records are in the dead-letter table, and the exit
 code is then 5."
@@ -32,7 +35,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "NAME", requires = "inputs")]
     table: Option<String>,
 
-    /// Paths, globs or file: URLs
+    /// Files, folders or patterns, as paths or URLs
     #[arg(value_name = "PATH|GLOB|URL", conflicts_with = "source")]
     inputs: Vec<String>,
 

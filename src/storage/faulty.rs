@@ -5,11 +5,15 @@
 //! `n` below with `Rule::nth(n)`.
 
 use async_trait::async_trait;
-use futures::{StreamExt, stream::BoxStream};
+use bytes::Bytes;
+use futures::{
+    StreamExt, TryStreamExt,
+    stream::{self, BoxStream},
+};
 use object_store::{
-    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
-    ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult,
-    RenameOptions, Result, UploadPart, path::Path,
+    CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload,
+    ObjectMeta, ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload,
+    PutResult, RenameOptions, Result, UploadPart, path::Path,
 };
 use parking_lot::Mutex;
 use std::{fmt, sync::Arc, time::Duration};
@@ -49,6 +53,10 @@ pub enum Fault {
     Delay(Duration),
     /// It is done, but its answer is an error.
     LoseAnswer(Failure),
+    /// A `get` whose body breaks off after so many bytes.
+    CutBody(u64),
+    /// A `get` whose body ends after so many bytes as if these were all.
+    EndBody(u64),
     /// It is not done, and nothing is from here on: the process died just before.
     DieBefore,
     /// It is done, but nobody hears of it, and nothing is from here on.
@@ -230,6 +238,15 @@ impl FaultyStore {
         work: impl Future<Output = Result<T>>,
     ) -> Result<T> {
         let fault = self.strike(operation, path)?;
+        self.done(fault, path, work).await
+    }
+
+    async fn done<T>(
+        &self,
+        fault: Option<Fault>,
+        path: &Path,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
         if let Some(Fault::Delay(delay)) = fault {
             tokio::time::sleep(delay).await;
         }
@@ -251,15 +268,33 @@ impl FaultyStore {
         work: BoxStream<'static, Result<ObjectMeta>>,
     ) -> BoxStream<'static, Result<ObjectMeta>> {
         let store = self.clone();
-        futures::stream::once(
-            async move { store.run(Operation::List, &path, async { Ok(work) }).await },
-        )
-        .flat_map(|listing| match listing {
-            Ok(listing) => listing,
-            Err(e) => futures::stream::once(async { Err(e) }).boxed(),
-        })
-        .boxed()
+        stream::once(async move { store.run(Operation::List, &path, async { Ok(work) }).await })
+            .flat_map(|listing| match listing {
+                Ok(listing) => listing,
+                Err(e) => stream::once(async { Err(e) }).boxed(),
+            })
+            .boxed()
     }
+}
+
+type Body = BoxStream<'static, Result<Bytes>>;
+
+fn with_body(answer: GetResult, change: impl FnOnce(Body) -> Body) -> GetResult {
+    GetResult {
+        meta: answer.meta.clone(),
+        range: answer.range.clone(),
+        attributes: answer.attributes.clone(),
+        payload: GetResultPayload::Stream(change(answer.into_stream())),
+    }
+}
+
+/// The first bytes of a body.
+fn first(body: Body, mut bytes: u64) -> impl futures::Stream<Item = Result<Bytes>> + Send {
+    body.map_ok(move |mut part| {
+        part.truncate(usize::try_from(bytes).unwrap_or(usize::MAX));
+        bytes -= part.len() as u64;
+        part
+    })
 }
 
 fn error(failure: Failure, path: &str) -> Error {
@@ -304,12 +339,17 @@ impl ObjectStore for FaultyStore {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        self.run(
-            Operation::Get,
-            location,
-            self.inner.get_opts(location, options),
-        )
-        .await
+        let fault = self.strike(Operation::Get, location)?;
+        let work = self.inner.get_opts(location, options);
+        let answer = self.done(fault, location, work).await?;
+        Ok(match fault {
+            Some(Fault::CutBody(bytes)) => with_body(answer, |body| {
+                let broken = Err(error(Failure::Unavailable, location.as_ref()));
+                first(body, bytes).chain(stream::iter([broken])).boxed()
+            }),
+            Some(Fault::EndBody(bytes)) => with_body(answer, |body| first(body, bytes).boxed()),
+            _ => answer,
+        })
     }
 
     fn delete_stream(

@@ -15,6 +15,7 @@ use crate::{
     telemetry::Rates,
 };
 use std::{fmt::Write, sync::Arc};
+use tokio_util::sync::CancellationToken;
 
 /// Records of each file that the schema is inferred from.
 const SAMPLE_RECORDS: usize = 1_000;
@@ -34,7 +35,13 @@ struct Found {
 /// Those of the plan and of a table that is refused.
 pub(super) async fn dry_run(config: Config, args: BackfillFiles) -> Result<Report> {
     let pipeline = Pipeline::open(Arc::new(config), Arc::new(Rates::default())).await?;
-    let plan = files::plan(plan_args(&pipeline, &args, false)?).await?;
+    let plan = files::plan(plan_args(
+        &pipeline,
+        &args,
+        false,
+        CancellationToken::new(),
+    )?)
+    .await?;
     let sample = files::sample(&plan, &pipeline.shared().budget, SAMPLE_RECORDS, true).await?;
     let settings = TableSettings::new(pipeline.config(), &args.table)?;
     let state = pipeline.tables().log(&args.table)?.load().await?;

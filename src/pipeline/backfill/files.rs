@@ -17,6 +17,7 @@ use crate::{
 };
 use arrow::datatypes::DataType;
 use std::{collections::BTreeMap, fmt::Write, sync::Arc};
+use tokio_util::sync::CancellationToken;
 
 /// Lands files in a table, to the end of the inputs or until a signal.
 ///
@@ -33,7 +34,7 @@ pub async fn backfill_files(
     }
     let stop = stop_token()?;
     let pipeline = Pipeline::open(Arc::new(config), Arc::new(Rates::default())).await?;
-    let plan = files::plan(plan_args(&pipeline, &args, true)?).await?;
+    let plan = files::plan(plan_args(&pipeline, &args, true, stop.clone())?).await?;
     let upkeep = pipeline.start_upkeep();
     let binding = Binding {
         table: args.table.clone(),
@@ -97,6 +98,7 @@ pub(super) fn plan_args(
     pipeline: &Pipeline,
     args: &BackfillFiles,
     record: bool,
+    stop: CancellationToken,
 ) -> Result<PlanArgs> {
     let config = pipeline.config();
     let table = config.table(&args.table);
@@ -115,6 +117,8 @@ pub(super) fn plan_args(
         pipeline: config.pipeline.clone(),
         table: args.table.clone(),
         inputs: args.inputs.clone(),
+        stores: Arc::new(pipeline.lake().stores().clone()),
+        stop,
         run_id: args.run_id.clone().map(RunId::new).transpose()?,
         lanes: args.lanes,
         store: RunStore {

@@ -7,8 +7,9 @@
 use super::{
     Compression, CsvType, FilesError, MAX_RECORD_BYTES,
     csv_types::{CsvTypes, Guess, is_number},
+    input::{Input, Reading},
     records::{Chunk, RecordReader},
-    text::{BytesRead, TextFile, io_failed},
+    text::{TextFile, io_failed},
 };
 use crate::event::{RecordKind, RejectReason};
 use ::csv::{ByteRecord, Reader, ReaderBuilder};
@@ -47,14 +48,14 @@ struct Rows {
 
 impl Rows {
     fn open(
-        path: &str,
+        input: &Input,
         compression: Compression,
         separator: u8,
-        bytes: BytesRead,
+        reading: &Reading,
     ) -> Result<Self, FilesError> {
         let left = Arc::new(AtomicUsize::new(MAX_RECORD_BYTES));
         let text: Box<dyn Read + Send> = Box::new(Bounded {
-            inner: TextFile::open(path, compression, bytes)?.into_read(),
+            inner: TextFile::open(input, compression, reading)?.into_read(),
             left: left.clone(),
         });
         let mut rows = Self {
@@ -66,7 +67,7 @@ impl Rows {
                 .from_reader(text),
             left,
             header: Vec::new(),
-            path: path.to_owned(),
+            path: input.name().to_string(),
             compression,
             separator,
             records: 0,
@@ -159,13 +160,13 @@ impl Rows {
 
 impl CsvReader {
     pub(crate) fn open(
-        path: &str,
+        input: &Input,
         compression: Compression,
         separator: u8,
         types: &CsvTypes,
-        bytes: BytesRead,
+        reading: &Reading,
     ) -> Result<Self, FilesError> {
-        let rows = Rows::open(path, compression, separator, bytes)?;
+        let rows = Rows::open(input, compression, separator, reading)?;
         let columns = rows
             .header
             .iter()
@@ -280,11 +281,12 @@ impl<R: Read> Read for Bounded<R> {
 /// Reads the whole file for what its columns' values have in common. Rows that will be rejected do
 /// not count.
 pub(crate) fn guess_types(
-    path: &str,
+    input: &Input,
     compression: Compression,
     separator: u8,
+    reading: &Reading,
 ) -> Result<BTreeMap<String, Guess>, FilesError> {
-    let mut rows = Rows::open(path, compression, separator, BytesRead::default())?;
+    let mut rows = Rows::open(input, compression, separator, reading)?;
     let mut guesses = vec![Guess::default(); rows.header.len()];
     while rows.advance()? {
         if rows.row.len() == guesses.len() {

@@ -1,6 +1,9 @@
 //! What can go wrong with files.
 
-use crate::error::{Error, Kind};
+use crate::{
+    error::{Error, Kind},
+    storage,
+};
 use std::{io, path::PathBuf};
 
 /// Errors of this room.
@@ -12,10 +15,26 @@ pub enum FilesError {
         "bad glob pattern; quote it in the shell and see `alluvium backfill --help`: {reason} input=`{input}`"
     )]
     BadPattern { input: String, reason: String },
+    #[error("not the URL of an object, a folder or a pattern, {reason} input=`{input}`")]
+    BadObjectUrl { input: String, reason: String },
+    /// An input's store cannot be told or opened.
+    #[error(transparent)]
+    Place(#[from] storage::Error),
     #[error(
-        "only local files are read: a path, a glob or a file: URL; copy the files to a disk first scheme=`{scheme}` input=`{input}`"
+        "the object store failed, {action}; what is committed stays, the same command goes on from there: {source} path=`{path}`"
     )]
-    Scheme { scheme: String, input: String },
+    Object {
+        action: &'static str,
+        path: String,
+        source: object_store::Error,
+    },
+    #[error(
+        "the object is gone; what is committed stays; put it back as it was and run the same command path=`{0}`"
+    )]
+    ObjectGone(String),
+    /// Whoever reads was told to leave while a store did not answer.
+    #[error("reading was stopped; the same command goes on from what is committed")]
+    Halted,
     #[error(
         "a file: URL must be an absolute path on this machine, as in file:///data/a.ndjson input=`{0}`"
     )]
@@ -135,13 +154,16 @@ impl FilesError {
             Self::NoMatch(_)
             | Self::BadPattern { .. }
             | Self::BadFileUrl(_)
+            | Self::BadObjectUrl { .. }
+            | Self::ObjectGone(_)
             | Self::PathNotUtf8(_)
             | Self::BadRunId(_)
             | Self::InputsChanged(_)
             | Self::EmptyRange { .. }
             | Self::Overlap(_) => Kind::Config,
-            Self::Scheme { .. }
-            | Self::UnknownFormat(_)
+            Self::Place(error) => error.kind(),
+            Self::Object { source, .. } => storage::kind_of(source),
+            Self::UnknownFormat(_)
             | Self::Utf16(_)
             | Self::Column { .. }
             | Self::ManifestFormat { .. } => Kind::Unsupported,
@@ -163,9 +185,21 @@ impl FilesError {
                 Kind::Corrupt
             }
             Self::NoProgress { .. } => Kind::Fenced,
-            Self::PipelineStopped => Kind::Unavailable,
+            Self::PipelineStopped | Self::Halted => Kind::Unavailable,
             Self::NotRecorded | Self::Task(_) => Kind::Bug,
         }
+    }
+
+    /// For readers that know only I/O errors; [`Self::from_io`] finds it again.
+    pub(crate) fn into_io(self) -> io::Error {
+        io::Error::other(self)
+    }
+
+    /// The error that [`Self::into_io`] wrapped, or another of the same text.
+    pub(crate) fn from_io(error: io::Error) -> Self {
+        error
+            .downcast::<Self>()
+            .unwrap_or_else(|error| Self::Task(error.to_string()))
     }
 
     /// An I/O error before any record of the file.

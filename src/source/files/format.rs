@@ -4,14 +4,15 @@ use super::{
     FilesError,
     csv::CsvReader,
     csv_types::CsvTypes,
+    input::{Input, ReadAhead, Reading},
     json_stream::{JsonStreamReader, Layout},
     ndjson::NdjsonReader,
     parquet::ParquetReader,
     records::RecordReader,
-    text::{BytesRead, TextFile, is_space},
+    text::{TextFile, io_failed, is_space},
 };
 use serde::{Deserialize, Serialize, de::IgnoredAny};
-use std::{fs::File, io::Read, path::Path};
+use std::path::Path;
 
 /// How records lie in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,8 +64,19 @@ pub enum Compression {
 
 /// Tells the format. Compression is what the first bytes say, whatever the name; the format is the
 /// extension's before `.gz` or `.zst`, and what the content begins with for `.json` and for unknown names.
-pub(crate) fn detect(path: &str) -> Result<(Format, Compression), FilesError> {
-    let head = head(path)?;
+pub(crate) fn detect(
+    input: &Input,
+    reading: &Reading,
+) -> Result<(Format, Compression), FilesError> {
+    let path: &str = input.name();
+    let reading = Reading {
+        ahead: ReadAhead::HEAD,
+        ..reading.clone()
+    };
+    let mut source = input.open(&reading)?;
+    let head = source
+        .peek(4)
+        .map_err(|e| io_failed(path, Compression::None, 0, e))?;
     if head.starts_with(b"PAR1") {
         return Ok((Format::Parquet, Compression::None));
     }
@@ -78,6 +90,10 @@ pub(crate) fn detect(path: &str) -> Result<(Format, Compression), FilesError> {
     } else {
         Compression::None
     };
+    let by_content = || {
+        let text = TextFile::over(source, path, compression, &reading)?;
+        by_content(text)
+    };
     let format = match extension(path).as_deref() {
         Some("ndjson" | "jsonl") => Format::Ndjson,
         Some("csv") => Format::Csv,
@@ -89,9 +105,8 @@ pub(crate) fn detect(path: &str) -> Result<(Format, Compression), FilesError> {
                 problem: "the file is not Parquet: it does not begin with PAR1".into(),
             });
         }
-        Some("json") => by_content(path, compression)?.unwrap_or(Format::Ndjson),
-        _ => by_content(path, compression)?
-            .ok_or_else(|| FilesError::UnknownFormat(path.to_owned()))?,
+        Some("json") => by_content()?.unwrap_or(Format::Ndjson),
+        _ => by_content()?.ok_or_else(|| FilesError::UnknownFormat(path.to_owned()))?,
     };
     Ok((format, compression))
 }
@@ -106,31 +121,24 @@ pub(crate) fn is_known_name(path: &Path) -> bool {
     })
 }
 
-/// Opens a file at its first record.
+/// Opens an input at its first record.
 pub(crate) fn open(
-    path: &str,
+    input: &Input,
     format: Format,
     compression: Compression,
     types: &CsvTypes,
-    bytes: BytesRead,
+    reading: &Reading,
 ) -> Result<Box<dyn RecordReader>, FilesError> {
-    let text = |bytes| TextFile::open(path, compression, bytes);
+    let text = || TextFile::open(input, compression, reading);
+    let csv = |separator| CsvReader::open(input, compression, separator, types, reading);
     Ok(match format {
-        Format::Ndjson => Box::new(NdjsonReader::new(text(bytes)?)),
-        Format::JsonArray => Box::new(JsonStreamReader::new(text(bytes)?, Layout::Array)),
-        Format::JsonSequence => Box::new(JsonStreamReader::new(text(bytes)?, Layout::Sequence)),
-        Format::Csv => Box::new(CsvReader::open(path, compression, b',', types, bytes)?),
-        Format::Tsv => Box::new(CsvReader::open(path, compression, b'\t', types, bytes)?),
-        Format::Parquet => Box::new(ParquetReader::open(path, bytes)?),
+        Format::Ndjson => Box::new(NdjsonReader::new(text()?)),
+        Format::JsonArray => Box::new(JsonStreamReader::new(text()?, Layout::Array)),
+        Format::JsonSequence => Box::new(JsonStreamReader::new(text()?, Layout::Sequence)),
+        Format::Csv => Box::new(csv(b',')?),
+        Format::Tsv => Box::new(csv(b'\t')?),
+        Format::Parquet => Box::new(ParquetReader::open(input, reading)?),
     })
-}
-
-fn head(path: &str) -> Result<Vec<u8>, FilesError> {
-    let mut head = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(4).read_to_end(&mut head))
-        .map_err(|e| FilesError::open(path, e))?;
-    Ok(head)
 }
 
 /// The extension in lower case, before that of the compression.
@@ -148,8 +156,7 @@ fn extension(path: &str) -> Option<String> {
 
 /// `None` where the text begins with neither an array nor an object. An object that goes on past its
 /// first line is one of a sequence; otherwise lines are records, so that a broken one harms no other.
-fn by_content(path: &str, compression: Compression) -> Result<Option<Format>, FilesError> {
-    let mut text = TextFile::open(path, compression, BytesRead::default())?;
+fn by_content(mut text: TextFile) -> Result<Option<Format>, FilesError> {
     loop {
         let bytes = text.fill()?;
         if bytes.is_empty() {

@@ -1,6 +1,12 @@
-//! Which files a command line names.
+//! Which files and objects a command line names.
 
-use super::{FilesError, error::path_text, format::is_known_name};
+use super::{
+    FilesError,
+    error::path_text,
+    format::is_known_name,
+    object::{self, InputStores, ObjectUrl, same_etag},
+    plan::blocking,
+};
 use std::{
     collections::BTreeMap,
     path::{Component, Path, PathBuf},
@@ -8,32 +14,77 @@ use std::{
 };
 use url::Url;
 
-/// A file as listed: what a manifest remembers of it.
+/// A file or an object as listed: what a manifest remembers of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// Absolute.
+    /// An absolute path, or the URL of an object.
     pub path: String,
     pub size: u64,
     /// Modification time, microseconds since the epoch.
     pub modified_us: i64,
+    /// Of an object, if its store tells one.
+    pub etag: Option<String>,
 }
 
-/// The arguments in the one form that names a run: absolute paths and patterns, sorted, each once.
-/// `file:` URLs become paths; other schemes are refused.
-pub fn canonical(inputs: &[String]) -> Result<Vec<String>, FilesError> {
-    let mut all = inputs
-        .iter()
-        .map(|input| absolute(input))
-        .collect::<Result<Vec<_>, _>>()?;
+impl Found {
+    /// Whether it is in the state that was remembered. An etag decides where both have one: stores
+    /// tell times by the second.
+    pub(crate) fn is_same(&self, size: u64, modified_us: i64, etag: Option<&str>) -> bool {
+        self.size == size
+            && match (self.etag.as_deref(), etag) {
+                (Some(now), Some(then)) => same_etag(now, then),
+                _ => self.modified_us == modified_us,
+            }
+    }
+}
+
+/// The arguments in the one form that names a run: absolute paths, URLs and patterns, sorted, each
+/// once. `file:` URLs become paths.
+pub(crate) fn canonical(
+    inputs: &[String],
+    stores: &dyn InputStores,
+) -> Result<Vec<String>, FilesError> {
+    let mut all = Vec::with_capacity(inputs.len());
+    for input in inputs {
+        all.push(match is_object_url(input) {
+            true => ObjectUrl::parse(input)?.locate(stores)?.canonical(),
+            false => absolute(input)?,
+        });
+    }
     all.sort();
     all.dedup();
     Ok(all)
 }
 
-/// The files that canonical inputs name now, sorted by path, each once. A folder stands for the files
-/// of known names below it, hidden ones and those that begin with `_` left out. An input that names
-/// no file is an error.
-pub fn list(inputs: &[String]) -> Result<Vec<Found>, FilesError> {
+/// Whether an input is in an object store.
+pub(crate) fn is_object_url(input: &str) -> bool {
+    scheme(input).is_some_and(|scheme| !scheme.eq_ignore_ascii_case("file"))
+}
+
+/// What canonical inputs name now, sorted by path, each once. An input that names nothing is an error.
+pub(crate) async fn list(
+    inputs: &[String],
+    stores: &dyn InputStores,
+) -> Result<Vec<Found>, FilesError> {
+    let mut found = BTreeMap::new();
+    let (objects, files): (Vec<String>, Vec<String>) = inputs
+        .iter()
+        .cloned()
+        .partition(|input| is_object_url(input));
+    for file in blocking(move || list_files(&files)).await? {
+        found.insert(file.path.clone(), file);
+    }
+    for input in objects {
+        if !object::list(&input, stores, &mut found).await? {
+            return Err(FilesError::NoMatch(input));
+        }
+    }
+    Ok(found.into_values().collect())
+}
+
+/// The files of this machine that canonical inputs name now. A folder stands for the files of known
+/// names below it, hidden ones and those that begin with `_` left out.
+fn list_files(inputs: &[String]) -> Result<Vec<Found>, FilesError> {
     let mut found = BTreeMap::new();
     for input in inputs {
         let before = found.len();
@@ -61,22 +112,17 @@ pub(crate) fn stat(path: &str) -> Result<Found, FilesError> {
         path: path.to_owned(),
         size: metadata.len(),
         modified_us,
+        etag: None,
     })
 }
 
 fn absolute(input: &str) -> Result<String, FilesError> {
     let path = match scheme(input) {
         None => PathBuf::from(input),
-        Some("file") => Url::parse(input)
+        Some(_) => Url::parse(input)
             .ok()
             .and_then(|url| url.to_file_path().ok())
             .ok_or_else(|| FilesError::BadFileUrl(input.to_owned()))?,
-        Some(scheme) => {
-            return Err(FilesError::Scheme {
-                scheme: scheme.to_owned(),
-                input: input.to_owned(),
-            });
-        }
     };
     let path = std::path::absolute(&path).map_err(|e| FilesError::open(input, e))?;
     let mut plain = PathBuf::new();
@@ -99,7 +145,7 @@ fn scheme(input: &str) -> Option<&str> {
         && scheme
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
-    (named && (scheme == "file" || rest.starts_with("//"))).then_some(scheme)
+    (named && (scheme.eq_ignore_ascii_case("file") || rest.starts_with("//"))).then_some(scheme)
 }
 
 /// The paths of one input; one that exists as it stands is no pattern, whatever it contains.
@@ -154,7 +200,7 @@ fn collect(path: &Path, found: &mut BTreeMap<String, Found>) -> Result<bool, Fil
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::object_tests::Memory, *};
     use std::fs;
 
     #[test]
@@ -168,24 +214,21 @@ mod tests {
             &format!("file://{cwd}/a.json"),
         ];
         let inputs: Vec<String> = spellings.iter().map(|s| s.to_string()).collect();
-        assert_eq!(canonical(&inputs).unwrap(), vec![format!("{cwd}/a.json")]);
-        let colon = canonical(&["12:30.json".into()]).unwrap();
+        assert_eq!(
+            canonical(&inputs, &Memory::default()).unwrap(),
+            vec![format!("{cwd}/a.json")]
+        );
+        let colon = canonical(&["12:30.json".into()], &Memory::default()).unwrap();
         assert_eq!(colon, vec![format!("{cwd}/12:30.json")]);
     }
 
     #[test]
-    fn other_schemes_are_refused_by_name() {
-        for input in [
-            "s3://bucket/a.json",
-            "https://example.com/a.json",
-            "abfss://c@a/x",
-        ] {
-            let error = canonical(&[input.into()]).unwrap_err();
-            assert!(matches!(error, FilesError::Scheme { .. }), "{error}");
-            assert_eq!(error.kind(), crate::error::Kind::Unsupported);
-        }
+    fn what_no_store_serves_is_refused() {
+        let canonical = |input: &str| canonical(&[input.into()], &Memory::default());
+        let error = canonical("gs://bucket/a.json").unwrap_err();
+        assert_eq!(error.kind(), crate::error::Kind::Unsupported, "{error}");
         assert!(matches!(
-            canonical(&["file://host/a".into()]),
+            canonical("file://host/a"),
             Err(FilesError::BadFileUrl(_))
         ));
     }
@@ -207,7 +250,7 @@ mod tests {
             fs::write(dir.path().join(name), "x").unwrap();
         }
         let names = |input: String| -> Vec<String> {
-            list(&[input])
+            list_files(&[input])
                 .unwrap()
                 .into_iter()
                 .map(|f| f.path)
@@ -219,12 +262,15 @@ mod tests {
             names(at("")),
             vec![at("a.json"), at("b[1].json"), at("sub/c.csv.gz")]
         );
-        assert!(matches!(list(&[at("none*")]), Err(FilesError::NoMatch(_))));
         assert!(matches!(
-            list(&[at("none.json")]),
+            list_files(&[at("none*")]),
             Err(FilesError::NoMatch(_))
         ));
-        let twice = list(&[at("*.json"), at("a.json")]).unwrap();
+        assert!(matches!(
+            list_files(&[at("none.json")]),
+            Err(FilesError::NoMatch(_))
+        ));
+        let twice = list_files(&[at("*.json"), at("a.json")]).unwrap();
         assert_eq!(twice.len(), 2);
     }
 }

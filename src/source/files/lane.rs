@@ -4,9 +4,9 @@ use super::{
     FileEntry, FilesError,
     csv_types::CsvTypes,
     format,
+    input::{Input, Reading},
     inputs::stat,
     records::{Chunk, RecordReader},
-    text::BytesRead,
 };
 use crate::{event::Offset, source::slab};
 use std::sync::Arc;
@@ -14,21 +14,21 @@ use std::sync::Arc;
 /// Records of one file of a lane.
 pub(crate) struct LaneChunk {
     pub(crate) path: Arc<str>,
-    /// Modification time of the file: the records' event time.
+    /// When the file changed last: the records' event time.
     pub(crate) event_time: i64,
     /// The offset of the first record; the others follow without gaps.
     pub(crate) start: Offset,
     pub(crate) chunk: Chunk,
 }
 
-/// A file's path and its records.
-type Open = (Arc<str>, Box<dyn RecordReader>);
+/// A file and its records.
+type Open = (Input, Box<dyn RecordReader>);
 
 /// Blocking; moved to a thread for blocking work and back for each chunk.
 pub(crate) struct LaneReader {
     files: Vec<FileEntry>,
     types: Arc<CsvTypes>,
-    bytes: BytesRead,
+    reading: Reading,
     /// The file that is open, or else comes next.
     index: usize,
     open: Option<Open>,
@@ -38,11 +38,11 @@ pub(crate) struct LaneReader {
 }
 
 impl LaneReader {
-    pub(crate) fn new(files: Vec<FileEntry>, types: Arc<CsvTypes>, bytes: BytesRead) -> Self {
+    pub(crate) fn new(files: Vec<FileEntry>, types: Arc<CsvTypes>, reading: Reading) -> Self {
         Self {
             files,
             types,
-            bytes,
+            reading,
             index: 0,
             open: None,
             offset: 0,
@@ -83,8 +83,8 @@ impl LaneReader {
             return Err(error);
         }
         let start = self.offset;
-        while let Some((path, reader)) = self.current()? {
-            let path = path.clone();
+        while let Some((input, reader)) = self.current()? {
+            let path = input.name().clone();
             let mut chunk = Chunk {
                 slab: slab::take(target_bytes),
                 records: Vec::new(),
@@ -119,23 +119,24 @@ impl LaneReader {
             let Some(file) = self.files.get(self.index) else {
                 return Ok(None);
             };
-            let path = check_unchanged(file)?;
+            let input = Input::of(file, &*self.reading.stores)?;
+            check_unchanged(file, &input)?;
             let reader = format::open(
-                &path,
+                &input,
                 file.format,
                 file.compression,
                 &self.types,
-                self.bytes.clone(),
+                &self.reading,
             )?;
-            self.open = Some((path.into(), reader));
+            self.open = Some((input, reader));
         }
         Ok(self.open.as_mut())
     }
 
     /// Leaves a file that was read to its end, if it is still the one of the manifest.
     fn close(&mut self) -> Result<(), FilesError> {
-        if let Some(file) = self.files.get(self.index) {
-            check_unchanged(file)?;
+        if let (Some(file), Some((input, _))) = (self.files.get(self.index), &self.open) {
+            check_unchanged(file, input)?;
         }
         self.open = None;
         self.index += 1;
@@ -143,11 +144,13 @@ impl LaneReader {
     }
 }
 
-fn check_unchanged(file: &FileEntry) -> Result<String, FilesError> {
-    let path = file.path()?;
-    let now = stat(&path)?;
-    if now.size != file.size || now.modified_us != file.modified_us {
-        return Err(FilesError::ChangedWhileRead(path));
+/// Of a file only: whatever is read of an object says by itself what it is of.
+fn check_unchanged(file: &FileEntry, input: &Input) -> Result<(), FilesError> {
+    let Input::File(path) = input else {
+        return Ok(());
+    };
+    match stat(path)?.is_same(file.size, file.modified_us, None) {
+        true => Ok(()),
+        false => Err(FilesError::ChangedWhileRead(path.to_string())),
     }
-    Ok(path)
 }

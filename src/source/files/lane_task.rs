@@ -6,7 +6,10 @@
 
 use super::{
     BATCH_BYTES, FilesError, Progress,
+    input::{ReadAhead, Reading},
+    inputs::is_object_url,
     lane::{LaneChunk, LaneReader},
+    object::InputStores,
     plan::blocking,
 };
 use crate::{
@@ -52,6 +55,9 @@ pub(crate) struct LaneTask {
     pub(crate) known_end: Option<Offset>,
     pub(crate) files: Vec<super::FileEntry>,
     pub(crate) types: Arc<std::collections::BTreeMap<String, super::CsvType>>,
+    pub(crate) stores: Arc<dyn InputStores>,
+    /// What it may hold of objects that no batch has taken.
+    pub(crate) ahead_bytes: u64,
     pub(crate) intake: Arc<dyn Intake>,
     pub(crate) budget: ByteBudget,
     pub(crate) progress: Progress,
@@ -177,18 +183,40 @@ impl LaneTask {
 
     /// Reads from `start` until the end, a rewind, a stop or an error.
     async fn pass(&mut self, assignment: &Assignment, start: Offset) -> Pass {
-        let mut reader = LaneReader::new(
-            self.files.clone(),
-            self.types.clone(),
-            self.progress.lane_bytes(self.number),
-        );
+        // Ends every wait for a store, also when this pass is dropped.
+        let halt = self.stop.child_token();
+        let _ended = halt.clone().drop_guard();
+        let reading = Reading {
+            stores: self.stores.clone(),
+            halt: halt.clone(),
+            ahead: ReadAhead::within(self.ahead_bytes),
+            bytes: self.progress.lane_bytes(self.number),
+        };
+        // For as long as the pass lasts.
+        let mut held = None;
+        if self.files.iter().any(|file| is_object_url(&file.url)) {
+            let bytes = reading.ahead.total_bytes().min(self.ahead_bytes);
+            while held.is_none() {
+                tokio::select! {
+                    permit = self.budget.acquire(bytes) => held = Some(permit),
+                    () = self.stop.cancelled() => return Pass::Stopped,
+                    _ = self.signal.changed() => {
+                        if self.must_leave(assignment.epoch) {
+                            return Pass::Rewound;
+                        }
+                    }
+                }
+            }
+        }
+        let mut reader = LaneReader::new(self.files.clone(), self.types.clone(), reading);
         if start > 0 {
-            let skipped = blocking(move || reader.skip(start).map(|n| (reader, n))).await;
-            let records = match skipped {
+            let skip = blocking(move || reader.skip(start).map(|n| (reader, n)));
+            let records = match self.or_halt(assignment.epoch, &halt, skip).await {
                 Ok((back, n)) => {
                     reader = back;
                     n
                 }
+                Err(FilesError::Halted) => return self.halted(),
                 Err(e) => return Pass::Failed(e.into()),
             };
             self.progress.skipped();
@@ -220,9 +248,8 @@ impl LaneTask {
             let next = blocking(move || {
                 let chunk = reader.next(BATCH_BYTES);
                 Ok((reader, chunk))
-            })
-            .await;
-            let (back, chunk) = match next {
+            });
+            let (back, chunk) = match self.or_halt(assignment.epoch, &halt, next).await {
                 Ok(next) => next,
                 Err(e) => return Pass::Failed(e.into()),
             };
@@ -230,6 +257,7 @@ impl LaneTask {
             let chunk = match chunk {
                 Ok(Some(chunk)) => chunk,
                 Ok(None) => return Pass::End(reader.offset()),
+                Err(FilesError::Halted) => return self.halted(),
                 Err(e) => return Pass::Failed(self.left_behind(e, &reader)),
             };
             if let Some(pass) = self.send(assignment, chunk, permit).await {
@@ -271,6 +299,34 @@ impl LaneTask {
         }
     }
 
+    /// Does blocking work of this lane. Should the lane have to be left meanwhile, it no longer waits for a store.
+    async fn or_halt<T>(
+        &mut self,
+        epoch: Epoch,
+        halt: &CancellationToken,
+        work: impl Future<Output = std::result::Result<T, FilesError>>,
+    ) -> std::result::Result<T, FilesError> {
+        let mut work = std::pin::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                changed = self.signal.changed(), if !halt.is_cancelled() => {
+                    if changed.is_err() || self.must_leave(epoch) {
+                        halt.cancel();
+                    }
+                }
+            }
+        }
+    }
+
+    /// How a pass ends whose waiting was ended.
+    fn halted(&self) -> Pass {
+        match self.stop.is_cancelled() {
+            true => Pass::Stopped,
+            false => Pass::Rewound,
+        }
+    }
+
     fn must_leave(&self, epoch: Epoch) -> bool {
         let signal = self.signal.borrow();
         signal.gone || signal.rewound >= Some(epoch)
@@ -283,7 +339,7 @@ impl LaneTask {
             .files
             .iter()
             .skip(reader.files_read() + 1)
-            .filter_map(|file| file.path().ok())
+            .filter_map(|file| file.name().ok())
             .collect();
         let mut text = error.to_string();
         if !behind.is_empty() {

@@ -4,7 +4,10 @@
 //! conditional create and never changed; whoever loses the race to make it reads the winner's. Beside
 //! it, `backfill-<run id>.finished.json` is made when every lane is committed to its end.
 
-use super::{Compression, CsvType, FilesError, Format, inputs::Found};
+use super::{
+    Compression, CsvType, FilesError, Format,
+    inputs::{Found, is_object_url},
+};
 use crate::event::{Partition, SourcePartition};
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, path::Path};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -78,14 +81,17 @@ impl From<RunId> for String {
     }
 }
 
-/// One file of a run. Any change of `size` or `modified_us` makes the run's positions meaningless.
+/// One file or object of a run. Any change of it makes the run's positions meaningless.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileEntry {
-    /// `file:///…`
+    /// `file:///…`, or the URL of an object.
     pub url: String,
     pub size: u64,
     /// Microseconds since the epoch.
     pub modified_us: i64,
+    /// Of an object, as its store's answers spell it. It decides where there is one, else `modified_us`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
     pub format: Format,
     #[serde(default)]
     pub compression: Compression,
@@ -93,7 +99,11 @@ pub struct FileEntry {
 }
 
 impl FileEntry {
-    pub fn path(&self) -> Result<String, FilesError> {
+    /// The path of a file, the URL of an object.
+    pub fn name(&self) -> Result<String, FilesError> {
+        if is_object_url(&self.url) {
+            return Ok(self.url.clone());
+        }
         Url::parse(&self.url)
             .ok()
             .and_then(|url| url.to_file_path().ok())
@@ -115,7 +125,7 @@ pub struct Manifest {
     pub lanes: u32,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub csv_types: BTreeMap<String, CsvType>,
-    /// Sorted by path.
+    /// Sorted by name.
     pub files: Vec<FileEntry>,
 }
 
@@ -162,12 +172,12 @@ impl Manifest {
         }
         let mut known = BTreeMap::new();
         for file in &self.files {
-            known.insert(file.path()?, file);
+            known.insert(file.name()?, file);
         }
         let (mut changed, mut added) = (Vec::new(), Vec::new());
         for found in now {
             match known.remove(&found.path) {
-                Some(file) if file.size == found.size && file.modified_us == found.modified_us => {}
+                Some(file) if found.is_same(file.size, file.modified_us, file.etag.as_deref()) => {}
                 Some(_) => changed.push(found.path.clone()),
                 None => added.push(found.path.clone()),
             }
@@ -186,7 +196,7 @@ impl Manifest {
             String::from("the files are not those this run began with, so nothing was read");
         if !changed.is_empty() {
             text += &format!(
-                "; changed in size or time: {} (put the old ones back and the run goes on)",
+                "; changed in size, time or etag: {} (put the old ones back and the run goes on)",
                 some(changed)
             );
         }
@@ -383,6 +393,7 @@ mod tests {
                 url: format!("file:///{size}"),
                 size,
                 modified_us: 0,
+                etag: None,
                 format: Format::Ndjson,
                 compression: Compression::None,
                 lane: u32::MAX,

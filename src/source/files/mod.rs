@@ -1,12 +1,13 @@
 //! Files in a one-shot backfill: NDJSON, JSON arrays, CSV and Parquet, plain or compressed.
 //!
-//! In: paths, globs, folders, `file:` URLs. Out: [`crate::event::RawBatch`]es whose offsets are the
+//! In: paths, URLs of objects, folders and patterns of both. Out: [`crate::event::RawBatch`]es whose offsets are the
 //! ordinals of the records of a lane. A run is described by its manifest, made once and never
 //! changed: which files, how large, from when, in which lane (exactly-once.md, rule 20). A lane is a
 //! source partition, so where a killed run goes on is where the table's `txn` says
 //! (invariants 1, 2 and 4).
 //!
-//! Layout: [`inputs`] lists files · `format` tells what they are · `ndjson`, `json_stream`, `csv`,
+//! Layout: [`inputs`] lists files, `object` what is in object stores · `input` is one of them as bytes · `format` tells
+//! what they are · `ndjson`, `json_stream`, `csv`,
 //! `parquet` make records of them · [`manifest`] is the run · `lane` reads the files of one lane in
 //! order, `lane_task` hands them to an [`crate::event::Intake`] · [`run`] drives lanes · [`sample`] is
 //! the dry run ·
@@ -14,18 +15,22 @@
 //!
 //! Limits: a record is at most [`MAX_RECORD_BYTES`]; a run has at most [`MAX_LANES`] lanes; a lane
 //! holds one batch of about [`BATCH_BYTES`], charged to the byte budget before it is read; a lane of Parquet
-//! holds besides it one page of each column and the rows decoded from them, about as much again.
+//! holds besides it one page of each column and the rows decoded from them, about as much again. Lanes that read
+//! objects hold blocks fetched ahead, all together at most a quarter of the budget and at most 20 MiB a lane, charged
+//! as long as the lane is read.
 
 mod csv;
 mod csv_types;
 mod error;
 mod format;
+mod input;
 pub mod inputs;
 mod json_stream;
 mod lane;
 mod lane_task;
 pub mod manifest;
 mod ndjson;
+mod object;
 mod parquet;
 mod parquet_json;
 pub mod plan;
@@ -39,6 +44,10 @@ mod text;
 #[cfg(test)]
 mod fake_table;
 #[cfg(test)]
+mod object_run_tests;
+#[cfg(test)]
+mod object_tests;
+#[cfg(test)]
 mod parquet_tests;
 #[cfg(test)]
 mod reader_tests;
@@ -49,6 +58,7 @@ pub use csv_types::CsvType;
 pub use error::FilesError;
 pub use format::{Compression, Format};
 pub use manifest::{FileEntry, Manifest, RunId};
+pub use object::{InputStores, Served};
 pub use plan::{Plan, PlanArgs, plan};
 pub use progress::Progress;
 pub use ranges::{KafkaRange, KafkaRanges};

@@ -2,6 +2,8 @@
 
 use super::{
     FilesError, MAX_RECORD_BYTES,
+    input::{Input, Reading},
+    object::ObjectChunks,
     parquet_json::write_lines,
     records::{Chunk, RecordReader},
     text::BytesRead,
@@ -14,6 +16,7 @@ use ::parquet::{
     },
     basic::Type as PhysicalType,
     errors::ParquetError,
+    file::reader::ChunkReader,
 };
 use arrow::{
     datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef, TimeUnit},
@@ -26,7 +29,9 @@ use std::{fs::File, sync::Arc, sync::atomic::Ordering};
 const MAX_ROWS: usize = 8_192;
 
 pub(crate) struct ParquetReader {
-    path: String,
+    path: Arc<str>,
+    /// The bytes of an object; those of a file are the disk's.
+    object: Option<ObjectChunks>,
     metadata: ArrowReaderMetadata,
     /// None until the first row is wanted: skipping moves `next_row` alone.
     reader: Option<ParquetRecordBatchReader>,
@@ -41,16 +46,30 @@ pub(crate) struct ParquetReader {
 }
 
 impl ParquetReader {
-    pub(crate) fn open(path: &str, bytes: BytesRead) -> Result<Self, FilesError> {
-        let file = File::open(path).map_err(|e| FilesError::open(path, e))?;
-        let file_bytes = file
-            .metadata()
-            .map_err(|e| FilesError::open(path, e))?
-            .len();
-        let metadata = load(path, &file)?;
+    pub(crate) fn open(input: &Input, reading: &Reading) -> Result<Self, FilesError> {
+        let path = input.name();
+        let (object, file_bytes, metadata) = match input {
+            Input::File(path) => {
+                let file = File::open(&**path).map_err(|e| FilesError::open(path, e))?;
+                let about = file.metadata().map_err(|e| FilesError::open(path, e))?;
+                let metadata = load(&file).map_err(|e| footer_failed(path, e))?;
+                (None, about.len(), metadata)
+            }
+            Input::Object(object) => {
+                let chunks = ObjectChunks::new(object.clone(), reading)?;
+                let metadata = load(&chunks).map_err(|e| {
+                    chunks
+                        .take_failed()
+                        .unwrap_or_else(|| footer_failed(path, e))
+                })?;
+                chunks.set_row_groups(metadata.metadata().row_groups());
+                (Some(chunks), object.size(), metadata)
+            }
+        };
         let rows = u64::try_from(metadata.metadata().file_metadata().num_rows()).unwrap_or(0);
         Ok(Self {
-            path: path.to_owned(),
+            path: path.clone(),
+            object,
             metadata,
             reader: None,
             next_row: 0,
@@ -58,7 +77,7 @@ impl ParquetReader {
             lines: Vec::new(),
             at: 0,
             file_bytes,
-            bytes,
+            bytes: reading.bytes.clone(),
             counted: 0,
         })
     }
@@ -69,8 +88,12 @@ impl ParquetReader {
     }
 
     fn damaged(&self, error: impl ToString) -> FilesError {
+        // An object that could not be read is not a damaged one.
+        if let Some(failed) = self.object.as_ref().and_then(ObjectChunks::take_failed) {
+            return failed;
+        }
         FilesError::Damaged {
-            path: self.path.clone(),
+            path: self.path.to_string(),
             records: self.next_row,
             problem: format!("the Parquet file cannot be read: {}", error.to_string()),
         }
@@ -94,13 +117,15 @@ impl ParquetReader {
         let mut reader = match self.reader.take() {
             Some(reader) => reader,
             None => {
-                let file = File::open(&self.path).map_err(|e| FilesError::open(&self.path, e))?;
-                let offset = usize::try_from(self.next_row).map_err(|e| self.damaged(e))?;
-                ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
-                    .with_batch_size(self.batch_rows())
-                    .with_offset(offset)
-                    .build()
-                    .map_err(|e| self.damaged(e))?
+                let built = match &self.object {
+                    Some(object) => self.build(object.clone()),
+                    None => {
+                        let file =
+                            File::open(&*self.path).map_err(|e| FilesError::open(&self.path, e))?;
+                        self.build(file)
+                    }
+                };
+                built?
             }
         };
         let Some(batch) = reader.next() else {
@@ -112,12 +137,36 @@ impl ParquetReader {
         self.at = 0;
         write_lines(&batch, &mut self.lines).map_err(|e| match e {
             ArrowError::JsonError(problem) => FilesError::Column {
-                path: self.path.clone(),
+                path: self.path.to_string(),
                 problem,
             },
             other => self.damaged(other),
         })?;
         Ok(true)
+    }
+
+    fn build(
+        &self,
+        input: impl ChunkReader + 'static,
+    ) -> Result<ParquetRecordBatchReader, FilesError> {
+        // Row groups before the row are not even looked into.
+        let groups = self.metadata.metadata().row_groups();
+        let (mut first, mut offset) = (0, self.next_row);
+        for group in groups {
+            let rows = u64::try_from(group.num_rows()).unwrap_or(0);
+            if offset < rows {
+                break;
+            }
+            offset -= rows;
+            first += 1;
+        }
+        let offset = usize::try_from(offset).map_err(|e| self.damaged(e))?;
+        ParquetRecordBatchReaderBuilder::new_with_metadata(input, self.metadata.clone())
+            .with_batch_size(self.batch_rows())
+            .with_row_groups((first..groups.len()).collect())
+            .with_offset(offset)
+            .build()
+            .map_err(|e| self.damaged(e))
     }
 
     fn count_bytes(&mut self) {
@@ -144,7 +193,7 @@ impl RecordReader for ParquetReader {
                 let line = &rest[begin..end];
                 if line.len() > MAX_RECORD_BYTES {
                     return Err(FilesError::RecordTooLong {
-                        path: self.path.clone(),
+                        path: self.path.to_string(),
                         records: self.next_row,
                         limit: MAX_RECORD_BYTES,
                     });
@@ -190,14 +239,9 @@ impl RecordReader for ParquetReader {
 /// The footer, with INT96 columns read as UTC microseconds: they are instants (Spark and Impala write
 /// them so), and nanoseconds would wrap before 1677 and after 2262. The Arrow schema that some writers
 /// embed is not used, so that a column's type is what Parquet itself says.
-fn load(path: &str, file: &File) -> Result<ArrowReaderMetadata, FilesError> {
-    let failed = |e: ParquetError| FilesError::Damaged {
-        path: path.to_owned(),
-        records: 0,
-        problem: format!("the Parquet footer cannot be read: {e}"),
-    };
+fn load(file: &impl ChunkReader) -> Result<ArrowReaderMetadata, ParquetError> {
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let metadata = ArrowReaderMetadata::load(file, options).map_err(failed)?;
+    let metadata = ArrowReaderMetadata::load(file, options)?;
     let leaves: Vec<bool> = metadata
         .parquet_schema()
         .columns()
@@ -215,7 +259,15 @@ fn load(path: &str, file: &File) -> Result<ArrowReaderMetadata, FilesError> {
         .map(|field| retype(field, &mut leaves))
         .collect();
     let options = ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(fields)));
-    ArrowReaderMetadata::try_new(metadata.metadata().clone(), options).map_err(failed)
+    ArrowReaderMetadata::try_new(metadata.metadata().clone(), options)
+}
+
+fn footer_failed(path: &str, error: ParquetError) -> FilesError {
+    FilesError::Damaged {
+        path: path.to_owned(),
+        records: 0,
+        problem: format!("the Parquet footer cannot be read: {error}"),
+    }
 }
 
 /// The field with its INT96 leaves as UTC microseconds; `leaves` says of each leaf in order whether it

@@ -5,11 +5,15 @@ use super::{
     csv::guess_types,
     csv_types::{CsvType, Guess},
     format::detect,
+    input::{Input, ReadAhead, Reading},
     inputs::{self, Found},
     manifest::{FileEntry, Finished, MANIFEST_FORMAT, Manifest, RunId, RunStore, assign_lanes},
+    object::InputStores,
+    text::BytesRead,
 };
 use futures::{StreamExt, TryStreamExt, stream};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 /// What a backfill is asked to do.
@@ -17,8 +21,12 @@ use url::Url;
 pub struct PlanArgs {
     pub pipeline: String,
     pub table: String,
-    /// As given: paths, globs, folders, `file:` URLs.
+    /// As given: paths and URLs of files, folders and patterns.
     pub inputs: Vec<String>,
+    /// What serves the URLs among them.
+    pub stores: Arc<dyn InputStores>,
+    /// Cancelled: no store is waited for any longer.
+    pub stop: CancellationToken,
     /// By default derived from the three above.
     pub run_id: Option<RunId>,
     /// Lanes of a new run, at most [`MAX_LANES`]; by default one a core.
@@ -41,26 +49,30 @@ pub struct Plan {
     /// The run was committed to its end before.
     pub finished: Option<Finished>,
     pub store: RunStore,
+    /// What serves the inputs that are URLs.
+    pub stores: Arc<dyn InputStores>,
 }
+
+/// Bytes a lane may hold while it tells the types of CSV columns.
+const PLAN_BYTES: u64 = 5 << 20;
 
 /// Finds or makes the run. Changed inputs of a run that exists are refused.
 pub async fn plan(args: PlanArgs) -> Result<Plan, FilesError> {
-    let inputs = inputs::canonical(&args.inputs)?;
+    let inputs = inputs::canonical(&args.inputs, &*args.stores)?;
     let run_id = match args.run_id.clone() {
         Some(id) => id,
         None => RunId::derive(&args.pipeline, &args.table, &inputs),
     };
     let existing = args.store.load_manifest(&run_id).await?;
-    let found = blocking({
-        let inputs = inputs.clone();
-        let run_exists = existing.is_some();
-        move || match inputs::list(&inputs) {
-            // All files of a known run may be gone: that is a change, not a typing mistake.
-            Err(FilesError::NoMatch(_)) if run_exists => Ok(Vec::new()),
-            listed => listed,
-        }
-    })
-    .await?;
+    let listed = tokio::select! {
+        listed = inputs::list(&inputs, &*args.stores) => listed,
+        () = args.stop.cancelled() => return Err(FilesError::Halted),
+    };
+    let found = match listed {
+        // All files of a known run may be gone: that is a change, not a typing mistake.
+        Err(FilesError::NoMatch(_)) if existing.is_some() => Vec::new(),
+        listed => listed?,
+    };
     let recorded = existing.is_some() || args.record;
     let (manifest, fresh) = match existing {
         Some(manifest) => (manifest, false),
@@ -87,6 +99,7 @@ pub async fn plan(args: PlanArgs) -> Result<Plan, FilesError> {
         recorded,
         finished,
         store: args.store,
+        stores: args.stores,
     })
 }
 
@@ -102,8 +115,17 @@ async fn new_manifest(
         .unwrap_or(cores)
         .clamp(1, MAX_LANES)
         .min(found.len().max(1));
+    let reading = Reading {
+        stores: args.stores.clone(),
+        halt: args.stop.clone(),
+        ahead: ReadAhead::within(PLAN_BYTES),
+        bytes: BytesRead::default(),
+    };
     let mut files: Vec<FileEntry> = stream::iter(found)
-        .map(|found| blocking(move || entry(found)))
+        .map(|found| {
+            let reading = reading.clone();
+            blocking(move || entry(found, &reading))
+        })
         .buffered(lanes)
         .try_collect()
         .await?;
@@ -116,19 +138,30 @@ async fn new_manifest(
         table: args.table.clone(),
         inputs,
         lanes,
-        csv_types: csv_types(&files, &args.csv_types, lanes as usize).await?,
+        csv_types: csv_types(&files, &args.csv_types, &reading, lanes as usize).await?,
         files,
     })
 }
 
-fn entry(found: Found) -> Result<FileEntry, FilesError> {
-    let (format, compression) = detect(&found.path)?;
-    let url = Url::from_file_path(&found.path)
-        .map_err(|()| FilesError::PathNotUtf8(found.path.clone()))?;
+fn entry(found: Found, reading: &Reading) -> Result<FileEntry, FilesError> {
+    let input = Input::found(&found, &*reading.stores)?;
+    let (format, compression) = detect(&input, reading)?;
+    let (url, etag) = match &input {
+        Input::Object(object) => (
+            found.path,
+            // As answers spell it, so that it can be asked for.
+            object.seen_etag().map(str::to_owned).or(found.etag),
+        ),
+        Input::File(_) => match Url::from_file_path(&found.path) {
+            Ok(url) => (url.into(), None),
+            Err(()) => return Err(FilesError::PathNotUtf8(found.path)),
+        },
+    };
     Ok(FileEntry {
-        url: url.into(),
+        url,
         size: found.size,
         modified_us: found.modified_us,
+        etag,
         format,
         compression,
         lane: 0,
@@ -139,13 +172,17 @@ fn entry(found: Found) -> Result<FileEntry, FilesError> {
 async fn csv_types(
     files: &[FileEntry],
     known: &BTreeMap<String, CsvType>,
+    reading: &Reading,
     parallel: usize,
 ) -> Result<BTreeMap<String, CsvType>, FilesError> {
     let mut jobs = Vec::new();
     for file in files {
         if let Some(separator) = file.format.separator() {
-            let (path, compression) = (file.path()?, file.compression);
-            jobs.push(blocking(move || guess_types(&path, compression, separator)));
+            let input = Input::of(file, &*reading.stores)?;
+            let (reading, compression) = (reading.clone(), file.compression);
+            jobs.push(blocking(move || {
+                guess_types(&input, compression, separator, &reading)
+            }));
         }
     }
     let guesses: Vec<BTreeMap<String, Guess>> =

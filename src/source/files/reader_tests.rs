@@ -5,10 +5,11 @@ use super::{
     csv::guess_types,
     csv_types::CsvTypes,
     format::{detect, open},
+    input::{Input, Reading},
     inputs::stat,
     lane::LaneReader,
+    object_tests::reading,
     records::Chunk,
-    text::BytesRead,
 };
 use crate::event::RecordKind;
 use proptest::prelude::*;
@@ -20,13 +21,17 @@ pub(crate) fn write(dir: &Path, name: &str, bytes: &[u8]) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
+fn file(path: &str) -> Input {
+    Input::File(path.into())
+}
+
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
 }
 
-fn zst(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn zst(bytes: &[u8]) -> Vec<u8> {
     zstd::stream::encode_all(bytes, 1).unwrap()
 }
 
@@ -36,15 +41,25 @@ pub(crate) fn records_from(
     n: u64,
     target: usize,
 ) -> Result<Vec<(String, &'static str)>, FilesError> {
-    let (format, compression) = detect(path)?;
+    records_of(&file(path), &reading(), n, target)
+}
+
+/// The same of any input.
+pub(crate) fn records_of(
+    input: &Input,
+    reading: &Reading,
+    n: u64,
+    target: usize,
+) -> Result<Vec<(String, &'static str)>, FilesError> {
+    let (format, compression) = detect(input, reading)?;
     let types: CsvTypes = match format.separator() {
-        Some(separator) => guess_types(path, compression, separator)?
+        Some(separator) => guess_types(input, compression, separator, reading)?
             .into_iter()
             .map(|(name, guess)| (name, guess.decide()))
             .collect(),
         None => CsvTypes::new(),
     };
-    let mut reader = open(path, format, compression, &types, BytesRead::default())?;
+    let mut reader = open(input, format, compression, &types, reading)?;
     assert!(reader.skip(n)? <= n);
     let mut all = Vec::new();
     loop {
@@ -113,7 +128,10 @@ fn arrays_are_split_by_structure_alone() {
         ("a.zst", zst(text)),
     ] {
         let path = write(dir.path(), name, &bytes);
-        assert_eq!(detect(&path).unwrap().0, Format::JsonArray);
+        assert_eq!(
+            detect(&file(&path), &reading()).unwrap().0,
+            Format::JsonArray
+        );
         assert_eq!(values(&path), want, "{name}");
     }
     assert!(values(&write(dir.path(), "none.json", b"[ ]")).is_empty());
@@ -133,13 +151,16 @@ fn objects_over_several_lines() {
         "a.json",
         b"{\n \"a\": \"}\\\"{\"\n}\n{\n\"b\":[{}]\n}{} 7 ",
     );
-    assert_eq!(detect(&path).unwrap().0, Format::JsonSequence);
+    assert_eq!(
+        detect(&file(&path), &reading()).unwrap().0,
+        Format::JsonSequence
+    );
     assert_eq!(
         values(&path),
         ["{\n \"a\": \"}\\\"{\"\n}", "{\n\"b\":[{}]\n}", "{}", "7"]
     );
     let lines = write(dir.path(), "b.json", b"{\"a\":1}\n{\"a\":\n{\"a\":2}\n");
-    assert_eq!(detect(&lines).unwrap().0, Format::Ndjson);
+    assert_eq!(detect(&file(&lines), &reading()).unwrap().0, Format::Ndjson);
     assert_eq!(values(&lines), ["{\"a\":1}", "{\"a\":", "{\"a\":2}"]);
 }
 
@@ -197,17 +218,18 @@ fn a_lane_meets_damage_after_what_precedes_it() {
         ),
     ] {
         let path = write(dir.path(), name, &whole[..whole.len() * 3 / 4]);
-        let (format, compression) = detect(&path).unwrap();
+        let (format, compression) = detect(&file(&path), &reading()).unwrap();
         let found = stat(&path).unwrap();
         let file = FileEntry {
             url: url::Url::from_file_path(&path).unwrap().into(),
             size: found.size,
             modified_us: found.modified_us,
+            etag: None,
             format,
             compression,
             lane: 0,
         };
-        let mut lane = LaneReader::new(vec![file], Arc::default(), BytesRead::default());
+        let mut lane = LaneReader::new(vec![file], Arc::default(), reading());
         let mut records = 0;
         let error = loop {
             match lane.next(1 << 18) {
@@ -228,7 +250,9 @@ fn a_lane_meets_damage_after_what_precedes_it() {
 #[test]
 fn what_cannot_be_told_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let refused = |name: &str, bytes: &[u8]| detect(&write(dir.path(), name, bytes)).unwrap_err();
+    let refused = |name: &str, bytes: &[u8]| {
+        detect(&file(&write(dir.path(), name, bytes)), &reading()).unwrap_err()
+    };
     assert!(matches!(
         refused("a.txt", b"hello"),
         FilesError::UnknownFormat(_)
@@ -242,7 +266,7 @@ fn what_cannot_be_told_is_refused() {
         FilesError::Damaged { .. }
     ));
     assert!(matches!(
-        detect("/nowhere/a.json"),
+        detect(&file("/nowhere/a.json"), &reading()),
         Err(FilesError::Read { .. })
     ));
 }
@@ -330,11 +354,11 @@ fn whole_lines_between_the_resume_position_and_damage_are_handed_on() {
     let files = [("long.ndjson", long, 4), ("cut.ndjson.gz", cut, 4)];
     for (name, bytes, whole) in files {
         let path = write(dir.path(), name, &bytes);
-        let (format, compression) = detect(&path).unwrap();
-        let bytes = BytesRead::default();
+        let (format, compression) = detect(&file(&path), &reading()).unwrap();
+        let (input, reading) = (file(&path), reading());
         for n in 1..=whole {
             let types = CsvTypes::new();
-            let mut reader = open(&path, format, compression, &types, bytes.clone()).unwrap();
+            let mut reader = open(&input, format, compression, &types, &reading).unwrap();
             assert_eq!(reader.skip(n).unwrap(), n, "{name}");
             let mut texts = Vec::new();
             let error = loop {
@@ -358,7 +382,7 @@ fn whole_lines_between_the_resume_position_and_damage_are_handed_on() {
             assert_eq!(records, whole, "{name}");
         }
         let types = CsvTypes::new();
-        let mut reader = open(&path, format, compression, &types, bytes).unwrap();
+        let mut reader = open(&input, format, compression, &types, &reading).unwrap();
         assert!(reader.skip(whole + 1).is_err(), "{name}");
     }
 }
@@ -406,8 +430,14 @@ fn a_batch_of_tiny_lines_is_bounded_by_their_number() {
     let dir = tempfile::tempdir().unwrap();
     let path = write(dir.path(), "a.ndjson", "7\n".repeat(200_000).as_bytes());
     let types = CsvTypes::new();
-    let bytes = BytesRead::default();
-    let mut reader = open(&path, Format::Ndjson, Compression::None, &types, bytes).unwrap();
+    let mut reader = open(
+        &file(&path),
+        Format::Ndjson,
+        Compression::None,
+        &types,
+        &reading(),
+    )
+    .unwrap();
     let mut all = 0;
     loop {
         let mut chunk = Chunk::default();
@@ -427,11 +457,11 @@ fn a_tables_column_overrides_what_the_csv_looks_like() {
     let path = write(dir.path(), "a.csv", b"n,t\nx,1\n7,2\n");
     let types = CsvTypes::from([("n".into(), CsvType::Number), ("t".into(), CsvType::Text)]);
     let mut reader = open(
-        &path,
+        &file(&path),
         Format::Csv,
         Compression::None,
         &types,
-        BytesRead::default(),
+        &reading(),
     )
     .unwrap();
     let mut chunk = Chunk::default();

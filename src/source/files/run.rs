@@ -4,7 +4,7 @@
 //! when all are committed to their ends.
 
 use super::{
-    FilesError, Plan, Progress,
+    BATCH_BYTES, FilesError, Plan, Progress,
     lane_task::{LaneEnd, LaneTask, Signal},
     manifest::{Finished, RunStore},
 };
@@ -17,6 +17,16 @@ use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 const TICK: Duration = Duration::from_millis(250);
+
+/// The most that a lane holds of objects before a batch takes it.
+const MAX_AHEAD_BYTES: u64 = 20 << 20;
+
+/// What each lane may hold of objects before a batch takes it: all together a quarter of what is left of the
+/// budget beside a few batches, so that these always find room.
+pub(crate) fn ahead_bytes(budget: u64, lanes: usize) -> u64 {
+    let all = budget.saturating_sub(4 * BATCH_BYTES as u64) / 4;
+    (all / lanes.max(1) as u64).min(MAX_AHEAD_BYTES)
+}
 
 pub struct RunArgs {
     pub plan: Plan,
@@ -36,7 +46,7 @@ pub struct Summary {
     pub committed: u64,
     /// Records handed on by this run; one read again after a rewind counts again.
     pub records: u64,
-    /// Bytes of files read, as they are on disk.
+    /// Bytes of files read, as they are stored.
     pub bytes: u64,
     pub files: usize,
     pub lanes: usize,
@@ -84,6 +94,8 @@ pub async fn run(
             known_end: ends.as_ref().and_then(|e| e.get(number as usize).copied()),
             files: manifest.lane_files(number),
             types: types.clone(),
+            stores: plan.stores.clone(),
+            ahead_bytes: ahead_bytes(budget.limit(), lanes),
             intake: intake.clone(),
             budget: budget.clone(),
             progress: progress.clone(),

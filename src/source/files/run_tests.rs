@@ -4,6 +4,7 @@ use super::{
     FilesError, Plan, PlanArgs, Progress, RunArgs, RunId, Summary,
     fake_table::{FakeTable, Rows},
     manifest::RunStore,
+    object_tests::Memory,
     plan, run, sample,
 };
 use crate::{
@@ -14,7 +15,7 @@ use object_store::local::LocalFileSystem;
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
-fn args(dir: &Path, inputs: &[&str]) -> PlanArgs {
+pub(crate) fn args(dir: &Path, inputs: &[&str]) -> PlanArgs {
     std::fs::create_dir_all(dir.join("table")).unwrap();
     PlanArgs {
         pipeline: "default".into(),
@@ -23,6 +24,8 @@ fn args(dir: &Path, inputs: &[&str]) -> PlanArgs {
             .iter()
             .map(|i| dir.join(i).to_str().unwrap().to_owned())
             .collect(),
+        stores: Arc::new(Memory::default()),
+        stop: CancellationToken::new(),
         run_id: None,
         lanes: Some(3),
         store: RunStore {
@@ -34,7 +37,7 @@ fn args(dir: &Path, inputs: &[&str]) -> PlanArgs {
     }
 }
 
-async fn go(plan: Plan, table: &Arc<FakeTable>) -> Result<Summary> {
+pub(crate) async fn go(plan: Plan, table: &Arc<FakeTable>) -> Result<Summary> {
     let budget = ByteBudget::new(3 << 20);
     let progress = Progress::new(plan.manifest.total_bytes(), false);
     let args = RunArgs {
@@ -48,7 +51,7 @@ async fn go(plan: Plan, table: &Arc<FakeTable>) -> Result<Summary> {
 }
 
 /// Seven files of four formats, some of several batches; and all (file, record) that they hold.
-fn fill(dir: &Path) -> Rows {
+pub(crate) fn fill(dir: &Path) -> Rows {
     std::fs::create_dir_all(dir.join("in")).unwrap();
     let mut rows = Rows::new();
     for file in 0..7 {
@@ -194,7 +197,7 @@ async fn a_broken_file_fails_after_everything_else_is_committed() {
         .manifest
         .lane_files(lane_of("d.ndjson.gz"))
         .iter()
-        .map(|f| f.path().unwrap())
+        .map(|f| f.name().unwrap())
         .collect();
     let error = go(planned.clone(), &table).await.unwrap_err();
     assert_eq!(error.kind(), Kind::InvalidData);

@@ -1,13 +1,22 @@
 //! The dry run: what a run would read, without reading it into a table.
 
 use super::{
-    BATCH_BYTES, FilesError, Format, Plan, format::open, lane::LaneChunk, lane_task::raw_batch,
-    parquet::ParquetReader, plan::blocking, records::Chunk, text::BytesRead,
+    BATCH_BYTES, FilesError, Format, Plan,
+    format::open,
+    input::{Input, ReadAhead, Reading},
+    lane::LaneChunk,
+    lane_task::raw_batch,
+    parquet::ParquetReader,
+    plan::blocking,
+    records::Chunk,
+    run::ahead_bytes,
+    text::BytesRead,
 };
 use crate::event::{ByteBudget, RawBatch};
 use arrow::datatypes::SchemaRef;
 use futures::{StreamExt, TryStreamExt, stream};
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
 /// What one file holds.
 #[derive(Clone, Debug)]
@@ -43,19 +52,27 @@ pub async fn sample(
     let manifest = &plan.manifest;
     let table: Arc<str> = manifest.table.as_str().into();
     let types = Arc::new(manifest.csv_types.clone());
+    let lanes = manifest.lanes.max(1) as usize;
+    let reading = Reading {
+        stores: plan.stores.clone(),
+        halt: CancellationToken::new(),
+        ahead: ReadAhead::within(ahead_bytes(budget.limit(), lanes)),
+        bytes: BytesRead::default(),
+    };
+    let _ended = reading.halt.clone().drop_guard();
     let jobs: Vec<_> = manifest
         .files
         .iter()
         .cloned()
         .map(|file| {
-            let types = types.clone();
+            let (types, reading) = (types.clone(), reading.clone());
             blocking(move || {
                 let lane = file.lane;
-                one(file, &types, records, count).map(|(s, chunk)| (lane, s, chunk))
+                one(file, &types, &reading, records, count).map(|(s, chunk)| (lane, s, chunk))
             })
         })
         .collect();
-    let mut results = stream::iter(jobs).buffered(manifest.lanes.max(1) as usize);
+    let mut results = stream::iter(jobs).buffered(lanes);
     let mut sample = Sample {
         files: Vec::new(),
         batches: Vec::new(),
@@ -83,22 +100,17 @@ pub async fn sample(
 fn one(
     file: super::FileEntry,
     types: &super::csv_types::CsvTypes,
+    reading: &Reading,
     records: usize,
     count: bool,
 ) -> Result<(FileSample, LaneChunk), FilesError> {
-    let path = file.path()?;
+    let input = Input::of(&file, &*reading.stores)?;
     let schema = match file.format {
-        Format::Parquet => Some(ParquetReader::open(&path, BytesRead::default())?.schema()),
+        Format::Parquet => Some(ParquetReader::open(&input, reading)?.schema()),
         _ => None,
     };
     let mut chunk = Chunk::default();
-    let mut reader = open(
-        &path,
-        file.format,
-        file.compression,
-        types,
-        BytesRead::default(),
-    )?;
+    let mut reader = open(&input, file.format, file.compression, types, reading)?;
     let mut read = || -> Result<u64, FilesError> {
         let mut more = true;
         while more && chunk.records.len() < records && chunk.slab.len() < BATCH_BYTES {
@@ -121,7 +133,7 @@ fn one(
         .slab
         .truncate(chunk.records.last().map_or(0, |r| r.0.end as usize));
     let sample = FileSample {
-        path: path.clone(),
+        path: input.name().to_string(),
         format: file.format,
         size: file.size,
         records: total,
@@ -129,7 +141,7 @@ fn one(
         schema,
     };
     let chunk = LaneChunk {
-        path: path.into(),
+        path: input.name().clone(),
         event_time: file.modified_us,
         start: 0,
         chunk,

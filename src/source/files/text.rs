@@ -1,8 +1,10 @@
 //! Bytes of a text file: decompressed, counted, with errors that say where.
 
-use super::{Compression, FilesError, MAX_RECORD_BYTES};
+use super::{
+    Compression, FilesError, MAX_RECORD_BYTES,
+    input::{Input, Reading, Source},
+};
 use std::{
-    fs::File,
     io::{self, BufRead, BufReader, Read},
     sync::{
         Arc,
@@ -39,12 +41,25 @@ pub(crate) struct TextFile {
 impl TextFile {
     /// Opens the file and passes a UTF-8 byte order mark.
     pub(crate) fn open(
+        input: &Input,
+        compression: Compression,
+        reading: &Reading,
+    ) -> Result<Self, FilesError> {
+        let source = input.open(reading)?;
+        Self::over(source, input.name(), compression, reading)
+    }
+
+    /// The same over a source that is open.
+    pub(crate) fn over(
+        source: Source,
         path: &str,
         compression: Compression,
-        bytes: BytesRead,
+        reading: &Reading,
     ) -> Result<Self, FilesError> {
-        let file = File::open(path).map_err(|e| FilesError::open(path, e))?;
-        let counted = Counted { inner: file, bytes };
+        let counted = Counted {
+            inner: source,
+            bytes: reading.bytes.clone(),
+        };
         let input: Box<dyn BufRead + Send> = match compression {
             Compression::None => Box::new(BufReader::with_capacity(BUFFER_BYTES, counted)),
             Compression::Gzip => Box::new(BufReader::with_capacity(
@@ -78,11 +93,9 @@ impl TextFile {
             }
         }
         // A second call, because a borrow that leaves by the match above would last until the return.
-        self.input.fill_buf().map_err(|source| FilesError::Read {
-            path: self.path.clone(),
-            records: self.records,
-            source,
-        })
+        self.input
+            .fill_buf()
+            .map_err(|e| io_failed(&self.path, self.compression, self.records, e))
     }
 
     /// Reads at most `n` bytes onto the end of `out`; how many, 0 at the end of the file.
@@ -132,13 +145,18 @@ impl TextFile {
     }
 }
 
-/// A decompressor's complaint is damage; anything else of the disk may pass.
+/// A decompressor's complaint is damage; what a disk says may pass.
 pub(crate) fn io_failed(
     path: &str,
     compression: Compression,
     records: u64,
     error: io::Error,
 ) -> FilesError {
+    let error = match error.downcast::<FilesError>() {
+        // Of an object's bytes, not of what they say.
+        Ok(error) => return error,
+        Err(error) => error,
+    };
     let damaged = matches!(
         error.kind(),
         io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData
