@@ -12,7 +12,7 @@
 //! - [`json`]: JSON text, for those that read it
 //! - [`storage`]: object stores by URL
 //! - [`event`]: the nouns that travel between them
-//! - [`config`], [`cli`], [`check`], [`telemetry`]: around them
+//! - [`config`], [`cli`], [`check`], [`maintain`], [`telemetry`]: around them
 
 pub mod batch;
 pub mod check;
@@ -23,6 +23,7 @@ pub mod decode;
 pub mod error;
 pub mod event;
 pub mod json;
+pub mod maintain;
 pub mod pipeline;
 pub mod route;
 pub mod schema;

@@ -14,7 +14,7 @@ mod app_id;
 pub mod audit;
 mod audits;
 mod files;
-mod open;
+pub(crate) mod open;
 mod positions;
 mod preflight;
 mod reread;
@@ -22,7 +22,7 @@ mod rescued;
 mod show;
 #[cfg(test)]
 mod tests;
-mod text;
+pub(crate) mod text;
 
 use crate::{
     config::Config,
@@ -51,13 +51,24 @@ impl Report {
     }
 }
 
+/// What a preflight found, said twice.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Preflight {
+    pub report: Report,
+    /// The same for programs: `{"success", "sections": [{"title", "findings": [{"level", "message", "remedy",
+    /// "kind"}]}]}`. `level` is `ok`, `note`, `warning` or `fault`; `remedy` may be null; `kind` is a fault's,
+    /// as in `alluvium_errors_total`, else null.
+    pub document: serde_json::Value,
+}
+
 /// Tries everything a daemon with this configuration would need, without taking an event. Every
-/// finding is in the report, each with its remedy.
+/// finding is in the report, each with its remedy. A thorough one makes thousands of objects in each store, so
+/// that its listings have two pages.
 ///
 /// # Errors
 /// None of what it finds; only where it cannot look at all.
-pub async fn preflight(config: &Config) -> Result<Report> {
-    Box::pin(preflight::preflight(config)).await
+pub async fn preflight(config: &Config, thorough: bool) -> Result<Preflight> {
+    Box::pin(preflight::preflight(config, thorough)).await
 }
 
 /// Schema, versions, files, rescued values by field, proposed changes, positions.

@@ -11,20 +11,20 @@ use futures::StreamExt;
 use std::sync::Arc;
 
 /// A table that exists.
-pub(super) struct Table {
-    pub(super) settings: TableSettings,
-    pub(super) log: TableLog,
-    pub(super) state: Arc<TableState>,
+pub(crate) struct Table {
+    pub(crate) settings: TableSettings,
+    pub(crate) log: TableLog,
+    pub(crate) state: Arc<TableState>,
 }
 
 /// The lake of a configuration.
-pub(super) fn lake(config: &Config) -> Result<Lake> {
+pub(crate) fn lake(config: &Config) -> Result<Lake> {
     let stores = Stores::new(&config.stores)?;
     Ok(Lake::open(&config.lake.url, &stores)?)
 }
 
 /// The log of a table, which need not exist.
-pub(super) fn table_log(
+pub(crate) fn table_log(
     config: &Config,
     lake: &Lake,
     name: &str,
@@ -36,7 +36,7 @@ pub(super) fn table_log(
 }
 
 /// Whether there is a log. Asked first, because the kernel complains aloud of one that is not there.
-pub(super) async fn exists(location: &TableLocation) -> Result<bool> {
+pub(crate) async fn exists(location: &TableLocation) -> Result<bool> {
     let path = location.root.clone().join("_delta_log");
     match location.store.list(Some(&path)).next().await {
         None | Some(Err(object_store::Error::NotFound { .. })) => Ok(false),
@@ -50,7 +50,7 @@ pub(super) async fn exists(location: &TableLocation) -> Result<bool> {
 }
 
 /// The table, or `None` where there is none.
-pub(super) async fn find(config: &Config, lake: &Lake, name: &str) -> Result<Option<Table>> {
+pub(crate) async fn find(config: &Config, lake: &Lake, name: &str) -> Result<Option<Table>> {
     let (settings, log) = table_log(config, lake, name)?;
     if !exists(log.location()).await? {
         return Ok(None);
@@ -66,7 +66,7 @@ pub(super) async fn find(config: &Config, lake: &Lake, name: &str) -> Result<Opt
 ///
 /// # Errors
 /// Config where there is none, with the tables there are.
-pub(super) async fn named(config: &Config, lake: &Lake, name: &str) -> Result<Table> {
+pub(crate) async fn named(config: &Config, lake: &Lake, name: &str) -> Result<Table> {
     if let Some(table) = find(config, lake, name).await? {
         return Ok(table);
     }
@@ -85,7 +85,7 @@ pub(super) async fn named(config: &Config, lake: &Lake, name: &str) -> Result<Ta
 }
 
 /// The names of all tables that are in the lake or in the configuration, the ledger left out.
-pub(super) async fn all_names(config: &Config, lake: &Lake) -> Result<Vec<String>> {
+pub(crate) async fn all_names(config: &Config, lake: &Lake) -> Result<Vec<String>> {
     let mut names = lake.tables().await?;
     names.extend(config.tables.keys().cloned());
     names.sort();

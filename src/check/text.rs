@@ -2,7 +2,7 @@
 
 /// Rows in columns as wide as their widest cell, each line indented by `indent`. The last column is
 /// not padded. The first row is the head.
-pub(super) fn columns(indent: usize, rows: &[Vec<String>]) -> String {
+pub(crate) fn columns(indent: usize, rows: &[Vec<String>]) -> String {
     let count = rows.iter().map(Vec::len).max().unwrap_or(0);
     let widths: Vec<usize> = (0..count)
         .map(|i| {
@@ -26,12 +26,12 @@ pub(super) fn columns(indent: usize, rows: &[Vec<String>]) -> String {
 }
 
 /// A row of texts.
-pub(super) fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
+pub(crate) fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
     cells.iter().map(|cell| (*cell).to_owned()).collect()
 }
 
 /// Milliseconds since the epoch, in UTC to the second.
-pub(super) fn time(millis: Option<i64>) -> String {
+pub(crate) fn time(millis: Option<i64>) -> String {
     millis
         .and_then(chrono::DateTime::from_timestamp_millis)
         .map_or_else(
@@ -41,12 +41,12 @@ pub(super) fn time(millis: Option<i64>) -> String {
 }
 
 /// `1 file`, `2 files`.
-pub(super) fn count(n: u64, one: &str, many: &str) -> String {
+pub(crate) fn count(n: u64, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })
 }
 
 /// Bytes in the largest binary unit below them.
-pub(super) fn bytes(n: u64) -> String {
+pub(crate) fn bytes(n: u64) -> String {
     let units = ["KiB", "MiB", "GiB", "TiB", "PiB"];
     let (mut value, mut unit) = (n as f64, "bytes");
     for next in units {

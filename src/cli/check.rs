@@ -7,16 +7,30 @@ use crate::{check, error::Result};
 #[command(after_help = "\
 Examples:
   alluvium check --config alluvium.toml
+  alluvium check --config alluvium.toml --json
 
-Reads the configuration, then tries what a daemon would need: that lake and spool can be written
-and last, that brokers answer and topics exist, that every table that exists can be appended to.
-Nothing is written but a probe that is removed. The exit code tells the gravest fault.")]
+Reads the configuration, then tries what a daemon would need: that every store and the spool can be
+written and last, with the credentials the daemon will use, that brokers answer and topics exist, that
+every table that exists can be appended to. A missing right is named as its provider names it. Nothing
+is written but probes that are removed, below _alluvium_probe/. The exit code tells the gravest fault.")]
 pub(super) struct Args {
     #[command(flatten)]
     config: ConfigArgs,
+
+    /// Also make so many objects in each store that its listings have two pages (S3: 1001, Azure: 5001)
+    #[arg(long)]
+    thorough: bool,
+
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) async fn run(args: Args) -> Result<()> {
     let config = args.config.load(None)?;
-    output::report(check::preflight(&config).await?)
+    let found = check::preflight(&config, args.thorough).await?;
+    match args.json {
+        true => output::json(&found.document, &found.report),
+        false => output::report(found.report),
+    }
 }

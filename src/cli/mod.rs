@@ -64,7 +64,7 @@ enum Command {
     Backfill(backfill::Args),
     /// Try everything a configuration needs, without taking an event
     Check(check::Args),
-    /// Look at a table, its positions, its proof
+    /// Look at a table, its positions, its proof; sweep it
     Table(table::Args),
     /// Prove that no event of a source is lost or doubled, over all its tables
     Audit(audit::Args),

@@ -66,6 +66,12 @@ pub(super) fn report(report: Report) -> Result<()> {
     faults(&report)
 }
 
+/// Prints one JSON document instead of a report's text; the report's faults become the command's error.
+pub(super) fn json(document: &serde_json::Value, report: &Report) -> Result<()> {
+    print(&format!("{document:#}\n"))?;
+    faults(report)
+}
+
 fn show(report: &Report) -> Result<()> {
     let mut text = report.text.clone();
     if !text.is_empty() && !text.ends_with('\n') {

@@ -1,13 +1,20 @@
-//! `alluvium table show|positions|audit`.
+//! `alluvium table show|positions|audit|sweep`.
 
-use super::{args::ConfigArgs, output};
+use super::{
+    args::{ConfigArgs, duration},
+    output,
+};
 use crate::{
     check,
     config::{Config, check_table_name},
     error::{Error, Kind, Result},
+    maintain::{self, SweepOptions},
     pipeline::{self, Bound, ResetPositions},
 };
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::{
+    io::{self, BufRead, IsTerminal, Write},
+    time::Duration,
+};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -15,7 +22,8 @@ Examples:
   alluvium table show clicks
   alluvium table positions clicks --config alluvium.toml
   alluvium table positions reset clicks --config alluvium.toml --source clicks --to earliest
-  alluvium table audit clicks --lake /var/lib/lake")]
+  alluvium table audit clicks --lake /var/lib/lake
+  alluvium table sweep clicks --older-than 14d --delete")]
 pub(super) struct Args {
     #[command(subcommand)]
     command: Command,
@@ -29,6 +37,36 @@ enum Command {
     Positions(Positions),
     /// Prove that ranges join, that nothing stands twice and that counts add up
     Audit(One),
+    /// Find, or delete, files that no version of a table names
+    #[command(after_help = "\
+Examples:
+  alluvium table sweep clicks
+      counts them, deletes nothing
+  alluvium table sweep clicks --delete --json
+
+Crashes between an upload and its commit leave such files; no reader sees them. Never touched: what any
+version in the log names, removed files the table still keeps, hidden files and folders, and whatever is
+younger than 24 hours or than delta.deletedFileRetentionDuration, for a writer may be about to commit it.
+Parts of uploads that were not completed are not seen: let a life-cycle rule of the store remove those.")]
+    Sweep(Sweep),
+}
+
+#[derive(Debug, clap::Args)]
+struct Sweep {
+    #[command(flatten)]
+    one: One,
+
+    /// Only files older than this, as in 36h or 14d; by default 7d, or as long as the table keeps removed files
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    older_than: Option<Duration>,
+
+    /// Delete them
+    #[arg(long)]
+    delete: bool,
+
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -107,6 +145,7 @@ pub(super) async fn run(args: Args) -> Result<()> {
     match args.command {
         Command::Show(one) => output::report(check::show_table(&one.load()?, &one.table).await?),
         Command::Audit(one) => output::report(check::audit_table(&one.load()?, &one.table).await?),
+        Command::Sweep(args) => sweep(args).await,
         Command::Positions(Positions {
             command: Some(PositionsCommand::Reset(args)),
             ..
@@ -118,6 +157,19 @@ pub(super) async fn run(args: Args) -> Result<()> {
             };
             output::report(check::table_positions(&one.load()?, &one.table).await?)
         }
+    }
+}
+
+async fn sweep(args: Sweep) -> Result<()> {
+    let config = args.one.load()?;
+    let options = SweepOptions {
+        older_than: args.older_than,
+        delete: args.delete,
+    };
+    let swept = maintain::sweep_table(&config, &args.one.table, options).await?;
+    match args.json {
+        true => output::json(&swept.to_json(), &swept.report()),
+        false => output::report(swept.report()),
     }
 }
 

@@ -384,7 +384,7 @@ impl DeltaLog for KernelLog {
     }
 
     fn longest_file_age(&self, snapshot: &Arc<TableState>) -> i64 {
-        i64::try_from(snapshot.layout.deleted_file_retention.as_millis() / 2).unwrap_or(i64::MAX)
+        i64::try_from(snapshot.longest_file_age().as_millis()).unwrap_or(i64::MAX)
     }
 
     fn name(&self) -> &str {

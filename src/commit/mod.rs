@@ -10,7 +10,7 @@
 //! - `land`: the loop that repeats a commit until its fate is known
 //! - `state`, `preflight`: what a snapshot means to a writer, and which tables are refused
 //! - `table_log`: one table, for the other rooms; `group`: one committer for all its producers
-//! - `evolve`: metadata commits; `checkpoint`, `checkpoint_file`: background work; `segment`: snapshots without a listing; `history`, `dead_letters`: reading
+//! - `evolve`: metadata commits; `checkpoint`, `checkpoint_file`: background work; `segment`: snapshots without a listing; `history`, `named`, `dead_letters`: reading
 //!
 //! Kernel calls block, so each runs in `spawn_blocking`. Limits: a table holds at most
 //! [`options::MAX_COLUMNS`] columns and one version names at most [`options::MAX_FILES_PER_COMMIT`] files.
@@ -30,6 +30,7 @@ mod history;
 mod kernel;
 mod land;
 mod log;
+mod named;
 mod new_table;
 pub mod options;
 mod parts;
@@ -48,6 +49,7 @@ pub use account::{CommitAccount, MarkAccount, RangeAccount, ResetAccount};
 pub use error::{CommitError, Result};
 pub use group::{GroupCommitter, Lander};
 pub use history::CommitRecord;
+pub use named::NamedFiles;
 pub use new_table::new_table_spec;
 pub use options::CommitOptions;
 pub use state::{ProtocolSummary, TableState};

@@ -24,7 +24,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -79,6 +79,8 @@ pub(crate) struct Flusher {
     /// The worker's; jobs of an older one are dropped.
     pub(crate) generation: Arc<AtomicU64>,
     pub(crate) gauges: Arc<WorkerGauges>,
+    /// Turns of requests, shared by all tables of the store.
+    pub(crate) requests: Arc<Semaphore>,
     pub(crate) jobs: mpsc::Receiver<Job>,
     pub(crate) done: mpsc::UnboundedSender<Done>,
 }
@@ -203,10 +205,12 @@ impl Flusher {
     ) -> Result<Option<Vec<DataFile>>> {
         let options = UploadOptions {
             cancel: self.shared.cancel.clone(),
+            requests: self.requests.clone(),
             ..UploadOptions::default()
         };
         let options = &options;
         let one = |file: EncodedFile| async move {
+            let mut file = file;
             let mut backoff = Backoff::new("upload", &self.table);
             loop {
                 match upload(&self.location, file.clone(), options).await {
@@ -215,6 +219,8 @@ impl Flusher {
                         self.gauges.fails.store(true, Ordering::Release);
                         self.gauges.upload_fails.store(true, Ordering::Release);
                         backoff.failed(error.into(), &self.shared.cancel).await?;
+                        // It may be days later, and an earlier attempt may have landed.
+                        file.rename();
                     }
                 }
             }
@@ -279,3 +285,6 @@ impl Flusher {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,7 +17,14 @@ use crate::{
 };
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use tokio::{
     sync::mpsc,
     time::{Instant, timeout, timeout_at},
@@ -39,6 +46,8 @@ pub(crate) struct SourceIntake {
     inbox: tokio::sync::Mutex<mpsc::UnboundedReceiver<SourceEvent>>,
     /// Who was answered `Full`, the longest waiting first.
     refused: Mutex<VecDeque<Arc<Partition>>>,
+    /// A partition was taken on: the rights were there once.
+    has_begun: AtomicBool,
 }
 
 impl SourceIntake {
@@ -63,6 +72,7 @@ impl SourceIntake {
             events,
             inbox: tokio::sync::Mutex::new(inbox),
             refused: Mutex::default(),
+            has_begun: AtomicBool::new(false),
         })
     }
 
@@ -136,22 +146,8 @@ impl SourceIntake {
         Ok(())
     }
 
-    /// Forgets a partition here and in all tables; how far it came.
-    fn give_up(&self, partition: &Partition) -> Option<Acked> {
-        let released = self.tables.shared().registry.release(&partition.id)?;
-        self.tables.release(&partition.id, released.epoch);
-        released.acked
-    }
-
-    /// Writes the marks that are due; a failure leaves them due.
-    async fn write_marks(&self) -> Result<()> {
-        super::marks::write_due(self.tables.shared()).await
-    }
-}
-
-#[async_trait]
-impl Intake for SourceIntake {
-    async fn assign(&self, partitions: Vec<Arc<Partition>>) -> Result<Vec<Assignment>> {
+    /// Reads fresh positions and begins an epoch of each partition.
+    async fn take_on(&self, partitions: Vec<Arc<Partition>>) -> Result<Vec<Assignment>> {
         let shared = self.tables.shared();
         let ids: Vec<_> = partitions.iter().map(|p| p.id.clone()).collect();
         let stored = shared.ledger.marks(&ids).await?;
@@ -195,6 +191,68 @@ impl Intake for SourceIntake {
         Ok(assignments)
     }
 
+    /// Of tables and ledger.
+    async fn read_highest(&self, partition: &Partition) -> Result<Option<Offset>> {
+        let ledger = self
+            .tables
+            .shared()
+            .ledger
+            .log()
+            .all_positions()
+            .await
+            .map_err(Error::from)?;
+        // The mark and the streams of dead letters: all app ids that begin with the partition's.
+        let own = format!("{}!", partition.id);
+        let marks = ledger
+            .into_iter()
+            .filter(|(id, _)| id.starts_with(&own))
+            .map(|(_, position)| position);
+        let tables = self.tables.all_positions(&partition.id).await?;
+        let tables = tables.into_iter().map(|(_, position)| position);
+        Ok(tables.chain(marks).max())
+    }
+
+    /// An error of a store as the source is to take it.
+    fn told(&self, error: Error) -> Error {
+        let is_waited_for = !self.is_bounded && self.has_begun.load(Ordering::Acquire);
+        as_source_takes(error, is_waited_for)
+    }
+
+    /// Forgets a partition here and in all tables; how far it came.
+    fn give_up(&self, partition: &Partition) -> Option<Acked> {
+        let released = self.tables.shared().registry.release(&partition.id)?;
+        self.tables.release(&partition.id, released.epoch);
+        released.acked
+    }
+
+    /// Writes the marks that are due; a failure leaves them due.
+    async fn write_marks(&self) -> Result<()> {
+        super::marks::write_due(self.tables.shared()).await
+    }
+}
+
+/// Rights that are missing at the start are a matter of the configuration. Once a source has begun they went
+/// away, as with a credential that ended, and are waited for: the source asks again.
+fn as_source_takes(error: Error, is_waited_for: bool) -> Error {
+    if error.kind() != Kind::Unauthorized || !is_waited_for {
+        return error;
+    }
+    metrics::counter!("alluvium_errors_total", "stage" => "positions", "kind" => error.kind().as_str())
+        .increment(1);
+    let waits = format!("{error}; nothing is lost, it goes on when the rights are back");
+    tracing::error!("positions: {waits}");
+    Error::new(Kind::Unavailable, waits)
+}
+
+#[async_trait]
+impl Intake for SourceIntake {
+    async fn assign(&self, partitions: Vec<Arc<Partition>>) -> Result<Vec<Assignment>> {
+        let assigned = self.take_on(partitions).await;
+        let assignments = assigned.map_err(|error| self.told(error))?;
+        self.has_begun.store(true, Ordering::Release);
+        Ok(assignments)
+    }
+
     async fn record_start(&self, starts: Vec<(Assignment, Offset)>) -> Result<()> {
         // A spool's oldest record is where it begins: nothing to remember.
         if self.keeps_records || starts.is_empty() {
@@ -206,7 +264,8 @@ impl Intake for SourceIntake {
             let low_water = fan_out.then(|| (id.low_water_app_id(), *offset));
             low_water.into_iter().chain([(id.start_app_id(), *offset)])
         });
-        self.tables.shared().ledger.write_marks(marks(due)).await
+        let written = self.tables.shared().ledger.write_marks(marks(due)).await;
+        written.map_err(|error| self.told(error))
     }
 
     fn offer(&self, batch: RawBatch) -> Offer {
@@ -308,23 +367,8 @@ impl Intake for SourceIntake {
     }
 
     async fn highest_position(&self, partition: &Partition) -> Result<Option<Offset>> {
-        let ledger = self
-            .tables
-            .shared()
-            .ledger
-            .log()
-            .all_positions()
-            .await
-            .map_err(Error::from)?;
-        // The mark and the streams of dead letters: all app ids that begin with the partition's.
-        let own = format!("{}!", partition.id);
-        let marks = ledger
-            .into_iter()
-            .filter(|(id, _)| id.starts_with(&own))
-            .map(|(_, position)| position);
-        let tables = self.tables.all_positions(&partition.id).await?;
-        let tables = tables.into_iter().map(|(_, position)| position);
-        Ok(tables.chain(marks).max())
+        let found = self.read_highest(partition).await;
+        found.map_err(|error| self.told(error))
     }
 
     async fn committed(&self, table: &str, partition: &Partition, end: Offset) -> Result<u64> {
@@ -378,6 +422,20 @@ impl Intake for SourceIntake {
 mod tests {
     use super::*;
     use crate::pipeline::testing::{partition, pipeline};
+
+    #[test]
+    fn rights_that_went_away_are_asked_for_again_and_those_never_there_are_refused() {
+        let refused = || Error::new(Kind::Unauthorized, "no");
+        assert_eq!(as_source_takes(refused(), false).kind(), Kind::Unauthorized);
+        let waits = as_source_takes(refused(), true);
+        assert!(waits.kind().is_retryable(), "sources ask again");
+        assert!(
+            waits.to_string().starts_with("no; nothing is lost"),
+            "{waits}"
+        );
+        let config = Error::new(Kind::Config, "wrong");
+        assert_eq!(as_source_takes(config, true).kind(), Kind::Config);
+    }
 
     #[tokio::test]
     async fn where_a_fan_out_begins_without_a_mark_is_in_the_ledger_before_it_is_read() {

@@ -1,4 +1,8 @@
 //! Waiting between attempts: growing, jittered, and audible only as often as a person wants to read.
+//!
+//! A store that refuses for want of rights (a credential that ended, a role that was taken away) is waited for
+//! like one that is down: what is held stays, its sources pause, and when the rights return it goes on. Since
+//! only a person brings them back, it is told as an error, and a gauge shows it for as long as it lasts.
 
 use crate::error::{Error, Kind, Result};
 use std::time::{Duration, Instant};
@@ -16,6 +20,23 @@ pub(crate) struct Backoff<'a> {
     wait: Duration,
     next_warning: Instant,
     quiet: Duration,
+    refused: Option<Refused>,
+}
+
+/// An operation that a store refuses for want of rights, counted until it is dropped.
+struct Refused;
+
+impl Refused {
+    fn new() -> Self {
+        metrics::gauge!("alluvium_pipeline_unauthorized_operations").increment(1.0);
+        Self
+    }
+}
+
+impl Drop for Refused {
+    fn drop(&mut self) {
+        metrics::gauge!("alluvium_pipeline_unauthorized_operations").decrement(1.0);
+    }
 }
 
 impl<'a> Backoff<'a> {
@@ -26,6 +47,7 @@ impl<'a> Backoff<'a> {
             wait: FIRST,
             next_warning: Instant::now(),
             quiet: QUIET,
+            refused: None,
         }
     }
 
@@ -38,14 +60,26 @@ impl<'a> Backoff<'a> {
         if matches!(error.kind(), Kind::Corrupt | Kind::Bug) {
             return Err(error);
         }
+        let is_refused = error.kind() == Kind::Unauthorized;
+        // The most urgent news is not kept back by a warning before it.
+        let is_news = is_refused && self.refused.is_none();
+        self.refused = match is_refused {
+            true => Some(self.refused.take().unwrap_or_else(Refused::new)),
+            false => None,
+        };
         let now = Instant::now();
-        if now >= self.next_warning {
-            tracing::warn!(
-                name = self.name,
-                kind = error.kind().as_str(),
-                "{}: {error}; trying again",
-                self.what
-            );
+        if is_news || now >= self.next_warning {
+            let (name, kind) = (self.name, error.kind().as_str());
+            if is_refused {
+                tracing::error!(
+                    name,
+                    kind,
+                    "{}: {error}; nothing is lost, it goes on when the rights are back",
+                    self.what
+                );
+            } else {
+                tracing::warn!(name, kind, "{}: {error}; trying again", self.what);
+            }
             self.next_warning = now + self.quiet;
             self.quiet = (self.quiet * 2).min(Duration::from_secs(600));
         }
@@ -73,4 +107,37 @@ pub(crate) fn stopping() -> Error {
 /// Whether an error is [`stopping`].
 pub(crate) fn is_stopping(error: &Error) -> bool {
     error.kind() == Kind::Unavailable && error.to_string() == STOPPING
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn missing_rights_show_for_as_long_as_they_are_missing() {
+        let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+        let metrics = recorder.handle();
+        let _recording = metrics::set_default_local_recorder(&recorder);
+        let shows = |count: u32| {
+            let line = format!("alluvium_pipeline_unauthorized_operations {count}");
+            metrics.render().lines().any(|found| found == line)
+        };
+        let cancel = CancellationToken::new();
+        let refused = || Error::new(Kind::Unauthorized, "no");
+        let mut upload = Backoff::new("upload", "t");
+        upload.failed(refused(), &cancel).await.unwrap();
+        upload.failed(refused(), &cancel).await.unwrap();
+        let mut commit = Backoff::new("commit", "t");
+        commit.failed(refused(), &cancel).await.unwrap();
+        assert!(shows(2), "{}", metrics.render());
+        let down = Error::new(Kind::Unavailable, "down");
+        upload.failed(down, &cancel).await.unwrap();
+        assert!(shows(1), "{}", metrics.render());
+        drop(commit);
+        assert!(shows(0), "{}", metrics.render());
+        cancel.cancel();
+        assert!(is_stopping(
+            &upload.failed(refused(), &cancel).await.unwrap_err()
+        ));
+    }
 }

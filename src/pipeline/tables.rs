@@ -13,6 +13,7 @@ use crate::{
     error::{Error, Kind, Result},
     event::{Epoch, Offset, SourcePartition},
     storage::{Lake, TableLocation},
+    write::MAX_REQUESTS,
 };
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use parking_lot::Mutex;
@@ -25,7 +26,7 @@ use std::{
     },
     time::Instant,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
@@ -34,6 +35,8 @@ use tracing::Instrument;
 const INBOX: usize = 8;
 /// Uploads waiting behind the one at work.
 const JOBS: usize = 1;
+/// A store, by where it lies in memory.
+type StoreAddress = usize;
 /// Tables loaded at once for their positions.
 const LOADS_AT_ONCE: usize = 8;
 /// All tables that stand still together keep at most one of so many parts of the budget in rows that no
@@ -45,6 +48,9 @@ pub(crate) struct Tables {
     lake: Lake,
     shared: Arc<Shared>,
     open: Mutex<HashMap<Arc<str>, Handle>>,
+    /// Requests of uploads, so many at once to each store, however many tables flush together. Tables of
+    /// another store do not wait for them.
+    upload_requests: Mutex<HashMap<StoreAddress, Arc<Semaphore>>>,
     tasks: TaskTracker,
     /// Tables are opened from the threads of sources too, which have no runtime of their own.
     runtime: tokio::runtime::Handle,
@@ -84,6 +90,7 @@ impl Tables {
             lake,
             shared,
             open: Mutex::new(HashMap::new()),
+            upload_requests: Mutex::default(),
             tasks: TaskTracker::new(),
             runtime: tokio::runtime::Handle::current(),
             may_shed: AtomicBool::new(false),
@@ -138,6 +145,7 @@ impl Tables {
         let generation = Arc::new(AtomicU64::new(0));
         let flusher = Flusher {
             table: table.clone(),
+            requests: self.requests_of(&location),
             location,
             log: log.clone(),
             shared: self.shared.clone(),
@@ -173,6 +181,15 @@ impl Tables {
             log,
             gauges,
         })
+    }
+
+    fn requests_of(&self, location: &TableLocation) -> Arc<Semaphore> {
+        let store = Arc::as_ptr(&location.store).cast::<()>() as StoreAddress;
+        let mut all = self.upload_requests.lock();
+        let turns = all.entry(store);
+        turns
+            .or_insert_with(|| Arc::new(Semaphore::new(MAX_REQUESTS)))
+            .clone()
     }
 
     /// A panic must not pass for an idle table.

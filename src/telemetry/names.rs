@@ -54,6 +54,7 @@ metrics! {
     Counter PIPELINE_WITHHELD_RECORDS = "alluvium_pipeline_withheld_records_total": "Records passed over or given up for a table that stood still; they are read again.";
     Counter PIPELINE_REREADS = "alluvium_pipeline_rereads_total": "Partitions read again for the sake of tables that were left behind.";
     Counter PIPELINE_REWINDS = "alluvium_pipeline_rewinds_total": "Partitions told to read again from their tables' positions.";
+    Gauge PIPELINE_UNAUTHORIZED = "alluvium_pipeline_unauthorized_operations": "Operations that a store refuses for want of rights, each tried again until the rights are back. Above zero a person is needed.";
     Counter WRITE_FILES = "alluvium_write_files_total": "Data files written.";
     Counter WRITE_ORPHANS = "alluvium_write_orphans_total": "Data files written and then discarded.";
     Histogram WRITE_FILE_SIZE = "alluvium_write_file_size_bytes": "Size of data files.";

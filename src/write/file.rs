@@ -35,6 +35,11 @@ impl EncodedFile {
         self.chunks.concat().into()
     }
 
+    /// Gives the file another name in the same folders.
+    pub fn rename(&mut self) {
+        self.path = naming::renamed(&self.path);
+    }
+
     pub(super) fn payload(&self) -> PutPayload {
         self.chunks.iter().cloned().collect()
     }

@@ -5,8 +5,8 @@
 //! [`crate::event::DataFile`]s: files in storage with partition values and statistics, in no version yet.
 //!
 //! What holds: a file's rows share their partition values; its statistics bound every row in it; its path is
-//! chosen once, so that a retried upload replaces its own earlier attempt and nothing else (fact: retry with the
-//! same path, never encode again). Encoding blocks a thread and belongs on a blocking one; uploading is async.
+//! unique, so that a retried upload replaces its own earlier attempt and nothing else (fact: retry with the
+//! same path, never encode again); after an hour of vain attempts it changes. Encoding blocks a thread and belongs on a blocking one; uploading is async.
 //!
 //! Limits: at most [`WriteOptions::max_open_partitions`] files are open at once in a [`TableWriter`].
 
@@ -25,7 +25,7 @@ mod writer;
 
 pub use error::Error;
 pub use file::EncodedFile;
-pub use options::{Compression, UploadOptions, ValueEncoding, WriteOptions};
+pub use options::{Compression, MAX_REQUESTS, UploadOptions, ValueEncoding, WriteOptions};
 pub use upload::upload;
 pub use writer::TableWriter;
 

@@ -42,6 +42,24 @@ pub(super) fn new_path(spec: &WriteSpec, values: &[Option<String>], suffix: &str
     path + &file
 }
 
+/// The same folders with a new name of the file.
+pub(super) fn renamed(path: &str) -> String {
+    const UUID_CHARS: usize = 36;
+    let (folders, file) = match path.rsplit_once('/') {
+        Some((folders, file)) => (Some(folders), file),
+        None => (None, path),
+    };
+    let suffix = file
+        .strip_prefix("part-")
+        .and_then(|rest| rest.get(UUID_CHARS..))
+        .unwrap_or(".parquet");
+    let file = format!("part-{}{suffix}", uuid::Uuid::new_v4());
+    match folders {
+        Some(folders) => format!("{folders}/{file}"),
+        None => file,
+    }
+}
+
 fn random_prefix(length: usize) -> String {
     std::iter::repeat_with(fastrand::alphanumeric)
         .take(length)
@@ -131,6 +149,17 @@ mod tests {
             "d=1/x%2Fy=__HIVE_DEFAULT_PARTITION__"
         );
         assert_eq!(folders(&[], &[]), "");
+    }
+
+    #[test]
+    fn a_new_name_keeps_folders_and_suffix() {
+        for folder in ["a=x%2Fy/b=1/", "xY/", ""] {
+            let path = format!("{folder}part-{}.zstd.parquet", uuid::Uuid::new_v4());
+            let new = renamed(&path);
+            assert_eq!(new.len(), path.len());
+            assert!(new != path && new.starts_with(folder) && new.ends_with(".zstd.parquet"));
+        }
+        assert!(renamed("part-1.parquet").ends_with(".parquet"));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! How files are written.
 
 use super::Error;
-use std::{str::FromStr, time::Duration};
+use std::{str::FromStr, sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 /// Parquet's compression of pages.
@@ -88,6 +89,9 @@ impl Default for WriteOptions {
     }
 }
 
+/// Requests of uploads to one store at once: as many files again and their parts wait their turn.
+pub const MAX_REQUESTS: usize = 64;
+
 /// How [`super::upload`] sends files.
 #[derive(Clone, Debug)]
 pub struct UploadOptions {
@@ -100,6 +104,11 @@ pub struct UploadOptions {
     /// The first wait between attempts; it doubles up to the longest, and a random share of it is waited.
     pub first_backoff: Duration,
     pub longest_backoff: Duration,
+    /// An upload that has been tried for so long goes on under a new name. It is what lets a sweep of orphans
+    /// trust the age of a file: one that is old is not written again.
+    pub rename_after: Duration,
+    /// Puts and parts under way at once, over all uploads that share this.
+    pub requests: Arc<Semaphore>,
     /// Ends the retries: the upload returns [`super::Error::Cancelled`].
     pub cancel: CancellationToken,
 }
@@ -112,6 +121,8 @@ impl Default for UploadOptions {
             max_concurrent_parts: 4,
             first_backoff: Duration::from_millis(100),
             longest_backoff: Duration::from_secs(30),
+            rename_after: Duration::from_secs(3_600),
+            requests: Arc::new(Semaphore::new(MAX_REQUESTS)),
             cancel: CancellationToken::new(),
         }
     }

@@ -9,27 +9,32 @@ use futures::{StreamExt, stream::FuturesUnordered};
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload, path::Path};
 use std::{
     sync::Arc,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
+use tokio::{sync::Semaphore, time::Instant};
 
 /// How long an abort may take.
 const ABORT_LIMIT: Duration = Duration::from_secs(2);
 
 /// Puts a file where its path says, below the table's folder.
 ///
-/// Errors of a retryable kind are tried again, always with the same path, until `options.cancel` is cancelled;
-/// the caller's budget keeps what waits here from growing. An attempt that failed may have landed, and the next
-/// one replaces it by the same bytes; nothing reads the file before a version names it. Large files go in parts;
-/// a failed attempt's parts are aborted.
+/// Errors of a retryable kind are tried again until `options.cancel` is cancelled; the caller's budget keeps what
+/// waits here from growing. An attempt that failed may have landed, and the next one replaces it by the same
+/// bytes at the same path; nothing reads the file before a version names it. A path is kept for
+/// `options.rename_after`: whatever attempts before then left is an orphan, which a sweep removes and no later
+/// attempt brings back. Large files go in parts; a failed attempt's parts are aborted.
 ///
-/// Errors: [`Error::Cancelled`], and what no retry mends: `Unauthorized`, `Unsupported`, `Config`.
+/// Errors: [`Error::Cancelled`], and what trying again at once does not mend: `Unauthorized`, `Unsupported`,
+/// `Config`. Whoever waits for that to be mended gives the file a new name first ([`EncodedFile::rename`]).
 pub async fn upload(
     location: &TableLocation,
     file: EncodedFile,
     options: &UploadOptions,
 ) -> Result<DataFile> {
-    let path = location.object_path(&file.path)?;
+    let mut file = file;
+    let mut path = location.object_path(&file.path)?;
     let started = Instant::now();
+    let mut named = started;
     let mut attempt = 1_u32;
     while let Err(failure) = put(&location.store, &path, &file, options).await {
         let error = match failure {
@@ -58,6 +63,11 @@ pub async fn upload(
             () = tokio::time::sleep(backoff(options, attempt)) => {}
         }
         attempt = attempt.saturating_add(1);
+        if named.elapsed() >= options.rename_after {
+            file.rename();
+            path = location.object_path(&file.path)?;
+            named = Instant::now();
+        }
     }
     if attempt > 1 {
         tracing::info!(
@@ -107,7 +117,7 @@ async fn put(
         tokio::select! {
             biased;
             () = options.cancel.cancelled() => return Err(Failure::Cancelled),
-            put = store.put(path, file.payload()) => put?,
+            put = in_turn(&options.requests, store.put(path, file.payload())) => put?,
         };
         return Ok(());
     }
@@ -143,13 +153,20 @@ async fn send_parts(
         if in_flight.len() >= options.max_concurrent_parts.max(1) {
             in_flight.next().await.transpose()?;
         }
-        in_flight.push(upload.put_part(part));
+        in_flight.push(in_turn(&options.requests, upload.put_part(part)));
     }
     while let Some(part) = in_flight.next().await {
         part?;
     }
     upload.complete().await?;
     Ok(())
+}
+
+/// Makes a request when there are few enough.
+async fn in_turn<T>(requests: &Semaphore, request: impl Future<Output = T>) -> T {
+    // It is never closed.
+    let _turn = requests.acquire().await;
+    request.await
 }
 
 #[cfg(test)]

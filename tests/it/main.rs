@@ -19,3 +19,4 @@ mod secrets;
 mod slow_tables;
 mod stores;
 mod support;
+mod sweep;

@@ -31,6 +31,7 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
                 "source", "storage", "write",
             ],
         ),
+        ("maintain", &["check", "commit", "config", "storage"]),
         (
             "pipeline",
             &[
@@ -41,8 +42,8 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         (
             "cli",
             &[
-                "batch", "check", "commit", "config", "decode", "pipeline", "route", "schema",
-                "source", "storage", "write",
+                "batch", "check", "commit", "config", "decode", "maintain", "pipeline", "route",
+                "schema", "source", "storage", "write",
             ],
         ),
     ])

@@ -1,6 +1,6 @@
 //! Whether brokers answer, topics exist, and still hold what tables have not read.
 
-use super::{PATIENCE, Section, lake};
+use super::{PATIENCE, Section};
 use crate::{
     check::{app_id::AppId, open, text},
     config::Config,
@@ -100,7 +100,7 @@ type Stand = (String, Offset);
 async fn positions(
     config: &Config,
 ) -> Result<(BTreeMap<String, Offset>, BTreeMap<String, Vec<Stand>>)> {
-    let lake = lake::open(config)?;
+    let lake = open::lake(config)?;
     let mut marks = BTreeMap::new();
     if let Some(ledger) = open::find(config, &lake, &config.dead_letters.table).await? {
         for (app_id, at) in ledger.log.all_positions().await? {

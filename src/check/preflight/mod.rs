@@ -1,89 +1,49 @@
 //! `alluvium check`: everything a daemon with this configuration would need, tried.
 //!
-//! Probes run at once, each within [`PATIENCE`]; the lake's runs first, because others lie in it. A
-//! probe never ends another: every finding is told, each with its remedy.
+//! Probes run at once, each within [`PATIENCE`] or a limit of its own; those of the places where objects lie run
+//! first, because others look into them. A probe never ends another: every finding is told, each with its remedy.
+//!
+//! - `section`: what a probe found, and how it is told
+//! - `places`, `objects`, `rights`: stores, asked for what is needed of them
+//! - `disk`, `spool`, `http`, `kafka`, `tables`: the rest
 
 mod disk;
 mod http;
 mod kafka;
-mod lake;
+mod objects;
+mod places;
+mod rights;
+mod section;
 mod spool;
 mod tables;
 
-use super::Report;
+use super::Preflight;
 use crate::{
     config::{Config, SourceOptions},
-    error::{Error, Kind, Result},
+    error::{Kind, Result},
+    storage::Stores,
 };
-use futures::future::{BoxFuture, FutureExt, join_all};
-use std::{fmt::Write, time::Duration};
+use futures::{
+    StreamExt,
+    future::{BoxFuture, FutureExt, join_all},
+    stream,
+};
+use section::Section;
+use std::time::Duration;
 
 /// How long one probe may take.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// What one probe found.
-#[derive(Debug)]
-pub(super) struct Section {
-    title: String,
-    lines: Vec<Line>,
-}
-
-#[derive(Debug)]
-enum Line {
-    Fine(String),
-    Note(String),
-    Warning {
-        what: String,
-        remedy: String,
-    },
-    Fault {
-        kind: Kind,
-        what: String,
-        remedy: String,
-    },
-}
-
-impl Section {
-    fn new(title: impl Into<String>) -> Self {
-        Self {
-            title: title.into(),
-            lines: Vec::new(),
-        }
-    }
-
-    fn fine(&mut self, what: impl Into<String>) {
-        self.lines.push(Line::Fine(what.into()));
-    }
-
-    fn note(&mut self, what: impl Into<String>) {
-        self.lines.push(Line::Note(what.into()));
-    }
-
-    fn warn(&mut self, what: impl Into<String>, remedy: impl Into<String>) {
-        self.lines.push(Line::Warning {
-            what: what.into(),
-            remedy: remedy.into(),
-        });
-    }
-
-    fn fault(&mut self, kind: Kind, what: impl Into<String>, remedy: impl Into<String>) {
-        self.lines.push(Line::Fault {
-            kind,
-            what: what.into(),
-            remedy: remedy.into(),
-        });
-    }
-
-    /// An error whose message says what to do itself.
-    fn error(&mut self, error: &Error) {
-        self.fault(error.kind(), error.to_string(), "");
-    }
-}
+/// Places probed at once.
+const PLACES_AT_ONCE: usize = 8;
 
 /// Runs every probe.
-pub(super) async fn preflight(config: &Config) -> Result<Report> {
+pub(super) async fn preflight(config: &Config, thorough: bool) -> Result<Preflight> {
     let mut sections = vec![summary(config)];
-    sections.push(within("lake", lake::probe(config)).await);
+    let stores = Stores::new(&config.stores)?;
+    let places = places::all(config, &stores);
+    let probed = stream::iter(&places).map(|place| places::probe(place, &stores, thorough));
+    sections.extend(probed.buffered(PLACES_AT_ONCE).collect::<Vec<_>>().await);
     let mut probes: Vec<BoxFuture<'_, Section>> = vec![
         within("dead letters", tables::dead_letters(config)).boxed(),
         within("tables", tables::probe(config)).boxed(),
@@ -105,7 +65,7 @@ pub(super) async fn preflight(config: &Config) -> Result<Report> {
     }
     probes.push(within("admin address", http::admin(config)).boxed());
     sections.extend(join_all(probes).await);
-    Ok(report(&sections))
+    Ok(section::report(&sections))
 }
 
 /// A probe that does not end in time is a fault.
@@ -155,81 +115,9 @@ fn summary(config: &Config) -> Section {
     section
 }
 
-/// How much a kind outweighs others, for the exit code.
-fn gravity(kind: Kind) -> u8 {
-    match kind {
-        Kind::Unavailable | Kind::Conflict => 0,
-        Kind::Config => 1,
-        Kind::Unauthorized => 2,
-        Kind::InvalidData | Kind::Fenced => 3,
-        Kind::Unsupported => 4,
-        Kind::Corrupt => 5,
-        Kind::Bug => 6,
-    }
-}
-
-fn report(sections: &[Section]) -> Report {
-    let mut text = String::new();
-    let (mut faults, mut warnings) = (0, 0);
-    let mut gravest = Kind::Unavailable;
-    for section in sections {
-        let _ = writeln!(text, "{}", section.title);
-        for line in &section.lines {
-            let (mark, what, remedy) = match line {
-                Line::Fine(what) => ("ok     ", what, ""),
-                Line::Note(what) => ("note   ", what, ""),
-                Line::Warning { what, remedy } => {
-                    warnings += 1;
-                    ("WARNING", what, remedy.as_str())
-                }
-                Line::Fault { kind, what, remedy } => {
-                    if faults == 0 || gravity(*kind) > gravity(gravest) {
-                        gravest = *kind;
-                    }
-                    faults += 1;
-                    ("FAULT  ", what, remedy.as_str())
-                }
-            };
-            let _ = writeln!(text, "  {mark}  {what}");
-            if !remedy.is_empty() {
-                let _ = writeln!(text, "           {remedy}");
-            }
-        }
-    }
-    text.push('\n');
-    if warnings > 0 {
-        let _ = writeln!(
-            text,
-            "{}",
-            super::text::count(warnings, "warning", "warnings")
-        );
-    }
-    if faults == 0 {
-        text.push_str("Success!\n");
-    }
-    Report {
-        text,
-        faults,
-        kind: gravest,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_gravest_fault_names_the_kind_and_success_needs_none() {
-        let mut section = Section::new("x");
-        section.warn("small", "do");
-        assert!(report(&[section]).text.ends_with("1 warning\nSuccess!\n"));
-        let mut section = Section::new("x");
-        section.fault(Kind::Unauthorized, "a", "b");
-        section.fault(Kind::Unavailable, "c", "");
-        let found = report(&[section]);
-        assert_eq!((found.faults, found.kind), (2, Kind::Unauthorized));
-        assert!(!found.text.contains("Success"));
-    }
 
     #[tokio::test]
     async fn a_probe_that_hangs_is_a_fault() {
@@ -237,7 +125,7 @@ mod tests {
         assert_eq!(section.title, "slow");
         assert!(matches!(
             section.lines[0],
-            Line::Fault {
+            section::Line::Fault {
                 kind: Kind::Unavailable,
                 ..
             }

@@ -1,6 +1,6 @@
 //! Whether an HTTP source's spool can be durable where it is to be.
 
-use super::{Section, disk, lake::kind_of_io};
+use super::{Section, disk, places::kind_of_io};
 use crate::{check::text, config::Config, error::Kind, source::spool};
 use std::{
     fs::{self, File, TryLockError},

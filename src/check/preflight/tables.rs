@@ -1,6 +1,6 @@
 //! Whether the tables that are there can be appended to.
 
-use super::{Section, lake};
+use super::Section;
 use crate::{
     check::{open, rescued},
     config::Config,
@@ -16,7 +16,7 @@ const AT_ONCE: usize = 8;
 /// The tables of the configuration, and the others of the lake.
 pub(super) async fn probe(config: &Config) -> Section {
     let mut section = Section::new("tables");
-    let lake = match lake::open(config) {
+    let lake = match open::lake(config) {
         Ok(lake) => lake,
         Err(_) => {
             section.note("not looked at: the lake does not open");
@@ -96,7 +96,7 @@ pub(super) async fn dead_letters(config: &Config) -> Section {
     let name = &config.dead_letters.table;
     let mut section = Section::new(format!("dead letters {name}"));
     let found = async {
-        let lake = lake::open(config)?;
+        let lake = open::lake(config)?;
         open::find(config, &lake, name).await
     };
     match found.await {

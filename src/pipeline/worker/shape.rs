@@ -3,7 +3,7 @@
 use super::{super::retry::Backoff, Worker};
 use crate::{
     commit::{Evolved, TableState, new_table_spec},
-    error::{Error, Result},
+    error::{Error, Kind, Result},
     schema::{self, Seen, TableSchema},
 };
 use std::sync::Arc;
@@ -143,7 +143,8 @@ impl Worker {
                     break state;
                 }
                 Ok(Evolved::Moved(state)) => break state,
-                Err(error) if error.kind().is_retryable() => {
+                // Rights that are missing now are missing to the data as well.
+                Err(error) if error.kind().is_retryable() || error.kind() == Kind::Unauthorized => {
                     backoff.failed(error.into(), &cancel).await?
                 }
                 // The fields ride in `_rescued_data`; the data goes on.
@@ -160,7 +161,8 @@ impl Worker {
             None => true,
         };
         if !has_all {
-            self.load().await?;
+            self.state.loaded = false;
+            self.ensure_loaded().await?;
         }
         Ok(true)
     }

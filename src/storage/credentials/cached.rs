@@ -8,7 +8,11 @@ use crate::{
 use async_trait::async_trait;
 use futures::future::{BoxFuture, Shared};
 use parking_lot::Mutex;
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 use tokio::{task::AbortHandle, time::Instant};
 
 mod fetch;
@@ -207,6 +211,11 @@ impl<C> State<C> {
 impl<S: Source> Renewable for Cached<S> {
     fn generation(&self) -> u64 {
         self.0.state.lock().generation
+    }
+
+    fn expires(&self) -> Option<SystemTime> {
+        let state = self.0.state.lock();
+        state.held.as_ref().and_then(|held| held.life.expires())
     }
 
     async fn renew(&self, seen: u64) -> Result<()> {

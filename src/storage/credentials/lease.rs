@@ -95,6 +95,10 @@ impl Life {
         self.whole
     }
 
+    pub(super) fn expires(&self) -> Option<SystemTime> {
+        self.expires
+    }
+
     /// How long it has now.
     pub(super) fn left(&self, clock: &Clock) -> Duration {
         let Some(expires) = self.expires else {

@@ -16,7 +16,7 @@ pub use pace::Pace;
 
 use super::Result;
 use async_trait::async_trait;
-use std::fmt;
+use std::{fmt, time::SystemTime};
 
 /// Where credentials come from. Each call asks anew; what is kept is [`Cached`]'s business alone.
 #[async_trait]
@@ -46,6 +46,11 @@ pub enum Ask {
 pub trait Renewable: fmt::Debug + Send + Sync {
     /// The number of the credential in use, which rises with each new one; 0 before the first.
     fn generation(&self) -> u64;
+
+    /// When the credential in use ends by its issuer's word; `None` before the first, and if it does not say.
+    fn expires(&self) -> Option<SystemTime> {
+        None
+    }
 
     /// Gets another credential, because the store has refused that of generation `seen` or an older one. Does nothing
     /// if there is a newer one already. Of all who ask at once, one asks the source.

@@ -91,6 +91,50 @@ async fn failures_and_lost_answers_are_retried_at_the_same_path() {
 }
 
 #[tokio::test]
+async fn an_upload_tried_for_long_takes_a_new_name_so_that_old_files_are_never_written_again() {
+    let store = store();
+    store.add(Rule::on(Operation::Put, Fault::LoseAnswer(Fail::Unavailable)).times(1));
+    store.add(Rule::on(Operation::Put, Fault::Fail(Fail::Unavailable)).times(60));
+    let options = UploadOptions {
+        rename_after: Duration::from_millis(30),
+        ..options()
+    };
+    let landed = upload(&location(&store), file(&["abc"]), &options)
+        .await
+        .unwrap();
+    let paths: Vec<String> = store.calls().iter().map(|c| c.path.clone()).collect();
+    assert!(paths[0] == paths[1] && paths[0].ends_with(&file(&[]).path));
+    assert_eq!(paths.last(), Some(&format!("lake/t/{}", landed.path)));
+    assert!(landed.path.starts_with("a=x%2Fy/part-"), "{}", landed.path);
+    assert_ne!(landed.path, file(&[]).path);
+    let path = Path::parse(paths.last().unwrap()).unwrap();
+    let content = store.get(&path).await.unwrap().bytes().await.unwrap();
+    assert_eq!(content, "abc");
+}
+
+#[tokio::test]
+async fn uploads_that_share_their_turns_are_not_all_under_way_at_once() {
+    let store = store();
+    store.add(Rule::on(
+        Operation::Put,
+        Fault::Delay(Duration::from_secs(3_600)),
+    ));
+    let options = UploadOptions {
+        requests: Arc::new(Semaphore::new(3)),
+        ..options()
+    };
+    let location = location(&store);
+    let all = (0..10).map(|_| upload(&location, file(&["abc"]), &options));
+    let all = futures::future::join_all(all);
+    assert!(
+        tokio::time::timeout(Duration::from_millis(50), all)
+            .await
+            .is_err()
+    );
+    assert_eq!(store.count(Operation::Put), 3);
+}
+
+#[tokio::test]
 async fn what_no_retry_mends_is_returned_at_once() {
     for failure in [Fail::PermissionDenied, Fail::NotFound] {
         let store = store();
