@@ -1,5 +1,7 @@
 //! Creating objects in a store that cannot do so conditionally.
 
+use super::kind_of;
+use crate::error::Kind;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
@@ -40,9 +42,12 @@ impl SingleWriter {
 pub(super) fn lacks_conditions(error: &Error) -> bool {
     match error {
         Error::NotImplemented { .. } | Error::NotSupported { .. } => true,
+        // An answer that was explained already has its code in other words.
         Error::Generic { source, .. } => {
             let text = source.to_string();
-            text.contains("501 Not Implemented") || text.contains("<Code>NotImplemented</Code>")
+            kind_of(error) == Kind::Unsupported
+                || text.contains("501 Not Implemented")
+                || text.contains("<Code>NotImplemented</Code>")
         }
         _ => false,
     }

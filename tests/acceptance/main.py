@@ -15,7 +15,10 @@ from pathlib import Path
 from harness.procs import MARK, CheckFailed, marked, wait_until
 from harness.world import World
 
-CHECKS = ["quickstart", "shutdown", "http", "backfill", "kafka_source", "kafka", "kafka_range", "spark_tables", "formats", "limits", "secrets"]
+CHECKS = [
+    "quickstart", "shutdown", "http", "backfill", "kafka_source", "kafka", "kafka_range", "spark_tables", "formats", "limits", "secrets",
+    "store_servers", "s3_roles", "s3_expiry", "azure_sas", "landing_zone", "stores_network", "stores_race", "stores_suite", "backfill_stores", "store_secrets",
+]
 
 
 def one(world, name):
@@ -65,6 +68,7 @@ def main():
     parser.add_argument("--only", action="append", metavar="NAME", choices=CHECKS, help="run this check alone; may be repeated")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000), help="repeats the random choices of an earlier run")
     parser.add_argument("--keep", action="store_true", help="keep the folder of a run that held, too")
+    parser.add_argument("--long", action="store_true", help="the object-store runs last minutes instead of seconds")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
@@ -73,7 +77,7 @@ def main():
         sys.exit(f"no binary to test at {binary}; build it with `cargo build --release`, or name one in ALLUVIUM")
     root = Path(tempfile.mkdtemp(prefix="alluvium-acceptance-"))
     print(f"seed {options.seed}, folder {root}", flush=True)
-    world = World(binary, root, options.seed)
+    world = World(binary, root, options.seed, options.long)
     try:
         results, skipped = [], 0
         for name in CHECKS:

@@ -146,7 +146,7 @@ impl Probe<'_> {
             };
         }
         let (name, what) = match (provider, named(error)) {
-            (Provider::S3, Some(name)) => {
+            (Provider::S3 | Provider::AzureSignature, Some(name)) => {
                 (name, format!("{doing} is refused: {told}, url=`{url}`"))
             }
             _ => {

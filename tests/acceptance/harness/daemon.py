@@ -28,8 +28,9 @@ def free_port():
 
 
 def environment(extra=None):
-    """This process's environment without what configures the binary, whose variables all begin alike."""
-    return {key: value for key, value in os.environ.items() if not key.startswith("ALLUVIUM")} | (extra or {})
+    """This process's environment without what configures the binary or gives it credentials, whose variables begin alike."""
+    ours = ("ALLUVIUM", "AWS_", "AZURE_", "AZURITE_")
+    return {key: value for key, value in os.environ.items() if not key.startswith(ours)} | (extra or {})
 
 
 def cli(binary, *args, cwd=None, stdin=subprocess.DEVNULL, seconds=120, env=None):
@@ -51,7 +52,7 @@ class Daemon:
         self.config.write_text(f"{config}\n[admin]\nlisten = \"127.0.0.1:{admin}\"\n")
         self.log = self.folder / f"{name}.log"
         self.process = None
-        self.kills = 0
+        self.kills = self.refused = 0
 
     def start(self, through=(), **options):
         """Starts it over the same folder; `through` is a command that executes the rest of its line."""

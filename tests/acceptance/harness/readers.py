@@ -17,6 +17,15 @@ def duck():
     return connection
 
 
+def duck_azure(azurite):
+    """A DuckDB connection that also reads `az://CONTAINER/…` of an Azurite, by the account's key."""
+    # Its Delta reader takes the emulator's account for a sign that it listens at its usual address, unless told.
+    os.environ["AZURITE_BLOB_STORAGE_URL"] = f"http://127.0.0.1:{azurite.port}"
+    connection = duck()
+    connection.execute(f"load azure; create secret (type azure, connection_string '{azurite.connection_string()}')")
+    return connection
+
+
 def is_table(path):
     log = Path(path) / "_delta_log"
     return log.is_dir() and any(log.glob("*.json"))

@@ -5,19 +5,21 @@ import random
 import time
 from pathlib import Path
 
+from .azurite import Azurite
 from .daemon import Daemon, cli, free_port
 from .kafka import Broker
+from .moto import Moto
 from .readers import Spark
 
 HERE = Path(__file__).resolve().parent.parent
 
 
 class World:
-    def __init__(self, binary, root, seed):
-        self.binary, self.root, self.seed = binary, Path(root), seed
+    def __init__(self, binary, root, seed, long=False):
+        self.binary, self.root, self.seed, self.long = binary, Path(root), seed, long
         temporary = os.environ.get("TMPDIR", "/tmp")
         self.components = Path(os.environ.get("ALLUVIUM_COMPONENTS", f"{temporary}/alluvium-components"))
-        self._broker = self._spark = None
+        self._broker = self._spark = self._moto = self._azurite = None
         self.daemons = []
         self.notes, self.skipped = [], []
 
@@ -65,10 +67,19 @@ class World:
             print(f"  Spark started in {time.monotonic() - start:.1f} s", flush=True)
         return self._spark
 
+    def moto(self):
+        if self._moto is None:
+            self._moto = Moto(self.root / "moto")
+        return self._moto
+
+    def azurite(self):
+        if self._azurite is None:
+            self._azurite = Azurite(self.components, self.root / "azurite")
+        return self._azurite
+
     def close(self):
         self.end()
-        if self._spark is not None:
-            self._spark.stop()
-        if self._broker is not None:
-            self._broker.stop()
-        self._spark = self._broker = None
+        for component in (self._spark, self._broker, self._moto, self._azurite):
+            if component is not None:
+                component.stop()
+        self._spark = self._broker = self._moto = self._azurite = None
