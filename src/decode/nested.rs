@@ -56,7 +56,6 @@ impl StructColumn {
     /// Ends a row that is a struct.
     #[inline(always)]
     pub(super) fn end(&mut self) {
-        self.validity.set(self.rows);
         self.rows += 1;
     }
 
@@ -67,12 +66,12 @@ impl StructColumn {
 
     #[inline(always)]
     pub(super) fn push_null(&mut self) {
-        self.validity.null(self.rows);
+        self.validity.null(self.rows..self.rows + 1);
         self.rows += 1;
     }
 
     pub(super) fn pad(&mut self, rows: usize) {
-        self.validity.null(self.rows);
+        self.validity.null(self.rows..rows);
         self.rows = rows;
     }
 

@@ -166,22 +166,24 @@ fn a_text_in_a_slab_is_judged_alone() {
 #[test]
 fn patterns_compare_no_more_than_they_hold() {
     for engine in engines() {
-        struct Begins<'a>(&'a [u8; BLOCK], Pattern);
+        struct Begins<'a>(&'a [u8; BLOCK], Pattern, u32);
         impl Task for Begins<'_> {
             type Out = bool;
             #[inline(always)]
             fn run<S: Simd>(self, simd: S) -> bool {
-                simd.begins(self.0, &self.1)
+                simd.begins(self.0, &self.1, self.2)
             }
         }
         let block: [u8; BLOCK] = std::array::from_fn(|i| i as u8);
         for length in 0..40 {
             let same: Vec<u8> = (0..length).collect();
-            assert!(engine.run(Begins(&block, Pattern::new(&same))));
+            assert!(engine.run(Begins(&block, Pattern::new(&same), 0)));
             for wrong in 0..usize::from(length).min(BLOCK) {
                 let mut other = same.clone();
                 other[wrong] ^= 0x80;
-                assert!(!engine.run(Begins(&block, Pattern::new(&other))));
+                assert!(!engine.run(Begins(&block, Pattern::new(&other), 0)));
+                let without_first = engine.run(Begins(&block, Pattern::new(&other), 1));
+                assert_eq!(without_first, wrong == 0);
             }
         }
     }
