@@ -25,17 +25,26 @@ const MASKS: [u128; HEAD + 1] = {
 
 #[derive(Default)]
 pub(super) struct Keys {
-    /// Indexes into `entries` and one more, 0 for none; a power of two of them, at most a quarter in use.
-    slots: Vec<u32>,
+    /// A power of two of them, at most a quarter in use.
+    slots: Vec<Slot>,
     entries: Vec<Entry>,
 }
 
-struct Entry {
+/// All that finding a short name takes is here: what follows waits for it.
+#[derive(Clone, Copy, Default)]
+struct Slot {
     /// The name's first bytes, zeros behind its end.
     head: u128,
+    length: u32,
+    /// The index of its entry.
+    entry: u32,
+    target: Option<Target>,
+}
+
+struct Entry {
     hash: u32,
-    target: Target,
     name: Box<[u8]>,
+    target: Target,
 }
 
 /// A name's first bytes, zeros behind its end; `bytes` begin with the name.
@@ -92,16 +101,22 @@ impl Keys {
         let mask = self.slots.len().wrapping_sub(1);
         let mut at = hash as usize & mask;
         loop {
-            let slot = *self.slots.get(at)?;
-            let entry = self.entries.get((slot as usize).wrapping_sub(1))?;
-            if entry.head == head
-                && entry.name.len() == name.len()
-                && (name.len() <= HEAD || *entry.name == *name)
+            let slot = self.slots.get(at)?;
+            let target = slot.target?;
+            if slot.head == head
+                && slot.length as usize == name.len()
+                && (name.len() <= HEAD || self.is_name(slot.entry, name))
             {
-                return Some(entry.target);
+                return Some(target);
             }
             at = (at + 1) & mask;
         }
+    }
+
+    #[inline(never)]
+    fn is_name(&self, entry: u32, name: &[u8]) -> bool {
+        let entry = self.entries.get(entry as usize);
+        entry.is_some_and(|entry| *entry.name == *name)
     }
 
     pub(super) fn find(&self, name: &[u8]) -> Option<Target> {
@@ -112,14 +127,13 @@ impl Keys {
     pub(super) fn insert(&mut self, name: &[u8], target: Target) {
         let head = head_of(&padded(name), name.len());
         self.entries.push(Entry {
-            head,
             hash: hash(head, name),
             name: name.into(),
             target,
         });
         if self.entries.len() * 4 > self.slots.len() {
             let slots = (self.entries.len() * 8).next_power_of_two();
-            self.slots = vec![0; slots];
+            self.slots = vec![Slot::default(); slots];
             for i in 0..self.entries.len() {
                 self.place(i);
             }
@@ -135,8 +149,13 @@ impl Keys {
         };
         let mut at = entry.hash as usize & mask;
         while let Some(slot) = self.slots.get_mut(at) {
-            if *slot == 0 {
-                *slot = i as u32 + 1;
+            if slot.target.is_none() {
+                *slot = Slot {
+                    head: head_of(&padded(&entry.name), entry.name.len()),
+                    length: entry.name.len() as u32,
+                    entry: i as u32,
+                    target: Some(entry.target),
+                };
                 return;
             }
             at = (at + 1) & mask;

@@ -261,3 +261,46 @@ fn leaf() -> impl Strategy<Value = Value> {
         ".{0,70}".prop_map(Value::from),
     ]
 }
+
+/// The number that eight bytes begin with and end with one of `,}]`, if JSON has it so.
+fn spelled(bytes: &[u8; 8]) -> Option<&str> {
+    let length = bytes
+        .iter()
+        .position(|byte| !matches!(byte, b'0'..=b'9' | b'.'))?;
+    let (number, behind) = bytes.split_at(length);
+    let number = str::from_utf8(number).ok()?;
+    let value: Value = serde_json::from_str(number).ok()?;
+    (value.is_number() && b",}]".contains(behind.first()?)).then_some(number)
+}
+
+proptest! {
+    #[test]
+    fn short_numbers(text in "[0-9]{0,7}[.]?[0-9]{0,6}[,}\\]e: ]{1,8}.{8}") {
+        let bytes = text.as_bytes().first_chunk::<8>().unwrap();
+        let word = u64::from_le_bytes(*bytes);
+        let number = spelled(bytes);
+        let integer = number.filter(|number| !number.contains('.'));
+        prop_assert_eq!(
+            short_integer(word),
+            integer.map(|number| (number.parse().unwrap(), number.len()))
+        );
+        let expected = number.map(|number| {
+            let places = number.split_once('.').map_or(0, |(_, places)| places.len());
+            (number.replace('.', "").parse().unwrap(), places, number.len())
+        });
+        prop_assert_eq!(short_number(word), expected);
+    }
+
+    #[test]
+    fn clocks(hours in 0u32..30, minutes in 0u32..70, seconds in 0u32..70, at in 0usize..8, byte in any::<u8>()) {
+        let mut text = *format!("{hours:02}:{minutes:02}:{seconds:02}").as_bytes().first_chunk::<8>().unwrap();
+        let micros = u64::from((hours * 60 + minutes) * 60 + seconds) * 1_000_000;
+        let expected = (hours < 24 && minutes < 60 && seconds < 60).then_some(micros);
+        prop_assert_eq!(clock(text), expected);
+        let is_digit = text[at].is_ascii_digit();
+        text[at] = byte;
+        if is_digit != byte.is_ascii_digit() {
+            prop_assert_eq!(clock(text), None);
+        }
+    }
+}
