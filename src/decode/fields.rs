@@ -32,6 +32,8 @@ pub(super) struct FieldColumn {
     pub(super) rank: u32,
     /// What wants a copy of the value, by [`Leftovers::watched`].
     pub(super) watch: u32,
+    /// Whether anything does.
+    pub(super) is_watched: bool,
     pub(super) column: Column,
     /// Where its own values are left over, and where those of another field whose sibling it is.
     spots: [u32; 2],
@@ -112,6 +114,7 @@ impl FieldColumns {
                     next: NONE,
                     rank: 0,
                     watch: NONE,
+                    is_watched: false,
                     column: Column::new(field.data_type(), rules, &within),
                     spots: [NONE; 2],
                     siblings: [NONE; KINDS.len()],
@@ -186,6 +189,7 @@ impl FieldColumns {
         self.watches.push((name.to_string(), watch));
         if let Some(&i) = self.by_event.get(name) {
             self.fields[i].watch = watch;
+            self.fields[i].is_watched = true;
         }
         watch
     }

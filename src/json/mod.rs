@@ -30,7 +30,7 @@ pub use scan::NodeKind;
 
 pub(crate) use cursor::{Cursor, PAD, Padded, Stop};
 pub(crate) use number::{
-    clock, digit_run, leading_number, short_integer, short_number, skip_number,
+    clock, digit_run, leading_number, millis, short_integer, short_number, skip_number,
 };
 pub(crate) use scan::skip_value;
 pub(crate) use simd::{BLOCK, Engine, Pattern, Simd, Task};

@@ -303,4 +303,15 @@ proptest! {
             prop_assert_eq!(clock(text), None);
         }
     }
+
+    #[test]
+    fn milliseconds(number in 0u64..1_000, at in 0usize..6, byte in any::<u8>(), behind in any::<[u8; 2]>()) {
+        let mut text = *format!(".{number:03}Z\"..").as_bytes().first_chunk::<8>().unwrap();
+        text[6..].copy_from_slice(&behind);
+        prop_assert_eq!(millis(u64::from_le_bytes(text)), Some(number));
+        if byte != text[at] && !byte.is_ascii_digit() {
+            text[at] = byte;
+            prop_assert_eq!(millis(u64::from_le_bytes(text)), None);
+        }
+    }
 }

@@ -3,8 +3,8 @@
 use crate::{
     decode::{column::Times, number, time},
     json::{
-        Cursor, NodeKind, Stop, clock, digit_run, leading_number, short_integer, short_number,
-        skip_number,
+        Cursor, NodeKind, Stop, clock, digit_run, leading_number, millis, short_integer,
+        short_number, skip_number,
     },
 };
 
@@ -225,6 +225,11 @@ pub(super) fn time(times: &mut Times, cursor: Cursor<'_>) -> Option<(i64, usize)
     let mut micros = clock(*text[12..].first_chunk()?)? as i64;
     if text[0] != b'"' || !matches!(text[11], b'T' | b' ') {
         return None;
+    }
+    if times.zoned
+        && let Some(millis) = millis(u64::from_le_bytes(*text[20..].first_chunk()?))
+    {
+        return Some((times.day_us + micros + millis as i64 * 1_000, 26));
     }
     let mut at = 20;
     if text[20] == b'.' {

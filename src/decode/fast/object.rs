@@ -139,7 +139,7 @@ impl<'a> Task for Object<'_, 'a, '_> {
                     kind,
                 });
             }
-            if field.watch != NONE {
+            if field.is_watched {
                 watched(pass, field.watch, start, cursor);
             }
             previous = i;
