@@ -23,45 +23,64 @@ fn take<T>(values: &mut Vec<T>) -> Vec<T> {
 /// Which values there are none of. A value that is there costs nothing.
 #[derive(Default)]
 pub(super) struct Validity {
-    /// Rows, ascending. Ranges that touch are not made one: the branch would be a coin toss. A batch
-    /// has far fewer rows than 2^32: each takes a byte of its events at least.
-    nulls: Vec<Range<u32>>,
+    /// A bit a row, 0 for a null, as far as a null was or further; nothing before the first null.
+    bits: Vec<u8>,
 }
 
+/// How many bytes of [`Validity`] are made at once.
+const STEP: usize = 64;
+
 impl Validity {
-    /// There are no values at these rows, the last so far.
+    /// There is no value at `row`, the last so far.
     #[inline(always)]
-    pub(super) fn null(&mut self, rows: Range<usize>) {
-        self.nulls.push(rows.start as u32..rows.end as u32);
+    pub(super) fn null(&mut self, row: usize) {
+        if row / 8 >= self.bits.len() {
+            self.reach(row / 8);
+        }
+        if let Some(byte) = self.bits.get_mut(row / 8) {
+            *byte &= !(1 << (row % 8));
+        }
+    }
+
+    /// There are no values at these rows, at least one, the last so far.
+    pub(super) fn nulls(&mut self, rows: Range<usize>) {
+        let last = rows.end.saturating_sub(1) / 8;
+        if last >= self.bits.len() {
+            self.reach(last);
+        }
+        clear(&mut self.bits, rows);
+    }
+
+    #[cold]
+    fn reach(&mut self, byte: usize) {
+        self.bits.resize(byte + STEP, 0xff);
     }
 
     pub(super) fn truncate(&mut self, rows: usize) {
-        let rows = rows as u32;
-        while let Some(last) = self.nulls.last_mut() {
-            if last.start < rows {
-                last.end = last.end.min(rows);
-                return;
-            }
-            self.nulls.pop();
+        self.bits.truncate(rows.div_ceil(8));
+        if !rows.is_multiple_of(8)
+            && let Some(byte) = self.bits.get_mut(rows / 8)
+        {
+            *byte |= 0xff << (rows % 8);
         }
     }
 
     /// Begins anew.
     pub(super) fn finish(&mut self, rows: usize) -> Option<NullBuffer> {
-        if self.nulls.is_empty() {
+        if self.bits.is_empty() {
             return None;
         }
-        let mut bits = vec![0xff; rows.div_ceil(8)];
-        for nulls in self.nulls.drain(..) {
-            clear(&mut bits, nulls.start as usize..nulls.end as usize);
-        }
+        let mut bits = take(&mut self.bits);
+        bits.resize(rows.div_ceil(8), 0xff);
         Some(NullBuffer::new(BooleanBuffer::new(bits.into(), 0, rows)))
     }
 }
 
-/// Clears the bits of a range that is not empty.
-#[inline(always)]
+/// Clears the bits of a range.
 fn clear(bits: &mut [u8], range: Range<usize>) {
+    if range.is_empty() {
+        return;
+    }
     let (first, last) = (range.start / 8, (range.end - 1) / 8);
     // Those that stay: below the first, and above the last.
     let below = !(0xff << (range.start % 8));
@@ -106,14 +125,14 @@ impl<T: ArrowNativeType> Values<T> {
     #[inline(always)]
     pub(super) fn push_null(&mut self) {
         let row = self.values.len();
-        self.validity.null(row..row + 1);
+        self.validity.null(row);
         self.values.push(T::default());
     }
 
     /// Appends nulls until there are so many rows.
     #[inline(never)]
     pub(super) fn pad(&mut self, rows: usize) {
-        self.validity.null(self.values.len()..rows);
+        self.validity.nulls(self.values.len()..rows);
         self.values.resize(rows, T::default());
     }
 
@@ -155,7 +174,7 @@ impl Bits {
 
     #[inline(always)]
     pub(super) fn push_null(&mut self) {
-        self.validity.null(self.rows..self.rows + 1);
+        self.validity.null(self.rows);
         if self.rows.is_multiple_of(8) {
             self.bits.push(0);
         }
@@ -164,7 +183,7 @@ impl Bits {
 
     #[inline(never)]
     pub(super) fn pad(&mut self, rows: usize) {
-        self.validity.null(self.rows..rows);
+        self.validity.nulls(self.rows..rows);
         self.bits.resize(rows.div_ceil(8), 0);
         self.rows = rows;
     }
@@ -250,14 +269,14 @@ impl Bytes {
     #[inline(always)]
     pub(super) fn push_null(&mut self) {
         let row = self.len();
-        self.validity.null(row..row + 1);
+        self.validity.null(row);
         let end = self.ends.last().copied().unwrap_or(0);
         self.ends.push(end);
     }
 
     #[inline(never)]
     pub(super) fn pad(&mut self, rows: usize) {
-        self.validity.null(self.len()..rows);
+        self.validity.nulls(self.len()..rows);
         let end = self.ends.last().copied().unwrap_or(0);
         self.ends.resize(rows + 1, end);
     }
@@ -422,14 +441,14 @@ impl Lists {
     #[inline(always)]
     pub(super) fn push_null(&mut self) {
         let row = self.len();
-        self.validity.null(row..row + 1);
+        self.validity.null(row);
         let end = self.ends.last().copied().unwrap_or(0);
         self.ends.push(end);
     }
 
     #[inline(never)]
     pub(super) fn pad(&mut self, rows: usize) {
-        self.validity.null(self.len()..rows);
+        self.validity.nulls(self.len()..rows);
         let end = self.ends.last().copied().unwrap_or(0);
         self.ends.resize(rows + 1, end);
     }

@@ -66,12 +66,12 @@ impl StructColumn {
 
     #[inline(always)]
     pub(super) fn push_null(&mut self) {
-        self.validity.null(self.rows..self.rows + 1);
+        self.validity.null(self.rows);
         self.rows += 1;
     }
 
     pub(super) fn pad(&mut self, rows: usize) {
-        self.validity.null(self.rows..rows);
+        self.validity.nulls(self.rows..rows);
         self.rows = rows;
     }
 
