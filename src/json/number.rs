@@ -139,7 +139,7 @@ pub(crate) fn millis(word: u64) -> Option<u64> {
     let frame = u64::from_le_bytes(*b".\0\0\0Z\"\0\0");
     let parts = (word >> 8 ^ 0x30_3030) & 0xff_ffff;
     // As in `clock`.
-    let beyond = (parts + 0x76_7676 | parts) & 0x80_8080;
+    let beyond = ((parts + 0x76_7676) | parts) & 0x80_8080;
     let is_such = word & 0x0000_ffff_0000_00ff == frame && beyond == 0;
     is_such.then_some((parts & 0xff) * 100 + (parts >> 8 & 0xff) * 10 + (parts >> 16))
 }
