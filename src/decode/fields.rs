@@ -22,9 +22,9 @@ use std::{collections::HashMap, sync::Arc};
 
 /// One field of a struct and the column it feeds.
 pub(super) struct FieldColumn {
-    /// The key as most events spell it, quotes and colon included.
+    /// The key as most events spell it: the comma before it, the quotes and the colon included.
     pub(super) pattern: Pattern,
-    /// Its length; 0 where it needs escapes or another field has the name.
+    /// Its length with all these; 0 where it needs escapes or another field has the name.
     pub(super) key_length: u32,
     /// The field that followed this one last.
     pub(super) next: u32,
@@ -32,6 +32,8 @@ pub(super) struct FieldColumn {
     pub(super) rank: u32,
     /// What wants a copy of the value, by [`Leftovers::watched`].
     pub(super) watch: u32,
+    /// Whether anything does.
+    pub(super) is_watched: bool,
     pub(super) column: Column,
     /// Where its own values are left over, and where those of another field whose sibling it is.
     spots: [u32; 2],
@@ -50,7 +52,7 @@ pub(super) struct FieldColumn {
 impl FieldColumn {
     /// Whether the text goes on with the rest of a key that is longer than a block.
     pub(super) fn goes_on(&self, cursor: Cursor<'_>) -> bool {
-        let rest = cursor.rest().get(1..).unwrap_or_default();
+        let rest = cursor.rest().get(2..).unwrap_or_default();
         rest.strip_prefix(self.event.as_bytes())
             .is_some_and(|rest| rest.starts_with(b"\":"))
     }
@@ -107,11 +109,12 @@ impl FieldColumns {
                 let within = place.field(event, field.name());
                 FieldColumn {
                     // No UTF-8 text has this byte: nothing agrees with it.
-                    pattern: Pattern::new(&[0xff]),
+                    pattern: Pattern::new(b",\xff"),
                     key_length: 0,
                     next: NONE,
                     rank: 0,
                     watch: NONE,
+                    is_watched: false,
                     column: Column::new(field.data_type(), rules, &within),
                     spots: [NONE; 2],
                     siblings: [NONE; KINDS.len()],
@@ -138,8 +141,8 @@ impl FieldColumns {
                 fields[i].claims = true;
                 keys.insert(event.as_bytes(), Target::Field(i as u32));
                 if is_plain(&event) {
-                    fields[i].pattern = Pattern::new(format!("\"{event}\":").as_bytes());
-                    fields[i].key_length = event.len() as u32 + 3;
+                    fields[i].pattern = Pattern::new(format!(",\"{event}\":").as_bytes());
+                    fields[i].key_length = event.len() as u32 + 4;
                     match fields.get_mut(previous as usize) {
                         Some(previous) => previous.next = i as u32,
                         None => first = i as u32,
@@ -186,6 +189,7 @@ impl FieldColumns {
         self.watches.push((name.to_string(), watch));
         if let Some(&i) = self.by_event.get(name) {
             self.fields[i].watch = watch;
+            self.fields[i].is_watched = true;
         }
         watch
     }

@@ -9,11 +9,36 @@ pub(super) enum Target {
     Spot(u32),
 }
 
+/// How many bytes of a name are looked at together.
+pub(super) const HEAD: usize = 16;
+
+/// For each length up to [`HEAD`], the bits of so many bytes.
+const MASKS: [u128; HEAD + 1] = {
+    let mut masks = [u128::MAX; HEAD + 1];
+    let mut length = 0;
+    while length < HEAD {
+        masks[length] = (1 << (8 * length)) - 1;
+        length += 1;
+    }
+    masks
+};
+
 #[derive(Default)]
 pub(super) struct Keys {
-    /// Indexes into `entries` and one more, 0 for none; a power of two of them, at most half in use.
-    slots: Vec<u32>,
+    /// A power of two of them, at most a quarter in use.
+    slots: Vec<Slot>,
     entries: Vec<Entry>,
+}
+
+/// All that finding a short name takes is here: what follows waits for it.
+#[derive(Clone, Copy, Default)]
+struct Slot {
+    /// The name's first bytes, zeros behind its end.
+    head: u128,
+    length: u32,
+    /// The index of its entry.
+    entry: u32,
+    target: Option<Target>,
 }
 
 struct Entry {
@@ -22,28 +47,31 @@ struct Entry {
     target: Target,
 }
 
+/// A name's first bytes, zeros behind its end; `bytes` begin with the name.
+#[inline(always)]
+fn head_of(bytes: &[u8; HEAD], length: usize) -> u128 {
+    u128::from_le_bytes(*bytes) & MASKS[length.min(HEAD)]
+}
+
+/// The head of a name behind which nothing can be read.
+fn padded(name: &[u8]) -> [u8; HEAD] {
+    let mut bytes = [0; HEAD];
+    bytes
+        .iter_mut()
+        .zip(name)
+        .for_each(|(to, from)| *to = *from);
+    bytes
+}
+
 /// Of the length and all bytes. Whoever sends names that collide makes their own table slow; a level
 /// holds few names beyond its fields.
 #[inline(always)]
-fn hash(name: &[u8]) -> u32 {
-    if name.len() > 16 {
+fn hash(head: u128, name: &[u8]) -> u32 {
+    if name.len() > HEAD {
         return hash_long(name);
     }
-    let (first, last) = match (name.first_chunk::<8>(), name.last_chunk::<8>()) {
-        (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
-        _ => match (name.first_chunk::<4>(), name.last_chunk::<4>()) {
-            (Some(first), Some(last)) => (
-                u32::from_le_bytes(*first).into(),
-                u32::from_le_bytes(*last).into(),
-            ),
-            _ => (
-                name.first().copied().unwrap_or(0).into(),
-                u64::from(name.get(1).copied().unwrap_or(0)) << 8
-                    | u64::from(name.get(2).copied().unwrap_or(0)),
-            ),
-        },
-    };
-    (fold(first ^ last.rotate_left(29) ^ name.len() as u64) >> 32) as u32
+    let (low, high) = (head as u64, (head >> 64) as u64);
+    (fold(low ^ high.rotate_left(29) ^ (name.len() as u64) << 58) >> 32) as u32
 }
 
 /// A product's halves together: every bit reaches every other.
@@ -65,31 +93,47 @@ fn hash_long(name: &[u8]) -> u32 {
 }
 
 impl Keys {
+    /// What the name stands for; `bytes` begin with the name as far as they go.
     #[inline(always)]
-    pub(super) fn find(&self, name: &[u8]) -> Option<Target> {
-        let hash = hash(name);
+    pub(super) fn find_at(&self, bytes: &[u8; HEAD], name: &[u8]) -> Option<Target> {
+        let head = head_of(bytes, name.len());
+        let hash = hash(head, name);
         let mask = self.slots.len().wrapping_sub(1);
         let mut at = hash as usize & mask;
         loop {
-            let slot = *self.slots.get(at)?;
-            let entry = self.entries.get((slot as usize).wrapping_sub(1))?;
-            if entry.hash == hash && *entry.name == *name {
-                return Some(entry.target);
+            let slot = self.slots.get(at)?;
+            let target = slot.target?;
+            if slot.head == head
+                && slot.length as usize == name.len()
+                && (name.len() <= HEAD || self.is_name(slot.entry, name))
+            {
+                return Some(target);
             }
             at = (at + 1) & mask;
         }
     }
 
+    #[inline(never)]
+    fn is_name(&self, entry: u32, name: &[u8]) -> bool {
+        let entry = self.entries.get(entry as usize);
+        entry.is_some_and(|entry| *entry.name == *name)
+    }
+
+    pub(super) fn find(&self, name: &[u8]) -> Option<Target> {
+        self.find_at(&padded(name), name)
+    }
+
     /// Adds a name that is not there.
     pub(super) fn insert(&mut self, name: &[u8], target: Target) {
+        let head = head_of(&padded(name), name.len());
         self.entries.push(Entry {
-            hash: hash(name),
+            hash: hash(head, name),
             name: name.into(),
             target,
         });
-        if self.entries.len() * 2 > self.slots.len() {
-            let slots = (self.entries.len() * 4).next_power_of_two();
-            self.slots = vec![0; slots];
+        if self.entries.len() * 4 > self.slots.len() {
+            let slots = (self.entries.len() * 8).next_power_of_two();
+            self.slots = vec![Slot::default(); slots];
             for i in 0..self.entries.len() {
                 self.place(i);
             }
@@ -105,8 +149,13 @@ impl Keys {
         };
         let mut at = entry.hash as usize & mask;
         while let Some(slot) = self.slots.get_mut(at) {
-            if *slot == 0 {
-                *slot = i as u32 + 1;
+            if slot.target.is_none() {
+                *slot = Slot {
+                    head: head_of(&padded(&entry.name), entry.name.len()),
+                    length: entry.name.len() as u32,
+                    entry: i as u32,
+                    target: Some(entry.target),
+                };
                 return;
             }
             at = (at + 1) & mask;
@@ -142,7 +191,9 @@ mod tests {
         for shape in shapes {
             let mut buckets = [0; 4_096];
             for i in 0..2_048 {
-                buckets[hash(shape(i).as_bytes()) as usize % buckets.len()] += 1;
+                let name = shape(i);
+                let head = head_of(&padded(name.as_bytes()), name.len());
+                buckets[hash(head, name.as_bytes()) as usize % buckets.len()] += 1;
             }
             let most = buckets.iter().max().unwrap_or(&0);
             assert!(*most <= 8, "{}: {most} names in one place", shape(0));

@@ -239,11 +239,16 @@ impl Leftovers {
 impl Row {
     /// Settles the entries of an event that is a row otherwise: writes its `_rescued_data` and tells
     /// what was seen. `false`, and nothing done, where what is to be kept is out of proportion.
+    #[inline(always)]
     pub(super) fn settle(&mut self, event: &[u8], out: &mut Texts, counts: &mut Counts) -> bool {
         if self.left.entries.is_empty() {
             counts.rows += 1;
             return true;
         }
+        self.settle_entries(event, out, counts)
+    }
+
+    fn settle_entries(&mut self, event: &[u8], out: &mut Texts, counts: &mut Counts) -> bool {
         let limit = self.limit;
         if self.left.outweighs(limit) {
             return false;

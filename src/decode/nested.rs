@@ -56,7 +56,6 @@ impl StructColumn {
     /// Ends a row that is a struct.
     #[inline(always)]
     pub(super) fn end(&mut self) {
-        self.validity.set(self.rows);
         self.rows += 1;
     }
 
@@ -72,7 +71,7 @@ impl StructColumn {
     }
 
     pub(super) fn pad(&mut self, rows: usize) {
-        self.validity.null(self.rows);
+        self.validity.nulls(self.rows..rows);
         self.rows = rows;
     }
 

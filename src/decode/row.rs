@@ -120,6 +120,7 @@ impl Row {
     }
 
     /// Begins an event whose `_rescued_data` may take so many bytes.
+    #[inline(always)]
     pub(super) fn begin(&mut self, forced: bool, limit: usize) {
         self.forced = forced;
         self.entries.clear();

@@ -66,13 +66,13 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn begins(self, block: &[u8; BLOCK], pattern: &Pattern) -> bool {
+    fn begins(self, block: &[u8; BLOCK], pattern: &Pattern, any_first: u32) -> bool {
         // SAFETY: as in `special`.
         let same = unsafe {
             let same = _mm256_cmpeq_epi8(load(self, block), load(self, &pattern.bytes));
             _mm256_movemask_epi8(same) as u32
         };
-        same & pattern.mask == pattern.mask
+        pattern.mask & !(same | any_first) == 0
     }
 
     #[inline(always)]

@@ -61,6 +61,14 @@ impl<'a> Cursor<'a> {
         unsafe { self.at.cast::<[u8; N]>().as_ref() }
     }
 
+    /// `N` bytes from `AHEAD` bytes ahead on, some perhaps behind the text's end.
+    #[inline(always)]
+    pub(crate) fn ahead<const AHEAD: usize, const N: usize>(self) -> &'a [u8; N] {
+        const { assert!(AHEAD + N <= PAD) };
+        // SAFETY: at + AHEAD + N <= end + PAD, as in `bytes`.
+        unsafe { self.at.add(AHEAD).cast::<[u8; N]>().as_ref() }
+    }
+
     /// The next eight bytes as a number, the first the least.
     #[inline(always)]
     pub(crate) fn word(self) -> u64 {

@@ -29,7 +29,9 @@ pub use nodes::{Json, Parser};
 pub use scan::NodeKind;
 
 pub(crate) use cursor::{Cursor, PAD, Padded, Stop};
-pub(crate) use number::{digit_run, leading_number, skip_number};
+pub(crate) use number::{
+    clock, digit_run, leading_number, millis, short_integer, short_number, skip_number,
+};
 pub(crate) use scan::skip_value;
 pub(crate) use simd::{BLOCK, Engine, Pattern, Simd, Task};
 pub(crate) use text::{push_string, skip_string, spaces};

@@ -68,6 +68,82 @@ pub(crate) fn leading_number(word: u64) -> (u64, usize) {
     }
 }
 
+/// Whether a number that is a value of an object or an array ends before this byte, the usual ones.
+#[inline(always)]
+fn ends(byte: u64) -> bool {
+    let byte = byte as u8;
+    byte == b',' || byte == b'}' || byte == b']'
+}
+
+/// Whether several digits begin with a zero, which no number does.
+#[inline(always)]
+fn zero_before(word: u64, digits: usize) -> bool {
+    word as u8 == b'0' && digits > 1
+}
+
+/// The number at the start of eight bytes where it is up to seven digits and its end is among them, and
+/// how many digits it has.
+#[inline(always)]
+pub(crate) fn short_integer(word: u64) -> Option<(u64, usize)> {
+    let digits = leading_digits(word);
+    if digits.wrapping_sub(1) >= 7 || !ends(word >> (8 * digits)) || zero_before(word, digits) {
+        return None;
+    }
+    Some((eight(word << (64 - 8 * digits)), digits))
+}
+
+/// The number at the start of eight bytes where it is digits, or digits, a point and digits, and its
+/// end is among them: all its digits as one number, how many of them stand behind the point, and its
+/// length.
+#[inline(always)]
+pub(crate) fn short_number(word: u64) -> Option<(u64, usize, usize)> {
+    let whole = leading_digits(word);
+    if whole.wrapping_sub(1) >= 7 || zero_before(word, whole) {
+        return None;
+    }
+    let behind = word >> (8 * whole);
+    if ends(behind) {
+        return Some((eight(word << (64 - 8 * whole)), 0, whole));
+    }
+    // The zeros that come in behind are no digits.
+    let fraction = behind >> 8;
+    let places = leading_digits(fraction);
+    let length = whole + 1 + places;
+    if behind as u8 != b'.' || places == 0 || length > 7 || !ends(word >> (8 * length)) {
+        return None;
+    }
+    // Without the point, and at the word's end.
+    let digits = fraction << (8 * whole) | word & !(u64::MAX << (8 * whole));
+    Some((eight(digits << (64 - 8 * (length - 1))), places, length))
+}
+
+/// The microseconds of `HH:MM:SS`.
+#[inline(always)]
+pub(crate) fn clock(word: [u8; 8]) -> Option<u64> {
+    // Each byte's value, and what takes the byte's highest bit from the most it may be.
+    let parts = u64::from_le_bytes(word) ^ u64::from_le_bytes(*b"00:00:00");
+    let room = u64::from_le_bytes([0x7d, 0x76, 0x7f, 0x7a, 0x76, 0x7f, 0x7a, 0x76]);
+    if (parts.wrapping_add(room) | parts) & 0x8080_8080_8080_8080 != 0 {
+        return None;
+    }
+    // At each byte ten times it and the next; the colons are zeros.
+    let pairs = parts * 10 + (parts >> 8);
+    let (hours, minutes, seconds) = (pairs & 0xff, pairs >> 24 & 0xff, pairs >> 48 & 0xff);
+    let seconds = (hours * 60 + minutes) * 60 + seconds;
+    (hours < 24).then_some(seconds * 1_000_000)
+}
+
+/// The milliseconds of `.mmmZ"`, as most encoders end a time, at the start of eight bytes.
+#[inline(always)]
+pub(crate) fn millis(word: u64) -> Option<u64> {
+    let frame = u64::from_le_bytes(*b".\0\0\0Z\"\0\0");
+    let parts = (word >> 8 ^ 0x30_3030) & 0xff_ffff;
+    // As in `clock`.
+    let beyond = ((parts + 0x76_7676) | parts) & 0x80_8080;
+    let is_such = word & 0x0000_ffff_0000_00ff == frame && beyond == 0;
+    is_such.then_some((parts & 0xff) * 100 + (parts >> 8 & 0xff) * 10 + (parts >> 16))
+}
+
 /// Passes digits, at least one, up to the text's end.
 #[inline(always)]
 fn digits(cursor: &mut Cursor<'_>) -> Result<(), Stop> {

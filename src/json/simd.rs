@@ -19,8 +19,9 @@ pub(crate) trait Simd: Copy {
     /// The first byte that is no white space.
     fn solid(self, block: &[u8; BLOCK]) -> Option<usize>;
 
-    /// Whether the block begins with the pattern, as far as the block goes.
-    fn begins(self, block: &[u8; BLOCK], pattern: &Pattern) -> bool;
+    /// Whether the block begins with the pattern, as far as the block goes; whatever its first byte is
+    /// where `any_first` is 1 and not 0.
+    fn begins(self, block: &[u8; BLOCK], pattern: &Pattern, any_first: u32) -> bool;
 
     /// Runs a task compiled for these instructions, as a call: tasks may recurse.
     fn enter<T: Task>(self, task: T) -> T::Out;
@@ -117,9 +118,10 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    fn begins(self, block: &[u8; BLOCK], pattern: &Pattern) -> bool {
+    fn begins(self, block: &[u8; BLOCK], pattern: &Pattern, any_first: u32) -> bool {
         let length = pattern.mask.count_ones() as usize;
-        block[..length] == pattern.bytes[..length]
+        let from = any_first as usize;
+        block.get(from..length) == pattern.bytes.get(from..length)
     }
 
     #[inline(never)]

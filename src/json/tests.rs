@@ -166,22 +166,24 @@ fn a_text_in_a_slab_is_judged_alone() {
 #[test]
 fn patterns_compare_no_more_than_they_hold() {
     for engine in engines() {
-        struct Begins<'a>(&'a [u8; BLOCK], Pattern);
+        struct Begins<'a>(&'a [u8; BLOCK], Pattern, u32);
         impl Task for Begins<'_> {
             type Out = bool;
             #[inline(always)]
             fn run<S: Simd>(self, simd: S) -> bool {
-                simd.begins(self.0, &self.1)
+                simd.begins(self.0, &self.1, self.2)
             }
         }
         let block: [u8; BLOCK] = std::array::from_fn(|i| i as u8);
         for length in 0..40 {
             let same: Vec<u8> = (0..length).collect();
-            assert!(engine.run(Begins(&block, Pattern::new(&same))));
+            assert!(engine.run(Begins(&block, Pattern::new(&same), 0)));
             for wrong in 0..usize::from(length).min(BLOCK) {
                 let mut other = same.clone();
                 other[wrong] ^= 0x80;
-                assert!(!engine.run(Begins(&block, Pattern::new(&other))));
+                assert!(!engine.run(Begins(&block, Pattern::new(&other), 0)));
+                let without_first = engine.run(Begins(&block, Pattern::new(&other), 1));
+                assert_eq!(without_first, wrong == 0);
             }
         }
     }
@@ -258,4 +260,58 @@ fn leaf() -> impl Strategy<Value = Value> {
         any::<f64>().prop_map(Value::from),
         ".{0,70}".prop_map(Value::from),
     ]
+}
+
+/// The number that eight bytes begin with and end with one of `,}]`, if JSON has it so.
+fn spelled(bytes: &[u8; 8]) -> Option<&str> {
+    let length = bytes
+        .iter()
+        .position(|byte| !matches!(byte, b'0'..=b'9' | b'.'))?;
+    let (number, behind) = bytes.split_at(length);
+    let number = str::from_utf8(number).ok()?;
+    let value: Value = serde_json::from_str(number).ok()?;
+    (value.is_number() && b",}]".contains(behind.first()?)).then_some(number)
+}
+
+proptest! {
+    #[test]
+    fn short_numbers(text in "[0-9]{0,7}[.]?[0-9]{0,6}[,}\\]e: ]{1,8}.{8}") {
+        let bytes = text.as_bytes().first_chunk::<8>().unwrap();
+        let word = u64::from_le_bytes(*bytes);
+        let number = spelled(bytes);
+        let integer = number.filter(|number| !number.contains('.'));
+        prop_assert_eq!(
+            short_integer(word),
+            integer.map(|number| (number.parse().unwrap(), number.len()))
+        );
+        let expected = number.map(|number| {
+            let places = number.split_once('.').map_or(0, |(_, places)| places.len());
+            (number.replace('.', "").parse().unwrap(), places, number.len())
+        });
+        prop_assert_eq!(short_number(word), expected);
+    }
+
+    #[test]
+    fn clocks(hours in 0u32..30, minutes in 0u32..70, seconds in 0u32..70, at in 0usize..8, byte in any::<u8>()) {
+        let mut text = *format!("{hours:02}:{minutes:02}:{seconds:02}").as_bytes().first_chunk::<8>().unwrap();
+        let micros = u64::from((hours * 60 + minutes) * 60 + seconds) * 1_000_000;
+        let expected = (hours < 24 && minutes < 60 && seconds < 60).then_some(micros);
+        prop_assert_eq!(clock(text), expected);
+        let is_digit = text[at].is_ascii_digit();
+        text[at] = byte;
+        if is_digit != byte.is_ascii_digit() {
+            prop_assert_eq!(clock(text), None);
+        }
+    }
+
+    #[test]
+    fn milliseconds(number in 0u64..1_000, at in 0usize..6, byte in any::<u8>(), behind in any::<[u8; 2]>()) {
+        let mut text = *format!(".{number:03}Z\"..").as_bytes().first_chunk::<8>().unwrap();
+        text[6..].copy_from_slice(&behind);
+        prop_assert_eq!(millis(u64::from_le_bytes(text)), Some(number));
+        if byte != text[at] && !byte.is_ascii_digit() {
+            text[at] = byte;
+            prop_assert_eq!(millis(u64::from_le_bytes(text)), None);
+        }
+    }
 }

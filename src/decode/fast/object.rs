@@ -6,7 +6,7 @@ use crate::{
         column::Column,
         fields::FieldColumns,
         infer,
-        keys::Target,
+        keys::{HEAD, Target},
         leftovers::{NONE, Pending},
     },
     json::{Cursor, MAX_DEPTH, Simd, Stop, Task, skip_string, spaces},
@@ -51,94 +51,99 @@ impl<'a> Task for Object<'_, 'a, '_> {
         if depth > MAX_DEPTH {
             return Err(Stop);
         }
-        let place = pass.at(cursor);
-        cursor.advance(1)?;
-        spaces(simd, &mut cursor)?;
-        if cursor.byte() == b'}' {
-            cursor.advance(1)?;
-            return Ok(cursor);
+        let open = cursor;
+        if cursor.ahead::<1, 1>() != b"\"" {
+            let mut inside = cursor;
+            inside.advance(1)?;
+            spaces(simd, &mut inside)?;
+            if inside.byte() == b'}' {
+                inside.advance(1)?;
+                return Ok(inside);
+            }
         }
         let entries = pass.row.left.entries.len();
         let pending = pass.row.left.pending.len();
         let mut guess = columns.first;
         let mut previous = NONE;
+        // The cursor is at the byte before a key, a comma where the key is predicted. 1: that byte has
+        // been judged, as the brace or a space behind the comma.
+        let mut judged = 1;
         loop {
-            let predicted = match columns.fields.get(guess as usize) {
-                Some(field) => {
-                    simd.begins(cursor.bytes(), &field.pattern)
-                        && (!field.is_long() || field.goes_on(cursor))
+            let (field, i) = match columns.fields.get_mut(guess as usize) {
+                Some(field)
+                    if simd.begins(cursor.bytes(), &field.pattern, judged)
+                        && (!field.is_long() || field.goes_on(cursor)) =>
+                {
+                    cursor.advance(field.key_length as usize)?;
+                    (field, guess)
                 }
-                None => false,
-            };
-            let target = match predicted {
-                true => {
-                    let length = columns
-                        .fields
-                        .get(guess as usize)
-                        .map_or(0, |f| f.key_length);
-                    cursor.advance(length as usize)?;
-                    Target::Field(guess)
-                }
-                false => key(simd, columns, pass, &mut cursor)?,
-            };
-            spaces(simd, &mut cursor)?;
-            let start = cursor;
-            match target {
-                Target::Field(i) => {
-                    if !predicted {
-                        match columns.fields.get_mut(previous as usize) {
-                            Some(previous) => previous.next = i,
-                            None => columns.first = i,
+                _ => {
+                    if judged == 0 {
+                        spaces(simd, &mut cursor)?;
+                        match *cursor.bytes() {
+                            [b',', b' ', b'"'] => {
+                                cursor.advance(1)?;
+                                judged = 1;
+                                continue;
+                            }
+                            [b',', ..] => {}
+                            [b'}', ..] => {
+                                cursor.advance(1)?;
+                                break;
+                            }
+                            _ => return Err(Stop),
                         }
                     }
-                    let field = columns.fields.get_mut(i as usize).ok_or(Stop)?;
-                    if !value(simd, &mut field.column, at_row, depth, pass, &mut cursor)? {
-                        if pass.rejecting {
-                            return Err(Stop);
-                        }
-                        let kind;
-                        (cursor, kind) = skip(simd, cursor, depth)?;
-                        field.column.pad(at_row + 1);
-                        pass.row.left.pending.push(Pending {
-                            field: i,
-                            start: pass.at(start),
-                            end: pass.at(cursor),
-                            kind,
-                        });
-                    }
-                    if field.watch != NONE {
-                        watched(pass, field.watch, start, cursor);
-                    }
-                    previous = i;
-                    guess = field.next;
-                }
-                Target::Spot(spot) => {
-                    let kind;
-                    (cursor, kind) = skip(simd, cursor, depth)?;
-                    let watch = pass.row.left.first_in(spot, place).ok_or(Stop)?;
-                    if watch != NONE {
-                        watched(pass, watch, start, cursor);
-                    }
-                    let span = (pass.at(start), pass.at(cursor));
-                    pass.row.left.push_unknown(spot, span, kind);
-                }
-            }
-            if *cursor.bytes() == *b",\"" {
-                cursor.advance(1)?;
-                continue;
-            }
-            spaces(simd, &mut cursor)?;
-            match cursor.byte() {
-                b',' => {
                     cursor.advance(1)?;
                     spaces(simd, &mut cursor)?;
+                    judged = 0;
+                    match key(simd, columns, pass, &mut cursor)? {
+                        Target::Field(i) => {
+                            match columns.fields.get_mut(previous as usize) {
+                                Some(previous) => previous.next = i,
+                                None => columns.first = i,
+                            }
+                            (columns.fields.get_mut(i as usize).ok_or(Stop)?, i)
+                        }
+                        Target::Spot(spot) => {
+                            spaces(simd, &mut cursor)?;
+                            let start = cursor;
+                            let kind;
+                            (cursor, kind) = skip(simd, cursor, depth)?;
+                            let place = pass.at(open);
+                            let watch = pass.row.left.first_in(spot, place).ok_or(Stop)?;
+                            if watch != NONE {
+                                watched(pass, watch, start, cursor);
+                            }
+                            let span = (pass.at(start), pass.at(cursor));
+                            pass.row.left.push_unknown(spot, span, kind);
+                            continue;
+                        }
+                    }
                 }
-                b'}' => {
-                    cursor.advance(1)?;
-                    break;
+            };
+            judged = 0;
+            spaces(simd, &mut cursor)?;
+            let start = cursor;
+            if !value(simd, &mut field.column, at_row, depth, pass, &mut cursor)? {
+                if pass.rejecting {
+                    return Err(Stop);
                 }
-                _ => return Err(Stop),
+                let kind;
+                (cursor, kind) = skip(simd, cursor, depth)?;
+                field.column.pad(at_row + 1);
+                pass.row.left.pending.push(Pending {
+                    field: i,
+                    start: pass.at(start),
+                    end: pass.at(cursor),
+                    kind,
+                });
             }
+            if field.is_watched {
+                watched(pass, field.watch, start, cursor);
+            }
+            previous = i;
+            guess = field.next;
         }
         let left = &pass.row.left;
         if left.pending.len() > pending || left.entries.len() > entries {
@@ -171,7 +176,7 @@ fn key<'a, S: Simd>(
         return escaped_key(columns, pass, quoted);
     }
     let name = quoted.get(1..quoted.len().saturating_sub(1)).ok_or(Stop)?;
-    match columns.keys.find(name) {
+    match columns.keys.find_at(start.ahead::<1, HEAD>(), name) {
         Some(target) => Ok(target),
         None => new_key(columns, pass, name),
     }

@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 /// Bytes of events that are worth a call of the encoder.
 const ENCODE_BYTES: u64 = 256 << 10;
-/// The same while the schema is young: rows not encoded yet can be given more columns, files cannot.
-const ENCODE_YOUNG_BYTES: u64 = 8 << 20;
+/// The same while the schema is young: rows not encoded yet can be given more columns, files cannot. With hundreds of
+/// new tables this is most of the memory.
+const ENCODE_YOUNG_BYTES: u64 = 512 << 10;
 /// A schema is young until so many bytes of events have brought nothing new.
-const YOUNG_BYTES: u64 = 16 << 20;
+const YOUNG_BYTES: u64 = 4 << 20;
 /// A further engine, and so a further file, for every so many bytes of events in one flush.
 const SPREAD_BYTES: u64 = 16 << 20;
 /// What one engine is given to decode in one round.

@@ -399,13 +399,15 @@ async fn who_must_leave_does_not_wait_for_a_store() {
         .add(Rule::on(Operation::Get, Fault::Fail(Failure::Unavailable)));
     let reading = memory.reading(10_000, 1);
     let halt = reading.halt.clone();
-    let read =
-        blocking(move || records_of(&Input::found(&found, &*reading.stores)?, &reading, 0, 1_000));
+    let read = tokio::task::spawn_blocking(move || {
+        records_of(&Input::found(&found, &*reading.stores)?, &reading, 0, 1_000)
+    });
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert!(memory.0.count(Operation::Get) > 1, "asked again meanwhile");
     halt.cancel();
     let error = tokio::time::timeout(Duration::from_secs(5), read)
         .await
+        .unwrap()
         .unwrap()
         .unwrap_err();
     assert!(matches!(error, FilesError::Halted), "{error}");

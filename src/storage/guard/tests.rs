@@ -72,7 +72,7 @@ async fn nothing_below_it_is_asked_for() {
             guard.get(at).await.map(drop),
             guard.head(at).await.map(drop),
             guard.get_range(at, 0..1).await.map(drop),
-            guard.get_ranges(at, &[0..1]).await.map(drop),
+            guard.get_ranges(at, &[0..1, 2..3]).await.map(drop),
             guard.delete(at).await,
             guard.copy(at, other).await,
             guard.copy(other, at).await,

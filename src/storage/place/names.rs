@@ -51,7 +51,7 @@ pub(crate) fn check_bucket(service: Service, name: &str) -> Result<(), String> {
     }
     let dots = service == Service::S3;
     let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if let Some(c) = name.chars().find(|&c| !legal(c) && !(dots && c == '.')) {
+    if let Some(c) = name.chars().find(|&c| !(legal(c) || dots && c == '.')) {
         let more = if dots { ", `.`" } else { "" };
         return wrong(&format!(
             "names of {what}s have lower-case letters, digits{more} and `-`, not {c:?}"
