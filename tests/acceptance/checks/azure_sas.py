@@ -10,7 +10,7 @@ from harness.azurite import RIGHTS, now
 from harness.daemon import free_port
 from harness.procs import require
 
-LIFE, SECONDS, LONG_SECONDS, LIVES = 4, 40, 600, 10
+LIFE, SECONDS, LONG_SECONDS, LIVES = 4, 32, 600, 10
 UNAUTHORIZED = 3
 # What is asked for; without `d` tables are landed all the same.
 NEEDED = "rwdl"

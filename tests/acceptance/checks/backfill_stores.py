@@ -7,7 +7,7 @@ from harness import events, moto, readers, stores
 from harness.daemon import environment
 from harness.procs import Process, require
 
-FILES, ROWS_PER_FILE, KILLS = 6, 5_000, 3
+FILES, ROWS_PER_FILE, KILLS = 10, 10_000, 3
 
 
 def upload(server, bucket):
@@ -55,7 +55,7 @@ def run(world):
         kills += 1
     code = process.popen.returncode
     require(code == 0, f"the backfill ended with exit code {code}:\n{process.tail()}")
-    require(kills > 0, "the backfill was done before it could be killed")
+    require(kills == KILLS, f"the backfill was done after {kills} kills")
     versions = commits()
     code, out, error = world.cli(*command)
     require(code == 0 and commits() == versions, f"a finished backfill run again is no no-op (exit code {code}):\n{out}{error}")

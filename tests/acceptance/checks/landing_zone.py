@@ -10,7 +10,7 @@ from harness.daemon import free_port
 from harness.landing_zone import LandingZone
 from harness.procs import require
 
-LIFE, MARGIN, SECONDS, LONG_SECONDS, LIVES = 6, 2, 45, 600, 10
+LIFE, MARGIN, SECONDS, LONG_SECONDS, LIVES = 5, 2, 36, 600, 10
 
 
 def credentials(zone):

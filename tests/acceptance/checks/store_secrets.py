@@ -71,7 +71,7 @@ def outputs(world, name, lake, store, lands):
     found = {}
     if lands:
         daemon.ready()
-        for n in range(6):
+        for n in range(4):
             Client(f"http://127.0.0.1:{port}").send("clicks", [{"id": n}])
             time.sleep(0.6)  # across a few lives
     else:
