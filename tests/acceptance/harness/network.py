@@ -96,7 +96,7 @@ class TcpProxy:
         self.pairs.add(pair)
         try:
             await asyncio.gather(self._pump(reader, up_writer, pair), self._pump(up_reader, writer, pair))
-        except (ConnectionError, asyncio.CancelledError):
+        except (OSError, asyncio.CancelledError):
             pass
         finally:
             self._abort(pair)
