@@ -15,7 +15,7 @@ from harness.expiry import EXPIRED, UNKNOWN, ExpiryProxy
 from harness.minio import Minio
 from harness.procs import require
 
-LIFE, SECONDS, LONG_SECONDS, LIVES = 4, 34, 600, 10
+LIFE, SECONDS, LONG_SECONDS, LIVES = 4, 30, 600, 10
 LARGE_ROWS, LARGE_BYTES = 4_000, 12_288
 
 

@@ -8,7 +8,7 @@ import time
 from .daemon import free_port
 from .web import Headers, Reply, Server, forward
 
-YOUNG = 3
+YOUNG = 2.2
 EXPIRED, UNKNOWN = "ExpiredToken", "InvalidAccessKeyId"
 _SAYS = {
     # S3 does say the token again, which must not reach a log.
