@@ -11,7 +11,7 @@ from harness.daemon import Client, free_port
 from harness.procs import require, wait_until
 from harness.web import Headers, Reply, Server, forward
 
-ROUND_SECONDS, LONG_ROUND_SECONDS = 4, 60
+ROUND_SECONDS, LONG_ROUND_SECONDS = 3, 60
 CATCH_UP_SECONDS = 30
 COMMITS = "alluvium_commit_duration_seconds_count"
 
