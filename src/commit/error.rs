@@ -29,6 +29,11 @@ pub enum CommitError {
     },
     #[error("the table has gone: restore it, or restart to make a new one, table=`{table}`")]
     Gone { table: String },
+    #[error(
+        "files waited for days to be committed to a table that is not there yet and may have been cleaned up meanwhile; \
+         start again: nothing was acknowledged, and their events are read anew, table=`{table}`"
+    )]
+    Aged { table: String },
     #[error("other writers committed faster than this change could be; try again, table=`{table}`")]
     Busy { table: String },
     #[error("the upload is not well formed: {message}, table=`{table}`")]
@@ -52,7 +57,9 @@ impl CommitError {
         match self {
             CommitError::Log { kind, .. } => *kind,
             CommitError::Unsupported { .. } => Kind::Unsupported,
-            CommitError::Replaced { .. } | CommitError::Gone { .. } => Kind::Corrupt,
+            CommitError::Replaced { .. } | CommitError::Gone { .. } | CommitError::Aged { .. } => {
+                Kind::Corrupt
+            }
             CommitError::Busy { .. } => Kind::Conflict,
             CommitError::Upload { .. } => Kind::Bug,
             CommitError::Statistics { .. } => Kind::InvalidData,

@@ -10,6 +10,9 @@ use crate::event::{Offset, SourcePartition};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
+/// How old files may be for a table that is not there yet: half of Delta's usual retention of seven days.
+const NEW_TABLE_FILE_AGE_MS: i64 = 7 * 24 * 3_600_000 / 2;
+
 /// The fate of a [`Change`], and the snapshot that tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Landed<S> {
@@ -86,6 +89,15 @@ pub(super) async fn land<L: DeltaLog>(
             }
             if let Some(error) = fault.take_if(|error| !error.kind().is_retryable()) {
                 return Err(error);
+            }
+            // Files that may have been cleaned up meanwhile are not named in a new table either (rule 8).
+            if change
+                .oldest
+                .is_some_and(|oldest| log.now().saturating_sub(oldest) > NEW_TABLE_FILE_AGE_MS)
+            {
+                return Err(CommitError::Aged {
+                    table: log.name().to_owned(),
+                });
             }
             let marks = moving(&change, &vec![None; change.app_ids.len()]);
             match log.put(None, &change, &marks).await {

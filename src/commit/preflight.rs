@@ -35,6 +35,9 @@ pub(super) fn check(
     {
         return refuse(message);
     }
+    if let Some(message) = interval_refusal(table, configuration) {
+        return refuse(message);
+    }
     let mut found = Columns::default();
     found.walk(&mut Vec::new(), columns);
     if found.count > MAX_COLUMNS {
@@ -191,6 +194,56 @@ fn retention_refusal(
          run: ALTER TABLE {table} UNSET TBLPROPERTIES ('delta.setTransactionRetentionDuration'), seconds=`{}`",
         transactions.as_secs()
     ))
+}
+
+/// The least time for which removed files are kept: a commit must be made within half of it (rule 8).
+const LEAST_FILE_RETENTION: Duration = Duration::from_secs(3_600);
+
+/// Retentions that the kernel would read otherwise than Spark does, and one no commit can be made within.
+///
+/// Spark takes `7 days` and sums of several units as well; the kernel takes the first for none and of the second
+/// the first unit alone. A retention taken for longer than it is loses events.
+fn interval_refusal(table: &str, configuration: &HashMap<String, String>) -> Option<String> {
+    let files = "delta.deletedFileRetentionDuration";
+    for key in [files, "delta.setTransactionRetentionDuration"] {
+        let Some(value) = configuration.get(key) else {
+            continue;
+        };
+        let Some(interval) = plain_interval(value) else {
+            return Some(format!(
+                "the table has a duration that readers understand differently; write a number and one unit up to weeks, \
+                 as in: ALTER TABLE {table} SET TBLPROPERTIES ('{key}' = 'interval 7 days'), {key}=`{value}`"
+            ));
+        };
+        if key == files && interval < LEAST_FILE_RETENTION {
+            return Some(format!(
+                "the table lets files be deleted before a commit can name them; \
+                 run: ALTER TABLE {table} SET TBLPROPERTIES ('{key}' = 'interval 7 days'), {key}=`{value}`"
+            ));
+        }
+    }
+    None
+}
+
+/// `interval N UNIT` in lower case: what every reader takes for the same.
+fn plain_interval(text: &str) -> Option<Duration> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let ["interval", number, unit] = words[..] else {
+        return None;
+    };
+    let number: u32 = number.parse().ok()?;
+    let unit = match unit.strip_suffix('s').unwrap_or(unit) {
+        "nanosecond" => Duration::from_nanos(1),
+        "microsecond" => Duration::from_micros(1),
+        "millisecond" => Duration::from_millis(1),
+        "second" => Duration::from_secs(1),
+        "minute" => Duration::from_secs(60),
+        "hour" => Duration::from_secs(3_600),
+        "day" => Duration::from_secs(24 * 3_600),
+        "week" => Duration::from_secs(7 * 24 * 3_600),
+        _ => return None,
+    };
+    unit.checked_mul(number)
 }
 
 /// Columns that a writer must mind, by path of logical names.

@@ -206,6 +206,7 @@ impl Flusher {
         let options = UploadOptions {
             cancel: self.shared.cancel.clone(),
             requests: self.requests.clone(),
+            failing: self.gauges.upload_fails.clone(),
             ..UploadOptions::default()
         };
         let options = &options;

@@ -17,14 +17,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use std::{
-    collections::VecDeque,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio::{
     sync::mpsc,
     time::{Instant, timeout, timeout_at},
@@ -46,8 +39,6 @@ pub(crate) struct SourceIntake {
     inbox: tokio::sync::Mutex<mpsc::UnboundedReceiver<SourceEvent>>,
     /// Who was answered `Full`, the longest waiting first.
     refused: Mutex<VecDeque<Arc<Partition>>>,
-    /// A partition was taken on: the rights were there once.
-    has_begun: AtomicBool,
 }
 
 impl SourceIntake {
@@ -72,7 +63,6 @@ impl SourceIntake {
             events,
             inbox: tokio::sync::Mutex::new(inbox),
             refused: Mutex::default(),
-            has_begun: AtomicBool::new(false),
         })
     }
 
@@ -214,8 +204,7 @@ impl SourceIntake {
 
     /// An error of a store as the source is to take it.
     fn told(&self, error: Error) -> Error {
-        let is_waited_for = !self.is_bounded && self.has_begun.load(Ordering::Acquire);
-        as_source_takes(error, is_waited_for)
+        as_source_takes(error, !self.is_bounded)
     }
 
     /// Forgets a partition here and in all tables; how far it came.
@@ -231,8 +220,9 @@ impl SourceIntake {
     }
 }
 
-/// Rights that are missing at the start are a matter of the configuration. Once a source has begun they went
-/// away, as with a credential that ended, and are waited for: the source asks again.
+/// Rights that are missing at the start are a matter of the configuration; the start has asked for them before there
+/// is a source. Later they went away, as with a credential that ended, and are waited for: the source asks again.
+/// What is read to an end has somebody beside it and stops.
 fn as_source_takes(error: Error, is_waited_for: bool) -> Error {
     if error.kind() != Kind::Unauthorized || !is_waited_for {
         return error;
@@ -248,9 +238,7 @@ fn as_source_takes(error: Error, is_waited_for: bool) -> Error {
 impl Intake for SourceIntake {
     async fn assign(&self, partitions: Vec<Arc<Partition>>) -> Result<Vec<Assignment>> {
         let assigned = self.take_on(partitions).await;
-        let assignments = assigned.map_err(|error| self.told(error))?;
-        self.has_begun.store(true, Ordering::Release);
-        Ok(assignments)
+        assigned.map_err(|error| self.told(error))
     }
 
     async fn record_start(&self, starts: Vec<(Assignment, Offset)>) -> Result<()> {

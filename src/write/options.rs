@@ -1,7 +1,11 @@
 //! How files are written.
 
 use super::Error;
-use std::{str::FromStr, sync::Arc, time::Duration};
+use std::{
+    str::FromStr,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -109,6 +113,8 @@ pub struct UploadOptions {
     pub rename_after: Duration,
     /// Puts and parts under way at once, over all uploads that share this.
     pub requests: Arc<Semaphore>,
+    /// Set when an attempt fails, for whoever counts on the file's memory; never cleared here.
+    pub failing: Arc<AtomicBool>,
     /// Ends the retries: the upload returns [`super::Error::Cancelled`].
     pub cancel: CancellationToken,
 }
@@ -123,6 +129,7 @@ impl Default for UploadOptions {
             longest_backoff: Duration::from_secs(30),
             rename_after: Duration::from_secs(3_600),
             requests: Arc::new(Semaphore::new(MAX_REQUESTS)),
+            failing: Arc::default(),
             cancel: CancellationToken::new(),
         }
     }

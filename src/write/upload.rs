@@ -8,7 +8,7 @@ use crate::{
 use futures::{StreamExt, stream::FuturesUnordered};
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload, path::Path};
 use std::{
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, SystemTime},
 };
 use tokio::{sync::Semaphore, time::Instant};
@@ -41,6 +41,7 @@ pub async fn upload(
             Failure::Cancelled => return Err(Error::Cancelled { path: file.path }),
             Failure::Store(error) => error,
         };
+        options.failing.store(true, Ordering::Release);
         let kind = kind_of(&error);
         metrics::counter!("alluvium_errors_total", "stage" => "write", "kind" => kind.as_str())
             .increment(1);

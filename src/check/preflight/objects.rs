@@ -41,6 +41,8 @@ pub(super) struct Target {
     pub(super) provider: Provider,
     /// Tables are written here. Elsewhere, as where a backfill reads, a right to write is not missed.
     pub(super) holds_tables: bool,
+    /// The operator vouches that there is one writer: whether the store is conditional does not show.
+    pub(super) is_vouched: bool,
     /// Makes so many objects that a listing has two pages.
     pub(super) thorough: bool,
     pub(super) limit: Duration,
@@ -183,6 +185,10 @@ impl Probe<'_> {
         }
         section.fine("objects can be created");
         match create().await {
+            Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) if target.is_vouched => section.warn(
+                "that no two writers take one version rests on the operator's word (single_writer = true)",
+                "run one daemon alone; where the store has conditional puts, take the key away",
+            ),
             Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => section.fine(
                 "a second create of the same name fails, so two writers cannot take one version",
             ),
@@ -202,6 +208,12 @@ impl Probe<'_> {
 
     fn not_conditional(&self, section: &mut Section, why: &str) {
         let url = &self.target.location.url;
+        if !self.target.holds_tables {
+            section.note(format!(
+                "the store does not create an object only where none is, so no table may be put here: {why}"
+            ));
+            return;
+        }
         section.fault(
             Kind::Unsupported,
             format!("the store does not create an object only where none is: {why}, url=`{url}`"),
@@ -294,8 +306,14 @@ impl Probe<'_> {
         {
             return self.refused(section, Right::Multipart, "a part of an upload", &error);
         }
-        if let Some(mut upload) = self.upload.take() {
-            match upload.abort().await {
+        // Kept until it is answered: at the limit of time it is given up once more.
+        let aborted = match &mut self.upload {
+            Some(upload) => Some(upload.abort().await),
+            None => None,
+        };
+        self.upload = None;
+        if let Some(answer) = aborted {
+            match answer {
                 Ok(()) => section.fine("an upload in parts can be given up"),
                 // Azure forgets blocks that are not committed by itself.
                 Err(Error::NotSupported { .. } | Error::NotImplemented { .. }) => {}

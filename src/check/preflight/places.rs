@@ -69,6 +69,8 @@ struct Access {
     opened: Opened,
     /// Its container deletes what is some days old.
     is_landing_zone: bool,
+    /// `single_writer` of its store.
+    is_vouched: bool,
 }
 
 impl Access {
@@ -87,6 +89,7 @@ impl Access {
             provider,
             opened: stores.open(remote)?,
             is_landing_zone: matches!(credentials, Some(C::LandingZone(_))),
+            is_vouched: options.is_some_and(|options| options.single_writer),
         })
     }
 
@@ -148,6 +151,7 @@ pub(super) async fn probe(place: &Place, stores: &Stores, thorough: bool) -> Sec
             .as_ref()
             .map_or(Provider::Disk, |access| access.provider),
         holds_tables: place.holds_tables,
+        is_vouched: access.as_ref().is_some_and(|access| access.is_vouched),
         thorough,
         limit: match (&access, thorough) {
             (None, _) => ON_DISK,

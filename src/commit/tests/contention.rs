@@ -220,6 +220,19 @@ async fn rule_8_files_that_may_have_been_swept_are_stale() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn rule_8_holds_for_a_table_that_is_not_there_yet() {
+    let log = open(&memory());
+    let mut old = upload(&schema(), "p", None, 2);
+    old.files[0].modification_time -= 4 * 24 * 3600 * 1000;
+    let error = log.commit(old, token()).await.unwrap_err();
+    assert!(error.to_string().contains("cleaned up"), "{error}");
+    assert!(log.load().await.unwrap().is_none(), "nothing was made");
+    log.commit(upload(&schema(), "p", None, 2), token())
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rule_6_another_table_in_the_same_place_stops_the_writer() {
     let location = memory();
     let log = open(&location);

@@ -149,6 +149,40 @@ async fn rule_12_a_table_that_forgets_positions_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn retentions_that_readers_understand_differently_are_refused() {
+    let protocol = || json!({"minReaderVersion": 1, "minWriterVersion": 2});
+    let keys = [
+        "delta.deletedFileRetentionDuration",
+        "delta.setTransactionRetentionDuration",
+    ];
+    for key in keys {
+        for value in [
+            "7 days",
+            "INTERVAL 7 DAYS",
+            "interval 1 week 2 days",
+            "interval -7 days",
+        ] {
+            let text = refusal(protocol(), json!({key: value}), id()).await;
+            assert!(
+                text.contains("SET TBLPROPERTIES") && text.contains(value),
+                "{text}"
+            );
+        }
+    }
+    for (value, accepted) in [
+        ("interval 0 hours", false),
+        ("interval 59 minutes", false),
+        ("interval 1 hour", true),
+        ("interval 2 weeks", true),
+    ] {
+        let location = memory();
+        let kept = json!({"delta.deletedFileRetentionDuration": value});
+        foreign(&location, 0, &table(protocol(), kept, id())).await;
+        assert_eq!(open(&location).load().await.is_ok(), accepted, "{value}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_table_of_dynamodb_writers_is_refused() {
     use object_store::ObjectStoreExt;
     let location = memory();

@@ -27,6 +27,9 @@ pub fn check_table_name(name: &str) -> Result<(), String> {
     if name == "adobe-managed-staging" {
         return Err("Adobe keeps that folder of a landing zone for itself".into());
     }
+    if name == "_alluvium_probe" {
+        return Err("`alluvium check` keeps that folder for what it tries".into());
+    }
     match name.chars().find(|c| !is_name_char(*c)) {
         Some(c) => Err(format!(
             "a table's name has letters, digits, `_`, `-` and `.` only, not {c:?}; name=`{name}`"
@@ -109,6 +112,7 @@ mod tests {
             "é",
             "a\0",
             "adobe-managed-staging",
+            "_alluvium_probe",
             &"x".repeat(129),
         ] {
             assert!(check_table_name(bad).is_err(), "{bad}");

@@ -50,7 +50,7 @@ impl Below {
         };
         match folders.first().map(String::as_str) {
             Some(LOG | MANAGED_STAGING) => return Class::Other,
-            Some(PROBES) => return Class::Probe,
+            Some(PROBES) if folders.len() == 1 && is_probe(file) => return Class::Probe,
             _ => {}
         }
         if folders.iter().any(|folder| folder == LOG) {
@@ -69,6 +69,11 @@ impl Below {
             .split_once('=')
             .is_some_and(|(column, _)| self.partition_columns.iter().any(|known| known == column))
     }
+}
+
+/// What `alluvium check` and the start of a daemon name their objects.
+fn is_probe(file: &str) -> bool {
+    file.starts_with("probe-") || file.starts_with("start-")
 }
 
 #[cfg(test)]
@@ -98,6 +103,12 @@ mod tests {
             ("lake/t/part-1.parquet.crc", Class::Other),
             ("lake/t/adobe-managed-staging/1.parquet", Class::Other),
             ("lake/t/_alluvium_probe/probe-1", Class::Probe),
+            ("lake/t/_alluvium_probe/start-1", Class::Probe),
+            ("lake/t/_alluvium_probe/part-1.parquet", Class::Other),
+            (
+                "lake/t/_alluvium_probe/_delta_log/0.json",
+                Class::OtherTable,
+            ),
             ("lake/t/u/_delta_log/0.json", Class::OtherTable),
             ("lake/u/part-1.parquet", Class::Other),
             ("lake/t", Class::Other),

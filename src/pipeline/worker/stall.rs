@@ -55,7 +55,7 @@ pub(crate) struct WorkerGauges {
     /// Part of the flush at work has failed and is tried again.
     pub(crate) fails: AtomicBool,
     /// An upload has failed and is tried again.
-    pub(crate) upload_fails: AtomicBool,
+    pub(crate) upload_fails: Arc<AtomicBool>,
     /// When a flush last landed, or the worker last waited for none.
     progress: Mutex<Instant>,
 }
@@ -72,7 +72,7 @@ impl Default for WorkerGauges {
             is_full: AtomicBool::default(),
             asking: AtomicUsize::default(),
             fails: AtomicBool::default(),
-            upload_fails: AtomicBool::default(),
+            upload_fails: Arc::default(),
             progress: Mutex::new(Instant::now()),
         }
     }

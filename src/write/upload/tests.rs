@@ -75,9 +75,14 @@ async fn failures_and_lost_answers_are_retried_at_the_same_path() {
     let store = store();
     store.add(Rule::on(Operation::Put, Fault::Fail(Fail::Unavailable)).times(3));
     store.add(Rule::on(Operation::Put, Fault::LoseAnswer(Fail::Unavailable)).times(1));
-    upload(&location(&store), file(&["abc"]), &options())
+    let options = options();
+    upload(&location(&store), file(&["abc"]), &options)
         .await
         .unwrap();
+    assert!(
+        options.failing.load(Ordering::Acquire),
+        "told while it is tried again"
+    );
     assert_eq!(content(&store).await, "abc");
     let calls = store.calls();
     assert_eq!(

@@ -17,6 +17,7 @@ fn target(store: &FaultyStore, provider: Provider) -> Target {
             root: Path::from("lake/_alluvium_probe"),
         },
         provider,
+        is_vouched: false,
         holds_tables: true,
         thorough: false,
         limit: Duration::from_secs(30),
@@ -154,6 +155,25 @@ async fn where_no_table_lies_writing_is_not_missed_but_reading_is() {
     let found = faults(&section);
     assert_eq!(found.len(), 1, "{section:?}");
     assert!(found[0].2.contains("s3:GetObject"));
+}
+
+#[tokio::test]
+async fn a_word_of_the_operator_is_no_proof() {
+    let store = store();
+    let target = Target {
+        is_vouched: true,
+        ..target(&store, Provider::S3)
+    };
+    let section = probed(&target).await;
+    assert!(faults(&section).is_empty(), "{section:?}");
+    assert!(
+        format!("{section:?}").contains("operator's word"),
+        "{section:?}"
+    );
+    assert!(
+        !format!("{section:?}").contains("so two writers cannot"),
+        "{section:?}"
+    );
 }
 
 #[tokio::test]
