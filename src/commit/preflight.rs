@@ -31,11 +31,11 @@ pub(super) fn check(
     if let Some(message) = protocol_refusal(table, protocol, configuration) {
         return refuse(message);
     }
-    if let Some(message) = retention_refusal(table, transaction_retention, options.source_retention)
-    {
+    if let Some(message) = interval_refusal(table, configuration) {
         return refuse(message);
     }
-    if let Some(message) = interval_refusal(table, configuration) {
+    if let Some(message) = retention_refusal(table, transaction_retention, options.source_retention)
+    {
         return refuse(message);
     }
     let mut found = Columns::default();
