@@ -42,6 +42,12 @@ pub enum Failure {
     NotFound,
     AlreadyExists,
     Precondition,
+    /// An HTTP status that object_store knows no variant for, in its words.
+    Status(u16),
+    /// 200 where a range was asked for.
+    NotPartial,
+    /// A listing holds a name with an empty part.
+    InvalidPath,
 }
 
 /// What happens to an operation.
@@ -309,6 +315,17 @@ fn error(failure: Failure, path: &str) -> Error {
         Failure::NotFound => Error::NotFound { path, source },
         Failure::AlreadyExists => Error::AlreadyExists { path, source },
         Failure::Precondition => Error::Precondition { path, source },
+        Failure::Status(status) => Error::Generic {
+            store: "FaultyStore",
+            source: format!("Server returned non-2xx status code: {status} {source}").into(),
+        },
+        Failure::NotPartial => Error::Generic {
+            store: "FaultyStore",
+            source: "Received non-partial response when range requested".into(),
+        },
+        Failure::InvalidPath => Error::InvalidPath {
+            source: object_store::path::Error::EmptySegment { path },
+        },
     }
 }
 

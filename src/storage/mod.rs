@@ -50,6 +50,7 @@ pub use options::{
     LandingZoneOptions, ManagedIdentityOptions, ProfileOptions, RefreshMethod, SasOptions,
     StaticKeys, StoreOptions, WebIdentityOptions,
 };
+pub(crate) use place::holds_placeholder;
 pub use place::{Account, Place, Remote, Service};
 pub use rules::{Misfit, judge};
 pub use stores::Stores;

@@ -6,8 +6,8 @@ mod redact;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use names::is_placeholder;
 pub(crate) use names::{check_account, check_bucket, check_region};
+pub(crate) use names::{holds_placeholder, is_placeholder};
 pub(super) use redact::redacted;
 
 use super::{Error, Result, guard::MANAGED};
@@ -309,7 +309,7 @@ fn check_prefix(prefix: &str) -> Result<Path, String> {
     if prefix.len() > MAX_PREFIX_BYTES {
         return Err(format!("its path is longer than {MAX_PREFIX_BYTES} bytes"));
     }
-    if is_placeholder(prefix) {
+    if holds_placeholder(prefix) {
         return Err("its path holds a placeholder that was not replaced".into());
     }
     if prefix

@@ -71,7 +71,7 @@ pub async fn backfill_range(
         ));
     }
     let mut text = shown(&ranges);
-    if store.load_finished(&run_id).await?.is_some() {
+    if KafkaRanges::load_finished(&store, &run_id).await?.is_some() {
         let _ = writeln!(text, "nothing to do: run {run_id} was finished before");
         return Ok(done(text, 0, Kind::InvalidData));
     }
@@ -114,7 +114,7 @@ pub async fn backfill_range(
         run_id: run_id.clone(),
         lane_records: ranges.ranges.iter().map(|range| range.to).collect(),
     };
-    store.record_finished(&finished).await?;
+    KafkaRanges::record_finished(&store, &finished).await?;
     let _ = writeln!(text, "finished: run {run_id}");
     rows(&mut text, &committed);
     Ok(done(text, committed.dead_letters, Kind::InvalidData))

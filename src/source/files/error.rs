@@ -28,6 +28,25 @@ pub enum FilesError {
         path: String,
         source: object_store::Error,
     },
+    /// An answer that will not be another one later.
+    #[error(
+        "the object store refuses the request, and would again; what is committed stays; mend what it names and run the same command: {source} path=`{path}`"
+    )]
+    Refused {
+        path: String,
+        source: object_store::Error,
+    },
+    #[error(
+        "the store answers with the whole object where a part of it was asked for, so it cannot be read in parts; have what stands before the store (proxy, cache) pass on `Range`, or copy the object to this machine path=`{0}`"
+    )]
+    NoRanges(String),
+    #[error(
+        "an object below has a name that cannot be read; rename that object, or name a folder below that does not hold it: {source} path=`{path}`"
+    )]
+    BadObjectName {
+        path: String,
+        source: object_store::path::Error,
+    },
     #[error(
         "the object is gone; what is committed stays; put it back as it was and run the same command path=`{0}`"
     )]
@@ -156,6 +175,7 @@ impl FilesError {
             | Self::BadFileUrl(_)
             | Self::BadObjectUrl { .. }
             | Self::ObjectGone(_)
+            | Self::Refused { .. }
             | Self::PathNotUtf8(_)
             | Self::BadRunId(_)
             | Self::InputsChanged(_)
@@ -164,10 +184,12 @@ impl FilesError {
             Self::Place(error) => error.kind(),
             Self::Object { source, .. } => storage::kind_of(source),
             Self::UnknownFormat(_)
+            | Self::NoRanges(_)
             | Self::Utf16(_)
             | Self::Column { .. }
             | Self::ManifestFormat { .. } => Kind::Unsupported,
             Self::Damaged { .. }
+            | Self::BadObjectName { .. }
             | Self::RecordTooLong { .. }
             | Self::Header { .. }
             | Self::ChangedWhileRead(_) => Kind::InvalidData,

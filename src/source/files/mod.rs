@@ -44,6 +44,8 @@ mod text;
 #[cfg(test)]
 mod fake_table;
 #[cfg(test)]
+mod object_list_tests;
+#[cfg(test)]
 mod object_run_tests;
 #[cfg(test)]
 mod object_tests;

@@ -90,6 +90,10 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 
 /// Many columns, several row groups and pages, none of a size that blocks divide.
 fn parquet(rows: i64) -> Vec<u8> {
+    parquet_of(rows, 10_007)
+}
+
+fn parquet_of(rows: i64, group_rows: usize) -> Vec<u8> {
     let text = |seed: i64| {
         let value = move |i: i64| match i % 7 {
             0 => None,
@@ -108,7 +112,7 @@ fn parquet(rows: i64) -> Vec<u8> {
     columns.extend((1..12).map(|seed| (format!("t{seed}"), text(seed))));
     let batch = RecordBatch::try_from_iter(columns).unwrap();
     let properties = WriterProperties::builder()
-        .set_max_row_group_row_count(Some(10_007))
+        .set_max_row_group_row_count(Some(group_rows))
         .set_data_page_size_limit(9_000)
         .build();
     let mut bytes = Vec::new();
@@ -389,6 +393,76 @@ async fn parquet_is_not_asked_for_page_by_page() {
     );
 }
 
+/// A batch would be of many row groups: each is fetched once all the same, not once for each column.
+#[tokio::test]
+async fn small_row_groups_are_fetched_once() {
+    let memory = Memory::default();
+    memory.put("a.parquet", parquet_of(5_000, 200)).await;
+    let found = memory.found("s3://b/a.parquet").await;
+    for first in [0, 123] {
+        memory.0.reset();
+        let (found, reading) = (found.clone(), memory.reading(4 << 20, 4));
+        let got = blocking(move || {
+            records_of(
+                &Input::found(&found, &*reading.stores)?,
+                &reading,
+                first,
+                1 << 20,
+            )
+        });
+        assert_eq!(got.await.unwrap().len() as u64, 5_000 - first);
+        // One for the format, one for the footer, one or two for each group.
+        let gets = memory.0.count(Operation::Get);
+        assert!(gets <= 2 + 2 * 25, "{gets} from {first}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_refused_for_good_is_not_asked_again() {
+    let memory = Memory::default();
+    memory.put("a.ndjson", lines(100).into_bytes()).await;
+    let found = memory.found("s3://b/a.ndjson").await;
+    let read = async |failure: Failure, times: u64| {
+        memory.0.reset();
+        let fault = Fault::Fail(failure);
+        memory.0.add(Rule::on(Operation::Get, fault).times(times));
+        let (found, reading) = (found.clone(), memory.reading(10_000, 0));
+        let halt = reading.halt.clone();
+        let read = blocking(move || {
+            records_of(&Input::found(&found, &*reading.stores)?, &reading, 0, 1_000)
+        });
+        let read = tokio::time::timeout(Duration::from_secs(10), read).await;
+        // The thread must not outlive the test.
+        halt.cancel();
+        read.expect("an answer in time")
+    };
+    for failure in [
+        Failure::Status(400),
+        Failure::Status(410),
+        Failure::Status(416),
+        Failure::NotPartial,
+    ] {
+        let error = read(failure, u64::MAX).await.unwrap_err();
+        assert_eq!(memory.0.count(Operation::Get), 1, "{failure:?}");
+        assert_ne!(error.kind(), Kind::Unavailable, "{failure:?}");
+        match failure {
+            Failure::NotPartial => {
+                assert!(matches!(error, FilesError::NoRanges(_)), "{error}");
+                assert!(error.to_string().contains("`Range`"), "{error}");
+            }
+            Failure::Status(416) => {
+                assert!(matches!(error, FilesError::ChangedWhileRead(_)), "{error}");
+            }
+            _ => assert!(matches!(error, FilesError::Refused { .. }), "{error}"),
+        }
+        assert!(error.to_string().contains("s3://b/a.ndjson"), "{error}");
+    }
+    for status in [408, 429, 503] {
+        let got = read(Failure::Status(status), 2).await.unwrap();
+        assert_eq!(got.len(), 100, "{status}");
+    }
+}
+
 #[tokio::test]
 async fn who_must_leave_does_not_wait_for_a_store() {
     let memory = Memory::default();
@@ -411,113 +485,4 @@ async fn who_must_leave_does_not_wait_for_a_store() {
         .unwrap()
         .unwrap_err();
     assert!(matches!(error, FilesError::Halted), "{error}");
-}
-
-#[tokio::test]
-async fn listings_of_thousands_folders_and_patterns() {
-    let memory = Memory::default();
-    for i in 0..2_500 {
-        memory
-            .put(&format!("big/d={}/{i:04}.json", i % 3), vec![b' '; i % 5])
-            .await;
-    }
-    for (key, bytes) in [
-        ("x/a.json", "{}"),
-        ("x/b b[1].json", "{}"),
-        ("x/.crc.json", "{}"),
-        ("x/_SUCCESS", ""),
-        ("x/_log/0.json", "{}"),
-        ("x/note.txt", "{}"),
-        ("x/mark", ""),
-        ("x/y/100%.csv.gz", "{}"),
-        ("x/y/z/c.parquet", "{}"),
-        ("xx/a.json", "{}"),
-    ] {
-        memory.put(key, bytes.into()).await;
-    }
-    let names = async |input: &str| -> Result<Vec<String>, FilesError> {
-        let inputs = canonical(&[input.into()], &memory)?;
-        let found = list(&inputs, &memory).await?;
-        Ok(found.into_iter().map(|f| f.path).collect())
-    };
-    assert_eq!(names("s3://b/big/").await.unwrap().len(), 2_500);
-    assert_eq!(names("s3://b/big/d=1/*.json").await.unwrap().len(), 833);
-    let folder = names("s3://b/x").await.unwrap();
-    assert_eq!(
-        folder,
-        [
-            "s3://b/x/a.json",
-            "s3://b/x/b%20b%5B1%5D.json",
-            "s3://b/x/y/100%25.csv.gz",
-            "s3://b/x/y/z/c.parquet",
-        ]
-    );
-    for (input, want) in [
-        (
-            "s3://b/x/*",
-            &[
-                "a.json",
-                "b%20b%5B1%5D.json",
-                "note.txt",
-                "y/100%25.csv.gz",
-                "y/z/c.parquet",
-            ][..],
-        ),
-        ("s3://b/x/*.json", &["a.json", "b%20b%5B1%5D.json"]),
-        ("s3://b/x/**/*.parquet", &["y/z/c.parquet"]),
-        ("s3://b/x/_log/", &["_log/0.json"]),
-        ("s3://b/x/_log/0.json", &["_log/0.json"]),
-        ("s3://b/x/note.txt", &["note.txt"]),
-        ("s3://b/x/mark", &["mark"]),
-        ("s3://b/x/b b%5B1%5D.json", &["b%20b%5B1%5D.json"]),
-    ] {
-        let want: Vec<String> = want.iter().map(|name| format!("s3://b/x/{name}")).collect();
-        assert_eq!(names(input).await.unwrap(), want, "{input}");
-    }
-    // What a listing names reads as that object alone.
-    for name in folder {
-        assert_eq!(names(&name).await.unwrap(), [name]);
-    }
-    for none in [
-        "s3://b/x/none.json",
-        "s3://b/none/",
-        "s3://b/x/*.none",
-        "s3://b/x/a.json/",
-    ] {
-        let error = names(none).await.unwrap_err();
-        assert!(
-            matches!(&error, FilesError::NoMatch(input) if input == none),
-            "{error}"
-        );
-    }
-}
-
-/// Whoever may not list a bucket reads an object by its name, and is told what right is missing for others.
-#[tokio::test]
-async fn a_right_that_is_missing_is_not_taken_for_nothing_there() {
-    let memory = Memory::default();
-    memory.put("x/a.json", b"{}".to_vec()).await;
-    let listed = async |input: &str| list(&[input.to_owned()], &memory).await;
-    let denied = Fault::Fail(Failure::PermissionDenied);
-    memory.0.add(Rule::on(Operation::List, denied));
-    assert_eq!(listed("s3://b/x/a.json").await.unwrap().len(), 1);
-    for input in ["s3://b/x/", "s3://b/x", "s3://b/x/*"] {
-        assert_eq!(listed(input).await.unwrap_err().kind(), Kind::Unauthorized);
-    }
-    memory.0.reset();
-    memory.0.add(Rule::on(Operation::Get, denied));
-    assert_eq!(
-        listed("s3://b/x").await.unwrap().len(),
-        1,
-        "a folder needs listing alone"
-    );
-    assert_eq!(
-        listed("s3://b/x/none.json").await.unwrap_err().kind(),
-        Kind::Unauthorized
-    );
-    memory.0.reset();
-    memory
-        .0
-        .add(Rule::on(Operation::List, Fault::Fail(Failure::Unavailable)).times(2));
-    assert_eq!(listed("s3://b/x/").await.unwrap().len(), 1, "asked again");
 }

@@ -99,14 +99,26 @@ impl ParquetReader {
         }
     }
 
-    /// So many rows that their JSON is about one batch.
+    /// So many rows that their JSON is about one batch. Of an object never so many that they are of three row groups:
+    /// the columns are read in turn, and two groups are held at once.
     fn batch_rows(&self) -> usize {
         let groups = self.metadata.metadata().row_groups();
         let bytes: i64 = groups.iter().map(|g| g.total_byte_size().max(0)).sum();
         let per_row = u64::try_from(bytes).unwrap_or(0) / self.rows.max(1);
         // JSON is some times larger than the encoded columns, by names and repeated values.
         let rows = super::BATCH_BYTES as u64 / (per_row * 4).max(1);
-        usize::try_from(rows).unwrap_or(MAX_ROWS).clamp(1, MAX_ROWS)
+        let rows = usize::try_from(rows).unwrap_or(MAX_ROWS).clamp(1, MAX_ROWS);
+        if self.object.is_none() {
+            return rows;
+        }
+        let but_the_last = groups.len().saturating_sub(1);
+        let least = groups
+            .iter()
+            .take(but_the_last)
+            .filter_map(|group| usize::try_from(group.num_rows()).ok())
+            .filter(|&rows| rows > 0)
+            .min();
+        least.map_or(rows, |least| rows.min(least))
     }
 
     /// Decodes the next rows; false when there are none.

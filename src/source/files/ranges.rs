@@ -2,11 +2,12 @@
 //! (exactly-once.md, rule 16).
 //!
 //! The manifest is `_alluvium/backfill-kafka-<run id>.json` below the folder of the table, or of the
-//! ledger where the source feeds several.
+//! ledger where the source feeds several. Beside it, `backfill-kafka-<run id>.finished.json` is made when
+//! every range is committed to its end: runs of files have other names, for one id may name a run of each.
 
 use super::{
     FilesError,
-    manifest::{MANIFEST_FORMAT, RunId, RunStore},
+    manifest::{Finished, MANIFEST_FORMAT, RunId, RunStore},
 };
 use crate::event::{Offset, Partition, SourcePartition};
 use serde::{Deserialize, Serialize};
@@ -130,6 +131,24 @@ impl KafkaRanges {
         }
     }
 
+    /// What is recorded of this run if it is finished.
+    pub async fn load_finished(
+        store: &RunStore,
+        run_id: &RunId,
+    ) -> Result<Option<Finished>, FilesError> {
+        store
+            .load(&store.object(&format!("backfill-kafka-{run_id}.finished.json")))
+            .await
+    }
+
+    pub async fn record_finished(store: &RunStore, finished: &Finished) -> Result<(), FilesError> {
+        let name = format!("backfill-kafka-{}.finished.json", finished.run_id);
+        store
+            .create(&store.object(&name), finished)
+            .await
+            .map(|_| ())
+    }
+
     /// Where the reader of this app id will stop, if it is one of this run's.
     pub fn end_of(&self, app_id: &str) -> Option<Offset> {
         self.ranges
@@ -216,7 +235,9 @@ fn conflict(range: &KafkaRange, reader: &Reader) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use object_store::memory::InMemory;
     use proptest::prelude::*;
+    use std::sync::Arc;
 
     fn range(from: Offset, to: Offset) -> KafkaRange {
         KafkaRange {
@@ -318,6 +339,36 @@ mod tests {
             new(vec![range(0, 1), range(1, 2)]),
             Err(FilesError::Overlap(_))
         ));
+    }
+
+    /// One id may name a run of files and one of ranges: neither is finished by the other's end.
+    #[tokio::test]
+    async fn a_run_of_files_finishes_no_run_of_ranges() {
+        let store = RunStore {
+            store: Arc::new(InMemory::new()),
+            root: "table".into(),
+        };
+        for ranges_first in [false, true] {
+            let run_id = RunId::new(format!("r-{ranges_first}")).unwrap();
+            let finished = Finished {
+                run_id: run_id.clone(),
+                lane_records: vec![7],
+            };
+            if ranges_first {
+                KafkaRanges::record_finished(&store, &finished)
+                    .await
+                    .unwrap();
+            } else {
+                store.record_finished(&finished).await.unwrap();
+            }
+            let ranges = KafkaRanges::load_finished(&store, &run_id).await.unwrap();
+            let files = store.load_finished(&run_id).await.unwrap();
+            let want = match ranges_first {
+                true => (Some(finished), None),
+                false => (None, Some(finished)),
+            };
+            assert_eq!((ranges, files), want);
+        }
     }
 
     proptest! {

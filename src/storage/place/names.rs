@@ -2,28 +2,57 @@
 
 use super::Service;
 
+/// What stands for a name in documentation, with `-` for `_` and for spaces.
+const PLACEHOLDERS: [&str; 13] = [
+    "replace-me",
+    "replaceme",
+    "change-me",
+    "changeme",
+    "your-bucket",
+    "your-container",
+    "your-account",
+    "your-role",
+    "your-key",
+    "your-prefix",
+    "your-folder",
+    "your-path",
+    "amzn-s3-demo",
+];
+
 /// Whether a value is one that a person was to replace: `<YOUR-BUCKET-NAME>`, `{bucket}`, `REPLACE-ME`.
 pub(crate) fn is_placeholder(text: &str) -> bool {
+    plain(text).starts_with("your-") || holds_placeholder(text)
+}
+
+/// Whether a path holds such a value. Folders may well begin with `your_`.
+pub(crate) fn holds_placeholder(text: &str) -> bool {
     let enclosed = |open: char, close: char| {
         text.split_once(open)
             .and_then(|(_, rest)| rest.split_once(close))
             .is_some_and(|(inside, _)| !inside.is_empty())
     };
-    let plain: String = text
-        .chars()
+    let plain = plain(text);
+    enclosed('<', '>')
+        || enclosed('{', '}')
+        || PLACEHOLDERS.iter().any(|word| holds_word(&plain, word))
+}
+
+fn plain(text: &str) -> String {
+    text.chars()
         .map(|c| match c {
             '_' | ' ' => '-',
             c => c.to_ascii_lowercase(),
         })
-        .collect();
-    enclosed('<', '>')
-        || enclosed('{', '}')
-        || plain.starts_with("your-")
-        || ["replace-me", "replaceme", "change-me", "changeme"]
-            .iter()
-            .chain(&["your-bucket", "your-container", "your-account"])
-            .chain(&["your-role", "your-key", "amzn-s3-demo-"])
-            .any(|word| plain.contains(word))
+        .collect()
+}
+
+/// Whether a word stands in a text with no letter or digit beside it: `exchange-messages` holds no `change-me`.
+fn holds_word(text: &str, word: &str) -> bool {
+    text.match_indices(word).any(|(at, _)| {
+        let before = text[..at].chars().next_back();
+        let after = text[at + word.len()..].chars().next();
+        !before.into_iter().chain(after).any(char::is_alphanumeric)
+    })
 }
 
 /// The names that S3 and Azure take.

@@ -170,6 +170,28 @@ fn slips_are_told_with_what_was_meant() {
 }
 
 #[test]
+fn a_placeholder_is_a_word_of_its_own() {
+    for text in [
+        "s3://raw/exchange_messages",
+        "s3://exchange-messages",
+        "s3://raw/your_events/2026",
+        "s3://raw/x/your-events",
+        "s3://raw/changemeister",
+    ] {
+        remote(text);
+    }
+    for text in [
+        "s3://raw/CHANGE_ME",
+        "s3://raw/x/replace-me/y",
+        "s3://raw/your-prefix",
+        "s3://your-data",
+        "s3://raw/x-changeme.json",
+    ] {
+        refused(text, "placeholder");
+    }
+}
+
+#[test]
 fn other_schemes_are_named() {
     for text in [
         "gs://raw/x",

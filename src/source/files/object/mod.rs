@@ -6,7 +6,8 @@
 //!
 //! What holds: every answer is of the state that the manifest remembers (by etag, by time of change where
 //! there is none; asked for with `If-Match` and judged again by what the answer says of itself). A store that does not
-//! answer is asked until it does, from the first byte that is missing; only [`FilesError::Halted`] ends that.
+//! answer is asked until it does, from the first byte that is missing; only [`FilesError::Halted`] ends that. What it
+//! refuses for good (4xx) is not asked again.
 
 mod ahead;
 mod chunks;
@@ -36,6 +37,8 @@ pub(crate) use url::ObjectUrl;
 const REQUESTS: usize = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// object_store's words, whose type is private, for an answer that is not 206.
+const NOT_PARTIAL: &str = "Received non-partial response when range requested";
 
 /// What serves the URLs of inputs.
 pub trait InputStores: fmt::Debug + Send + Sync {
@@ -139,7 +142,7 @@ impl Object {
         let mut tries = Tries(0);
         loop {
             let answer = self.store.get_opts(&self.path, options.clone()).await;
-            match answer.map_err(|e| self.failed(e)) {
+            match answer.map_err(|e| self.refused(e)) {
                 Ok(answer) => return self.accept(&answer.meta),
                 Err(e) => tries.pause(e, false).await?,
             }
@@ -148,7 +151,8 @@ impl Object {
 
     /// The bytes of a range that is not empty. Asks until it has them.
     ///
-    /// Errors: [`FilesError::ChangedWhileRead`], [`FilesError::ObjectGone`], a missing right.
+    /// Errors: [`FilesError::ChangedWhileRead`], [`FilesError::ObjectGone`], [`FilesError::Refused`],
+    /// [`FilesError::NoRanges`], a missing right.
     async fn fetch(&self, range: Range<u64>) -> Result<Bytes, FilesError> {
         let wanted = usize::try_from(range.end - range.start)
             .map_err(|e| FilesError::Task(e.to_string()))?;
@@ -206,7 +210,7 @@ impl Object {
             ..GetOptions::default()
         };
         let answer = self.store.get_opts(&self.path, options).await;
-        let answer = answer.map_err(|e| self.failed(e))?;
+        let answer = answer.map_err(|e| self.refused(e))?;
         self.accept(&answer.meta)?;
         if answer.range != range {
             return Err(self.unlike("another range than was asked for"));
@@ -229,6 +233,29 @@ impl Object {
             self.etag.get_or_init(|| etag.clone());
         }
         Ok(())
+    }
+
+    /// The error of a request, for which the credential was renewed if it had ended. One of a body that breaks off
+    /// may be of an ended credential still.
+    fn refused(&self, source: StoreError) -> FilesError {
+        // An error that the store's dialect understood says neither: its kind counts.
+        let text = source.to_string();
+        if text.contains(NOT_PARTIAL) {
+            return FilesError::NoRanges(self.url.to_string());
+        }
+        let generic = matches!(source, StoreError::Generic { .. });
+        match storage::explain::status(&text).filter(|_| generic) {
+            // It ends before the range does.
+            Some(416) => FilesError::ChangedWhileRead(self.url.to_string()),
+            Some(408 | 429) => self.failed(source),
+            // S3 says 400 of a connection that was idle for too long.
+            Some(400) if text.contains("<Code>RequestTimeout</Code>") => self.failed(source),
+            Some(400..=499) => FilesError::Refused {
+                path: self.url.to_string(),
+                source,
+            },
+            _ => self.failed(source),
+        }
     }
 
     fn failed(&self, source: StoreError) -> FilesError {

@@ -5,6 +5,7 @@
 //! byte of a name and never for a pattern: an object called `a[1].json` is `a%5B1%5D.json`.
 
 use super::{super::FilesError, InputStores, Served};
+use crate::storage;
 use glob::Pattern;
 use object_store::{ObjectStore, path::Path};
 use std::{fmt::Write, sync::Arc};
@@ -96,9 +97,13 @@ impl ObjectUrl {
             .count();
         let (literal, pattern) = self.segments.split_at(literal);
         let (mut place, mut path_bytes, mut plain) = (self.base.clone(), 0, 0);
+        // Behind a host stands the container. Other names may look like placeholders, but no store is found by such.
+        let container = usize::from(self.base.starts_with("http"));
         for segment in literal {
             path_bytes += segment.text.len() + 1;
-            if !segment.is_plain() || path_bytes > MAX_PLACE_BYTES {
+            let odd = !segment.is_plain()
+                || (plain >= container && storage::holds_placeholder(&segment.text));
+            if odd || path_bytes > MAX_PLACE_BYTES {
                 break;
             }
             place = format!("{place}/{}", segment.text);
@@ -333,6 +338,33 @@ mod tests {
             let found = (located.path.as_ref(), located.pattern.len());
             assert_eq!(found, (path, rest), "{input}");
         }
+    }
+
+    /// Refuses what the stores of a configuration refuse.
+    #[derive(Debug)]
+    struct Strict(Memory);
+
+    impl InputStores for Strict {
+        fn open_url(&self, url: &str) -> storage::Result<Served> {
+            storage::Place::parse(url)?;
+            self.0.open_url(url)
+        }
+    }
+
+    #[test]
+    fn a_key_may_look_like_a_placeholder() {
+        for input in [
+            "s3://bucket/exchange_messages/a.json",
+            "s3://bucket/your_events/a.json",
+            "s3://bucket/x/change-me/replaceme.json",
+            "s3://bucket/your-key.json",
+        ] {
+            let url = ObjectUrl::parse(input).unwrap();
+            let located = url.locate(&Strict(Memory::default())).unwrap();
+            assert_eq!(located.canonical(), input);
+        }
+        let url = ObjectUrl::parse("s3://your-bucket/a.json").unwrap();
+        assert!(url.locate(&Strict(Memory::default())).is_err());
     }
 
     #[test]
