@@ -27,6 +27,8 @@ use std::{fs::File, sync::Arc, sync::atomic::Ordering};
 
 /// Rows decoded at once, at most.
 const MAX_ROWS: usize = 8_192;
+/// However small the row groups of an object are.
+const LEAST_BATCH_ROWS: usize = 256;
 
 pub(crate) struct ParquetReader {
     path: Arc<str>,
@@ -118,7 +120,8 @@ impl ParquetReader {
             .filter_map(|group| usize::try_from(group.num_rows()).ok())
             .filter(|&rows| rows > 0)
             .min();
-        least.map_or(rows, |least| rows.min(least))
+        // One tiny group must not make every batch tiny.
+        least.map_or(rows, |least| rows.min(least.max(LEAST_BATCH_ROWS)))
     }
 
     /// Decodes the next rows; false when there are none.
