@@ -46,8 +46,10 @@ impl Operation {
 pub enum Verdict {
     /// It has ended or is unknown: another one may help.
     Ended,
-    /// A refusal without a reason, as HEAD has; it may have ended.
+    /// A refusal without a reason, as HEAD has, or with one that may pass; it may have ended.
     Suspicious,
+    /// Nothing was done, for another request for the same object was under way: asking again may help.
+    Crossed,
     /// Nothing that another one would change.
     Other,
 }

@@ -38,6 +38,9 @@ struct Core<S> {
 /// How long after a renewal on mere suspicion the next one may follow, and at most.
 const SUSPICION: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
 
+/// After these pauses a request that crossed another one is sent again.
+const CROSSED: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(500)];
+
 impl<S: ObjectStore> Renewing<S> {
     /// `credentials` are what `store` signs with.
     pub(super) fn new(store: S, credentials: Arc<dyn Renewable>, dialect: impl Dialect) -> Self {
@@ -51,7 +54,7 @@ impl<S: ObjectStore> Renewing<S> {
 }
 
 impl<S: ObjectStore> Core<S> {
-    /// Runs a request, once more if the credential had ended.
+    /// Runs a request, once more if the credential had ended, and a few times if it crossed another one.
     async fn ask<T, F>(
         &self,
         operation: Operation,
@@ -62,17 +65,27 @@ impl<S: ObjectStore> Core<S> {
         F: Future<Output = Result<T>>,
     {
         let seen = self.credentials.generation();
-        let mut error = match request().await {
-            Ok(done) => return Ok(done),
-            Err(error) => error,
-        };
-        if self.renewed(seen, &error).await {
-            match request().await {
+        let mut pauses = CROSSED.into_iter();
+        let mut may_renew = true;
+        loop {
+            let error = match request().await {
                 Ok(done) => return Ok(done),
-                Err(again) => error = again,
+                Err(error) => error,
+            };
+            let again = match self.dialect.verdict(&error) {
+                Verdict::Crossed => match pauses.next() {
+                    Some(pause) => {
+                        tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
+                        true
+                    }
+                    None => false,
+                },
+                _ => std::mem::take(&mut may_renew) && self.renewed(seen, &error).await,
+            };
+            if !again {
+                return Err(self.dialect.explain(operation, path, error));
             }
         }
-        Err(self.dialect.explain(operation, path, error))
     }
 
     /// HEAD is refused without a reason. GET of the first byte has one, which tells a credential that has ended from
@@ -87,15 +100,15 @@ impl<S: ObjectStore> Core<S> {
             ..GetOptions::default()
         };
         match self.store.get_opts(path, first).await {
-            Err(reason) if self.dialect.verdict(&reason) != Verdict::Suspicious => Err(reason),
-            _ => Err(error),
+            Err(reason) => Err(reason),
+            Ok(_) => Err(error),
         }
     }
 
     /// Whether `error`, got with the credential of generation `seen` or a newer one, is worth a replay.
     async fn renewed(&self, seen: u64, error: &object_store::Error) -> bool {
         match self.dialect.verdict(error) {
-            Verdict::Other => return false,
+            Verdict::Other | Verdict::Crossed => return false,
             Verdict::Suspicious => {
                 let known = self.credentials.generation() == seen;
                 if known && !self.suspicions.lock().admit() {

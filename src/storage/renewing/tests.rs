@@ -171,6 +171,7 @@ impl Dialect for Words {
         match error.to_string() {
             text if text.contains("ended") => Verdict::Ended,
             text if text.contains("silent") => Verdict::Suspicious,
+            text if text.contains("crossed") => Verdict::Crossed,
             _ => Verdict::Other,
         }
     }
@@ -286,6 +287,25 @@ async fn a_create_that_was_refused_is_tried_again_and_one_that_lost_is_not() {
         bench.store.get(&path).await.unwrap().bytes().await.unwrap(),
         "mine"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_crossed_another_one_is_sent_again_a_few_times() {
+    let bench = Bench::new();
+    let path = Path::from("t/0.json");
+    bench.script(&["crossed", "ended", "crossed"]);
+    let create = PutOptions::from(PutMode::Create);
+    bench
+        .store
+        .put_opts(&path, "mine".into(), create)
+        .await
+        .unwrap();
+    assert_eq!(bench.asked.load(SeqCst), 4);
+    assert_eq!(bench.renewals(), 1);
+    bench.script(&["crossed", "crossed", "crossed", "crossed"]);
+    bench.store.put(&path, "x".into()).await.unwrap_err();
+    assert_eq!(bench.asked.load(SeqCst), 3);
+    assert_eq!(bench.renewals(), 1);
 }
 
 #[tokio::test]

@@ -406,6 +406,40 @@ async fn answers_in_our_words() {
 }
 
 #[tokio::test]
+async fn a_conflict_that_wrote_nothing_is_no_object_that_is_there() {
+    let servers = Servers::start(u32::MAX).await;
+    let store = with_role(&servers).store;
+    let path = Path::from("t/0.json");
+    for code in ["ConditionalRequestConflict", "OperationAborted"] {
+        servers.s3_refuses(409, &format!("<Error><Code>{code}</Code></Error>"));
+        let create = PutOptions::from(PutMode::Create);
+        let error = store.put_opts(&path, "x".into(), create).await.unwrap_err();
+        assert!(
+            matches!(error, object_store::Error::Generic { .. }),
+            "{error}"
+        );
+        assert_eq!(kind_of(&error), Kind::Unavailable, "{error}");
+        assert!(error.to_string().contains("nothing was done"), "{error}");
+    }
+    assert_eq!(servers.sts_calls().len(), 1);
+}
+
+#[tokio::test]
+async fn a_signature_that_does_not_match_is_renewed_but_rarely() {
+    let servers = Servers::start(u32::MAX).await;
+    let store = with_role(&servers).store;
+    let path = Path::from("a");
+    store.put(&path, "x".into()).await.unwrap();
+    servers.s3_refuses(403, "<Error><Code>SignatureDoesNotMatch</Code></Error>");
+    for _ in 0..20 {
+        let error = store.get(&path).await.unwrap_err();
+        assert!(error.to_string().contains("secret key"), "{error}");
+        store.head(&path).await.unwrap_err();
+    }
+    assert_eq!(servers.sts_calls().len(), 2);
+}
+
+#[tokio::test]
 async fn a_store_that_cannot_be_reached_is_told_with_the_cause() {
     let servers = Servers::start(u32::MAX).await;
     let mut options = options(&servers, keys("AKIDROOT"));
