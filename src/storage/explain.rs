@@ -58,6 +58,9 @@ pub enum Verdict {
 pub trait Dialect: std::fmt::Debug + Send + Sync + 'static {
     fn verdict(&self, error: &object_store::Error) -> Verdict;
 
+    /// Whether lists come in the order of the names' bytes, so that one can go on after its last item.
+    fn lists_in_byte_order(&self) -> bool;
+
     /// The error in our words, or as it was if there is nothing to add.
     fn explain(
         &self,

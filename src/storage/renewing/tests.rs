@@ -16,6 +16,8 @@ struct Gate {
     inner: Arc<InMemory>,
     answers: Arc<Mutex<VecDeque<&'static str>>>,
     asked: Arc<AtomicU64>,
+    /// Lists as a hierarchical namespace does, folder by folder.
+    by_folder: bool,
 }
 
 impl Gate {
@@ -39,8 +41,19 @@ impl Gate {
             inner: self.inner.clone(),
             answers: self.answers.clone(),
             asked: self.asked.clone(),
+            by_folder: self.by_folder,
         };
-        items
+        let by_folder = self.by_folder;
+        let ordered = async move {
+            let mut items: Vec<Result<ObjectMeta>> = items.collect().await;
+            let name = |meta: &ObjectMeta| meta.location.to_string().replace('/', "\0");
+            if by_folder {
+                items.sort_by_key(|item| item.as_ref().ok().map(name));
+            }
+            stream::iter(items)
+        };
+        stream::once(ordered)
+            .flatten()
             .chunks(2)
             .flat_map(move |page| match gate.pass() {
                 Ok(()) => stream::iter(page),
@@ -164,7 +177,9 @@ impl Renewable for Counted {
 }
 
 #[derive(Debug)]
-struct Words;
+struct Words {
+    by_folder: bool,
+}
 
 impl Dialect for Words {
     fn verdict(&self, error: &object_store::Error) -> Verdict {
@@ -174,6 +189,10 @@ impl Dialect for Words {
             text if text.contains("crossed") => Verdict::Crossed,
             _ => Verdict::Other,
         }
+    }
+
+    fn lists_in_byte_order(&self) -> bool {
+        !self.by_folder
     }
 
     fn explain(
@@ -198,11 +217,18 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let gate = Gate::default();
+        Self::listing(false)
+    }
+
+    fn listing(by_folder: bool) -> Self {
+        let gate = Gate {
+            by_folder,
+            ..Gate::default()
+        };
         let (answers, asked) = (gate.answers.clone(), gate.asked.clone());
         let credentials = Arc::new(Counted::default());
         Self {
-            store: Renewing::new(gate, credentials.clone(), Words),
+            store: Renewing::new(gate, credentials.clone(), Words { by_folder }),
             answers,
             asked,
             credentials,
@@ -370,6 +396,43 @@ async fn a_list_goes_on_after_its_last_item() {
     let listed: Vec<_> = bench.store.list(Some(&prefix)).collect().await;
     assert_eq!(listed.iter().filter(|item| item.is_ok()).count(), 2);
     assert_eq!(listed.len(), 3, "after an error it has ended");
+}
+
+#[tokio::test]
+async fn a_list_in_an_order_of_its_own_skips_nothing_and_gives_nothing_twice() {
+    let bench = Bench::listing(true);
+    let folders = ["t/a", "t/a-b", "t/a.c", "t/b"];
+    let expected: Vec<String> = folders
+        .iter()
+        .flat_map(|folder| (0..3).map(move |n| format!("{folder}/{n}")))
+        .collect();
+    for name in &expected {
+        let path = Path::from(name.as_str());
+        bench.store.put(&path, "x".into()).await.unwrap();
+    }
+    let prefix = Path::from("t");
+    let names = |listed: Vec<ObjectMeta>| -> Vec<String> {
+        let name = |meta: &ObjectMeta| meta.location.to_string();
+        listed.iter().map(name).collect()
+    };
+    bench.script(&["", "", "ended", "", "", "", "ended"]);
+    let listed = bench.store.list(Some(&prefix)).try_collect().await.unwrap();
+    assert_eq!(names(listed), expected);
+    assert_eq!(bench.renewals(), 2);
+    bench.script(&["", "ended"]);
+    let after = Path::from("t/a-b/0");
+    let listed = bench.store.list_with_offset(Some(&prefix), &after);
+    let listed = listed.try_collect().await.unwrap();
+    let beyond: Vec<String> = expected
+        .iter()
+        .filter(|name| name.as_str() > "t/a-b/0")
+        .cloned()
+        .collect();
+    assert_eq!(names(listed), beyond);
+    bench.script(&["", "ended", "", "ended"]);
+    let listed: Vec<_> = bench.store.list(Some(&prefix)).collect().await;
+    assert_eq!(listed.len(), 3, "without progress it is not begun anew");
+    assert!(listed.last().unwrap().is_err());
 }
 
 #[tokio::test]

@@ -190,6 +190,11 @@ impl Dialect for Answers {
         }
     }
 
+    /// S3 API reference, ListObjectsV2: of all but directory buckets.
+    fn lists_in_byte_order(&self) -> bool {
+        !self.bucket.ends_with("--x-s3")
+    }
+
     fn explain(
         &self,
         operation: Operation,
