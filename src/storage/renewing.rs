@@ -236,17 +236,35 @@ const GROUP: usize = 256;
 impl<S: ObjectStore> Core<S> {
     async fn delete(&self, paths: Vec<Path>) -> Vec<Result<Path>> {
         let seen = self.credentials.generation();
-        let results = self.delete_once(paths.clone()).await;
-        let ended = results.iter().find_map(|result| result.as_ref().err());
-        let replay = match ended {
-            Some(error) => self.renewed(seen, error).await,
-            None => false,
+        let mut results = self.delete_once(paths.clone()).await;
+        let verdict = |result: &Result<Path>| match result {
+            Ok(_) => Verdict::Other,
+            Err(error) => self.dialect.verdict(error),
         };
-        let results = match replay {
-            true => self.delete_once(paths.clone()).await,
-            false => results,
+        let verdicts: Vec<Verdict> = results.iter().map(verdict).collect();
+        let first = |wanted: Verdict| verdicts.iter().position(|verdict| *verdict == wanted);
+        let ended = first(Verdict::Ended).or_else(|| first(Verdict::Suspicious));
+        let replay = match ended.and_then(|at| results.get(at)) {
+            Some(Err(error)) => self.renewed(seen, error).await,
+            _ => false,
         };
         // One result for each path, but where the request failed as a whole.
+        if replay && results.len() == paths.len() {
+            let ended = |n: &usize| matches!(verdicts[*n], Verdict::Ended | Verdict::Suspicious);
+            let again: Vec<usize> = (0..paths.len()).filter(ended).collect();
+            let asked = again.iter().map(|n| paths[*n].clone()).collect();
+            let replayed = self.delete_once(asked).await;
+            // If it failed as a whole, the first path is told so, and the others what they were before.
+            for (n, result) in again.into_iter().zip(replayed) {
+                results[n] = gone(result, &paths[n]);
+            }
+        } else if replay {
+            results = self.delete_once(paths.clone()).await;
+            if results.len() == paths.len() {
+                let replayed = results.into_iter().zip(&paths);
+                results = replayed.map(|(result, path)| gone(result, path)).collect();
+            }
+        }
         let each = results.len() == paths.len();
         let explained = results.into_iter().enumerate().map(|(n, result)| {
             let path = paths.get(n).filter(|_| each);
@@ -258,6 +276,14 @@ impl<S: ObjectStore> Core<S> {
     async fn delete_once(&self, paths: Vec<Path>) -> Vec<Result<Path>> {
         let paths = stream::iter(paths.into_iter().map(Ok)).boxed();
         self.store.delete_stream(paths).collect().await
+    }
+}
+
+/// What a replay does not find is deleted.
+fn gone(result: Result<Path>, path: &Path) -> Result<Path> {
+    match result {
+        Err(object_store::Error::NotFound { .. }) => Ok(path.clone()),
+        result => result,
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering::SeqCst},
 };
 
-/// Takes its answers from a list; then all is well.
+/// Takes its answers from a list; then all is well. `each A,B` is one answer for each path of a deletion.
 #[derive(Debug, Default)]
 struct Gate {
     inner: Arc<InMemory>,
@@ -100,7 +100,27 @@ impl ObjectStore for Gate {
     ) -> BoxStream<'static, Result<Path>> {
         match self.pass() {
             Ok(()) => self.inner.delete_stream(paths),
-            Err(error) => stream::iter([Err(error)]).boxed(),
+            Err(error) => match error.to_string().split_once("each ") {
+                None => stream::iter([Err(error)]).boxed(),
+                Some((_, words)) => {
+                    let words: Vec<String> = words.split(',').map(str::to_owned).collect();
+                    let answer = move |(n, path): (usize, Result<Path>)| -> Result<Path> {
+                        let path = path?;
+                        match words.get(n).map(String::as_str) {
+                            None | Some("ok") => Ok(path),
+                            Some("gone") => Err(object_store::Error::NotFound {
+                                path: path.to_string(),
+                                source: "gone".into(),
+                            }),
+                            Some(word) => Err(object_store::Error::Generic {
+                                store: "gate",
+                                source: word.to_owned().into(),
+                            }),
+                        }
+                    };
+                    paths.enumerate().map(answer).boxed()
+                }
+            },
         }
     }
 
@@ -451,6 +471,46 @@ async fn deletions_are_replayed_in_groups() {
         .unwrap();
     assert_eq!(gone.len(), 600);
     assert!(bench.store.list(None).next().await.is_none());
+}
+
+#[tokio::test]
+async fn of_a_group_only_what_an_ended_credential_left_is_deleted_again() {
+    let bench = Bench::new();
+    let delete = async |names: [&'static str; 4]| -> Vec<Option<String>> {
+        let paths = names.map(|name| Ok(Path::from(name)));
+        let results = bench.store.delete_stream(stream::iter(paths).boxed());
+        let told = |result: Result<Path>| result.ok().map(|path| path.to_string());
+        results.map(told).collect().await
+    };
+    let names = ["a", "b", "c", "d"];
+    let deleted = names.map(|name| Some(name.to_owned()));
+    bench.script(&["each ok,denied,ended,silent", "each gone,ok"]);
+    let told = delete(names).await;
+    assert_eq!(
+        told,
+        [
+            deleted[0].clone(),
+            None,
+            deleted[2].clone(),
+            deleted[3].clone()
+        ]
+    );
+    assert_eq!(bench.asked.load(SeqCst), 2);
+    assert_eq!(bench.renewals(), 1);
+    bench.script(&["ended", "each gone,ok,denied,gone"]);
+    let told = delete(names).await;
+    assert_eq!(
+        told,
+        [
+            deleted[0].clone(),
+            deleted[1].clone(),
+            None,
+            deleted[3].clone()
+        ]
+    );
+    bench.script(&["each ok,ended,ended,ok", "denied"]);
+    let told = delete(names).await;
+    assert_eq!(told, [deleted[0].clone(), None, None, deleted[3].clone()]);
 }
 
 #[tokio::test(start_paused = true)]
