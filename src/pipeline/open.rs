@@ -43,10 +43,13 @@ impl Pipeline {
     /// Opens the lake; no table is touched yet.
     ///
     /// # Errors
-    /// A lake that cannot be written, or where two writers could overwrite each other's commits (invariant 8).
+    /// A lake, or another bucket that holds a configured table, that cannot be written, or where two writers could overwrite each
+    /// other's commits (invariant 8).
     pub async fn open(config: Arc<Config>, rates: Arc<Rates>) -> Result<Self> {
         let pipeline = Self::without_probe(config, rates)?;
-        pipeline.lake.probe().await?;
+        for place in pipeline.places()? {
+            place.probe().await?;
+        }
         Ok(pipeline)
     }
 
@@ -54,14 +57,16 @@ impl Pipeline {
     /// waited for. A disk that fails is refused.
     pub(crate) async fn open_for_service(config: Arc<Config>, rates: Arc<Rates>) -> Result<Self> {
         let pipeline = Self::without_probe(config, rates)?;
-        let url = pipeline.lake.url().to_string();
-        let mut backoff = Backoff::new("open", &url);
-        while let Err(error) = pipeline.lake.probe().await {
-            let error = Error::from(error);
-            if pipeline.lake.local_path().is_some() || !error.kind().is_retryable() {
-                return Err(error);
+        for place in pipeline.places()? {
+            let url = place.url().to_string();
+            let mut backoff = Backoff::new("open", &url);
+            while let Err(error) = place.probe().await {
+                let error = Error::from(error);
+                if place.local_path().is_some() || !error.kind().is_retryable() {
+                    return Err(error);
+                }
+                backoff.failed(error, &pipeline.shared().cancel).await?;
             }
-            backoff.failed(error, &pipeline.shared().cancel).await?;
         }
         for name in pipeline.config.tables.keys() {
             let mut backoff = Backoff::new("load", name);
@@ -117,6 +122,15 @@ impl Pipeline {
             lake,
             tables,
         })
+    }
+
+    /// The lake, and a place in each other bucket that holds a configured table, the ledger too.
+    fn places(&self) -> Result<Vec<Lake>> {
+        let tables = self.config.tables.values();
+        let urls = tables.filter_map(|table| table.url.as_deref());
+        let mut places = self.lake.others(urls)?;
+        places.insert(0, self.lake.clone());
+        Ok(places)
     }
 
     fn configured(&self, name: &str) -> Result<(TableSettings, TableLocation)> {

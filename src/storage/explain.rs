@@ -46,8 +46,10 @@ impl Operation {
 pub enum Verdict {
     /// It has ended or is unknown: another one may help.
     Ended,
-    /// A refusal without a reason, as HEAD has; it may have ended.
+    /// A refusal without a reason, as HEAD has, or with one that may pass; it may have ended.
     Suspicious,
+    /// Nothing was done, for another request for the same object was under way: asking again may help.
+    Crossed,
     /// Nothing that another one would change.
     Other,
 }
@@ -55,6 +57,9 @@ pub enum Verdict {
 /// What a provider's answers mean.
 pub trait Dialect: std::fmt::Debug + Send + Sync + 'static {
     fn verdict(&self, error: &object_store::Error) -> Verdict;
+
+    /// Whether lists come in the order of the names' bytes, so that one can go on after its last item.
+    fn lists_in_byte_order(&self) -> bool;
 
     /// The error in our words, or as it was if there is nothing to add.
     fn explain(

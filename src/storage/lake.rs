@@ -6,6 +6,7 @@ use super::{
 use crate::error::Kind;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::{ObjectStoreExt, PutMode, path::Path};
+use std::sync::Arc;
 use url::Url;
 
 /// Tables looked at at once: each costs a request.
@@ -72,6 +73,21 @@ impl Lake {
             Some(url) => self.stores.locate(url),
             None => Ok(inside),
         }
+    }
+
+    /// The first of the places at `urls` in each bucket that is not the lake's, for [`Lake::probe`]. Folders of this
+    /// machine are left out.
+    pub fn others<'a>(&self, urls: impl IntoIterator<Item = &'a str>) -> Result<Vec<Lake>> {
+        let mut others: Vec<Lake> = Vec::new();
+        for url in urls {
+            let other = Lake::open(url, &self.stores)?;
+            // A bucket is opened once.
+            let same = |lake: &Lake| Arc::ptr_eq(&lake.folder.store, &other.folder.store);
+            if other.folder.local.is_none() && !same(self) && !others.iter().any(same) {
+                others.push(other);
+            }
+        }
+        Ok(others)
     }
 
     /// The names of the tables, sorted: folders with something in their `_delta_log`.

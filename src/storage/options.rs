@@ -94,7 +94,7 @@ impl CredentialOptions {
 #[serde(deny_unknown_fields)]
 pub struct StaticKeys {
     /// The access key's id.
-    pub access_key_id: String,
+    pub access_key_id: LiveSecret,
     /// Its secret.
     pub secret_access_key: LiveSecret,
     /// The session's token, of temporary keys.

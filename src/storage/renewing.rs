@@ -38,6 +38,9 @@ struct Core<S> {
 /// How long after a renewal on mere suspicion the next one may follow, and at most.
 const SUSPICION: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
 
+/// After these pauses a request that crossed another one is sent again.
+const CROSSED: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(500)];
+
 impl<S: ObjectStore> Renewing<S> {
     /// `credentials` are what `store` signs with.
     pub(super) fn new(store: S, credentials: Arc<dyn Renewable>, dialect: impl Dialect) -> Self {
@@ -51,7 +54,7 @@ impl<S: ObjectStore> Renewing<S> {
 }
 
 impl<S: ObjectStore> Core<S> {
-    /// Runs a request, once more if the credential had ended.
+    /// Runs a request, once more if the credential had ended, and a few times if it crossed another one.
     async fn ask<T, F>(
         &self,
         operation: Operation,
@@ -62,17 +65,27 @@ impl<S: ObjectStore> Core<S> {
         F: Future<Output = Result<T>>,
     {
         let seen = self.credentials.generation();
-        let mut error = match request().await {
-            Ok(done) => return Ok(done),
-            Err(error) => error,
-        };
-        if self.renewed(seen, &error).await {
-            match request().await {
+        let mut pauses = CROSSED.into_iter();
+        let mut may_renew = true;
+        loop {
+            let error = match request().await {
                 Ok(done) => return Ok(done),
-                Err(again) => error = again,
+                Err(error) => error,
+            };
+            let again = match self.dialect.verdict(&error) {
+                Verdict::Crossed => match pauses.next() {
+                    Some(pause) => {
+                        tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
+                        true
+                    }
+                    None => false,
+                },
+                _ => std::mem::take(&mut may_renew) && self.renewed(seen, &error).await,
+            };
+            if !again {
+                return Err(self.dialect.explain(operation, path, error));
             }
         }
-        Err(self.dialect.explain(operation, path, error))
     }
 
     /// HEAD is refused without a reason. GET of the first byte has one, which tells a credential that has ended from
@@ -87,15 +100,15 @@ impl<S: ObjectStore> Core<S> {
             ..GetOptions::default()
         };
         match self.store.get_opts(path, first).await {
-            Err(reason) if self.dialect.verdict(&reason) != Verdict::Suspicious => Err(reason),
-            _ => Err(error),
+            Err(reason) => Err(reason),
+            Ok(_) => Err(error),
         }
     }
 
     /// Whether `error`, got with the credential of generation `seen` or a newer one, is worth a replay.
     async fn renewed(&self, seen: u64, error: &object_store::Error) -> bool {
         match self.dialect.verdict(error) {
-            Verdict::Other => return false,
+            Verdict::Other | Verdict::Crossed => return false,
             Verdict::Suspicious => {
                 let known = self.credentials.generation() == seen;
                 if known && !self.suspicions.lock().admit() {
@@ -223,17 +236,35 @@ const GROUP: usize = 256;
 impl<S: ObjectStore> Core<S> {
     async fn delete(&self, paths: Vec<Path>) -> Vec<Result<Path>> {
         let seen = self.credentials.generation();
-        let results = self.delete_once(paths.clone()).await;
-        let ended = results.iter().find_map(|result| result.as_ref().err());
-        let replay = match ended {
-            Some(error) => self.renewed(seen, error).await,
-            None => false,
+        let mut results = self.delete_once(paths.clone()).await;
+        let verdict = |result: &Result<Path>| match result {
+            Ok(_) => Verdict::Other,
+            Err(error) => self.dialect.verdict(error),
         };
-        let results = match replay {
-            true => self.delete_once(paths.clone()).await,
-            false => results,
+        let verdicts: Vec<Verdict> = results.iter().map(verdict).collect();
+        let first = |wanted: Verdict| verdicts.iter().position(|verdict| *verdict == wanted);
+        let ended = first(Verdict::Ended).or_else(|| first(Verdict::Suspicious));
+        let replay = match ended.and_then(|at| results.get(at)) {
+            Some(Err(error)) => self.renewed(seen, error).await,
+            _ => false,
         };
         // One result for each path, but where the request failed as a whole.
+        if replay && results.len() == paths.len() {
+            let ended = |n: &usize| matches!(verdicts[*n], Verdict::Ended | Verdict::Suspicious);
+            let again: Vec<usize> = (0..paths.len()).filter(ended).collect();
+            let asked = again.iter().map(|n| paths[*n].clone()).collect();
+            let replayed = self.delete_once(asked).await;
+            // If it failed as a whole, the first path is told so, and the others what they were before.
+            for (n, result) in again.into_iter().zip(replayed) {
+                results[n] = gone(result, &paths[n]);
+            }
+        } else if replay {
+            results = self.delete_once(paths.clone()).await;
+            if results.len() == paths.len() {
+                let replayed = results.into_iter().zip(&paths);
+                results = replayed.map(|(result, path)| gone(result, path)).collect();
+            }
+        }
         let each = results.len() == paths.len();
         let explained = results.into_iter().enumerate().map(|(n, result)| {
             let path = paths.get(n).filter(|_| each);
@@ -245,6 +276,14 @@ impl<S: ObjectStore> Core<S> {
     async fn delete_once(&self, paths: Vec<Path>) -> Vec<Result<Path>> {
         let paths = stream::iter(paths.into_iter().map(Ok)).boxed();
         self.store.delete_stream(paths).collect().await
+    }
+}
+
+/// What a replay does not find is deleted.
+fn gone(result: Result<Path>, path: &Path) -> Result<Path> {
+    match result {
+        Err(object_store::Error::NotFound { .. }) => Ok(path.clone()),
+        result => result,
     }
 }
 

@@ -66,7 +66,7 @@ fn show_and_debug_redact() {
     std::fs::write(file.path(), FILE).unwrap();
     let shown = show(Some(file.path()), &environment(), &Flags::default()).unwrap();
     assert!(!shown.contains(PLANTED), "{shown}");
-    assert_eq!(shown.matches("[redacted]").count(), 14, "{shown}");
+    assert_eq!(shown.matches("[redacted]").count(), 15, "{shown}");
     assert!(shown.contains("access_token = \"file:/plain\""), "{shown}");
     let config = Config::load(Some(file.path()), &environment(), &Flags::default()).unwrap();
     // The query of an endpoint is the user's to keep clean; a signature in one is redacted where we print it.

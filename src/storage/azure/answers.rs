@@ -148,6 +148,11 @@ impl Dialect for Answers {
         }
     }
 
+    /// A hierarchical namespace has `a/1` before `a-b/1`.
+    fn lists_in_byte_order(&self) -> bool {
+        false
+    }
+
     fn explain(&self, operation: Operation, path: Option<&Path>, error: Error) -> Error {
         if ours(&error).is_some()
             || matches!(

@@ -141,6 +141,36 @@ async fn a_store_without_conditional_puts_is_refused() {
 }
 
 #[tokio::test]
+async fn other_buckets_of_tables_are_probed_too_each_once() {
+    use crate::storage::{Opened, Remote};
+    fn mixed(name: &str, place: &Remote, options: &StoreOptions) -> Result<Opened> {
+        match place.bucket() {
+            "lax" => testing::unconditional(name, place, options),
+            _ => testing::in_memory(name, place, options),
+        }
+    }
+    let stores = Stores::opening(&std::collections::BTreeMap::new(), mixed).unwrap();
+    let lake = Lake::open("s3://raw/lake", &stores).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let others = lake
+        .others([
+            "s3://raw/t",
+            "s3://lax/t",
+            folder.path().to_str().unwrap(),
+            "s3a://lax/u/",
+            "s3://strict/t",
+        ])
+        .unwrap();
+    let urls: Vec<&str> = others.iter().map(|other| other.url().as_str()).collect();
+    assert_eq!(urls, ["s3://lax/t/", "s3://strict/t/"]);
+    lake.probe().await.unwrap();
+    others[1].probe().await.unwrap();
+    let error = others[0].probe().await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Unsupported);
+    assert!(error.to_string().contains("s3://lax/t/"), "{error}");
+}
+
+#[tokio::test]
 async fn the_operator_may_vouch_for_a_single_writer() {
     let options = StoreOptions {
         url: Some("s3://raw".into()),

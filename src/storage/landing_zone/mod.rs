@@ -6,8 +6,8 @@
 //!
 //! 1. A plain GET, always: before the end of the present signature and after a refusal by the store. Whoever else uses the
 //!    container may have had it replaced already; if we answered their refresh with one of our own, they would answer ours.
-//! 2. A refresh only with `refresh = true`, and only when the signature of a GET is inside the margin before its end, or
-//!    is the one that the store has refused. One at a time, with a distance between them that grows.
+//! 2. A refresh only with `refresh = true`, and only when the signature of a GET is inside the margin before its end; that
+//!    the store refuses it is no reason. One at a time, with a distance between them that grows.
 //! 3. A refresh is never sent again for want of an answer: a plain GET tells what became of it.
 //! 4. Else we pause; a GET after the end of the signature brings the next one.
 //!

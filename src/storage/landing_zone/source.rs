@@ -155,7 +155,8 @@ impl LandingZone {
         handed.signature.is(&reply.signature).then_some(*came)
     }
 
-    /// The signature of a plain GET is the one the store refused: perhaps it is being replaced right now.
+    /// The signature of a plain GET is the one the store refused: perhaps it is being replaced right now. A refusal
+    /// is no reason to demand another one, for it may be a proxy's.
     async fn instead_of_refused(&self, mut reply: Reply) -> Result<Reply> {
         let mut came = Instant::now();
         for pause in AGAIN_AFTER {
@@ -166,15 +167,12 @@ impl LandingZone {
                 None => return Ok(reply),
             };
         }
-        if came.elapsed() < TAKES_EFFECT_WITHIN {
-            // It may not have taken effect everywhere yet.
+        if came.elapsed() < TAKES_EFFECT_WITHIN || self.inside_margin(&reply) {
+            // It may not have taken effect everywhere yet; or it ends, which is another matter.
             return Ok(reply);
         }
-        if self.may_refresh {
-            return self.demand(&reply.signature).await;
-        }
         let text = format!(
-            "the store refuses the signature that the landing zone still hands out; wait for its end, or set refresh = true to have it replaced for all users of the container, ends=`{}` endpoint=`{}`",
+            "the store refuses the signature that the landing zone still hands out, and another one is not demanded before its end, for that would revoke everybody's; see what refuses it (a proxy, network rules), or have it replaced by hand, ends=`{}` endpoint=`{}`",
             ends(&reply),
             self.client.place()
         );

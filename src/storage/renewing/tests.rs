@@ -10,12 +10,14 @@ use std::{
     sync::atomic::{AtomicU64, Ordering::SeqCst},
 };
 
-/// Takes its answers from a list; then all is well.
+/// Takes its answers from a list; then all is well. `each A,B` is one answer for each path of a deletion.
 #[derive(Debug, Default)]
 struct Gate {
     inner: Arc<InMemory>,
     answers: Arc<Mutex<VecDeque<&'static str>>>,
     asked: Arc<AtomicU64>,
+    /// Lists as a hierarchical namespace does, folder by folder.
+    by_folder: bool,
 }
 
 impl Gate {
@@ -39,8 +41,19 @@ impl Gate {
             inner: self.inner.clone(),
             answers: self.answers.clone(),
             asked: self.asked.clone(),
+            by_folder: self.by_folder,
         };
-        items
+        let by_folder = self.by_folder;
+        let ordered = async move {
+            let mut items: Vec<Result<ObjectMeta>> = items.collect().await;
+            let name = |meta: &ObjectMeta| meta.location.to_string().replace('/', "\0");
+            if by_folder {
+                items.sort_by_key(|item| item.as_ref().ok().map(name));
+            }
+            stream::iter(items)
+        };
+        stream::once(ordered)
+            .flatten()
             .chunks(2)
             .flat_map(move |page| match gate.pass() {
                 Ok(()) => stream::iter(page),
@@ -87,7 +100,27 @@ impl ObjectStore for Gate {
     ) -> BoxStream<'static, Result<Path>> {
         match self.pass() {
             Ok(()) => self.inner.delete_stream(paths),
-            Err(error) => stream::iter([Err(error)]).boxed(),
+            Err(error) => match error.to_string().split_once("each ") {
+                None => stream::iter([Err(error)]).boxed(),
+                Some((_, words)) => {
+                    let words: Vec<String> = words.split(',').map(str::to_owned).collect();
+                    let answer = move |(n, path): (usize, Result<Path>)| -> Result<Path> {
+                        let path = path?;
+                        match words.get(n).map(String::as_str) {
+                            None | Some("ok") => Ok(path),
+                            Some("gone") => Err(object_store::Error::NotFound {
+                                path: path.to_string(),
+                                source: "gone".into(),
+                            }),
+                            Some(word) => Err(object_store::Error::Generic {
+                                store: "gate",
+                                source: word.to_owned().into(),
+                            }),
+                        }
+                    };
+                    paths.enumerate().map(answer).boxed()
+                }
+            },
         }
     }
 
@@ -164,15 +197,22 @@ impl Renewable for Counted {
 }
 
 #[derive(Debug)]
-struct Words;
+struct Words {
+    by_folder: bool,
+}
 
 impl Dialect for Words {
     fn verdict(&self, error: &object_store::Error) -> Verdict {
         match error.to_string() {
             text if text.contains("ended") => Verdict::Ended,
             text if text.contains("silent") => Verdict::Suspicious,
+            text if text.contains("crossed") => Verdict::Crossed,
             _ => Verdict::Other,
         }
+    }
+
+    fn lists_in_byte_order(&self) -> bool {
+        !self.by_folder
     }
 
     fn explain(
@@ -197,11 +237,18 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let gate = Gate::default();
+        Self::listing(false)
+    }
+
+    fn listing(by_folder: bool) -> Self {
+        let gate = Gate {
+            by_folder,
+            ..Gate::default()
+        };
         let (answers, asked) = (gate.answers.clone(), gate.asked.clone());
         let credentials = Arc::new(Counted::default());
         Self {
-            store: Renewing::new(gate, credentials.clone(), Words),
+            store: Renewing::new(gate, credentials.clone(), Words { by_folder }),
             answers,
             asked,
             credentials,
@@ -288,6 +335,25 @@ async fn a_create_that_was_refused_is_tried_again_and_one_that_lost_is_not() {
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_request_that_crossed_another_one_is_sent_again_a_few_times() {
+    let bench = Bench::new();
+    let path = Path::from("t/0.json");
+    bench.script(&["crossed", "ended", "crossed"]);
+    let create = PutOptions::from(PutMode::Create);
+    bench
+        .store
+        .put_opts(&path, "mine".into(), create)
+        .await
+        .unwrap();
+    assert_eq!(bench.asked.load(SeqCst), 4);
+    assert_eq!(bench.renewals(), 1);
+    bench.script(&["crossed", "crossed", "crossed", "crossed"]);
+    bench.store.put(&path, "x".into()).await.unwrap_err();
+    assert_eq!(bench.asked.load(SeqCst), 3);
+    assert_eq!(bench.renewals(), 1);
+}
+
 #[tokio::test]
 async fn parts_keep_their_places_across_renewals() {
     let bench = Bench::new();
@@ -353,6 +419,43 @@ async fn a_list_goes_on_after_its_last_item() {
 }
 
 #[tokio::test]
+async fn a_list_in_an_order_of_its_own_skips_nothing_and_gives_nothing_twice() {
+    let bench = Bench::listing(true);
+    let folders = ["t/a", "t/a-b", "t/a.c", "t/b"];
+    let expected: Vec<String> = folders
+        .iter()
+        .flat_map(|folder| (0..3).map(move |n| format!("{folder}/{n}")))
+        .collect();
+    for name in &expected {
+        let path = Path::from(name.as_str());
+        bench.store.put(&path, "x".into()).await.unwrap();
+    }
+    let prefix = Path::from("t");
+    let names = |listed: Vec<ObjectMeta>| -> Vec<String> {
+        let name = |meta: &ObjectMeta| meta.location.to_string();
+        listed.iter().map(name).collect()
+    };
+    bench.script(&["", "", "ended", "", "", "", "ended"]);
+    let listed = bench.store.list(Some(&prefix)).try_collect().await.unwrap();
+    assert_eq!(names(listed), expected);
+    assert_eq!(bench.renewals(), 2);
+    bench.script(&["", "ended"]);
+    let after = Path::from("t/a-b/0");
+    let listed = bench.store.list_with_offset(Some(&prefix), &after);
+    let listed = listed.try_collect().await.unwrap();
+    let beyond: Vec<String> = expected
+        .iter()
+        .filter(|name| name.as_str() > "t/a-b/0")
+        .cloned()
+        .collect();
+    assert_eq!(names(listed), beyond);
+    bench.script(&["", "ended", "", "ended"]);
+    let listed: Vec<_> = bench.store.list(Some(&prefix)).collect().await;
+    assert_eq!(listed.len(), 3, "without progress it is not begun anew");
+    assert!(listed.last().unwrap().is_err());
+}
+
+#[tokio::test]
 async fn deletions_are_replayed_in_groups() {
     let bench = Bench::new();
     bench.fill(600).await;
@@ -368,6 +471,46 @@ async fn deletions_are_replayed_in_groups() {
         .unwrap();
     assert_eq!(gone.len(), 600);
     assert!(bench.store.list(None).next().await.is_none());
+}
+
+#[tokio::test]
+async fn of_a_group_only_what_an_ended_credential_left_is_deleted_again() {
+    let bench = Bench::new();
+    let delete = async |names: [&'static str; 4]| -> Vec<Option<String>> {
+        let paths = names.map(|name| Ok(Path::from(name)));
+        let results = bench.store.delete_stream(stream::iter(paths).boxed());
+        let told = |result: Result<Path>| result.ok().map(|path| path.to_string());
+        results.map(told).collect().await
+    };
+    let names = ["a", "b", "c", "d"];
+    let deleted = names.map(|name| Some(name.to_owned()));
+    bench.script(&["each ok,denied,ended,silent", "each gone,ok"]);
+    let told = delete(names).await;
+    assert_eq!(
+        told,
+        [
+            deleted[0].clone(),
+            None,
+            deleted[2].clone(),
+            deleted[3].clone()
+        ]
+    );
+    assert_eq!(bench.asked.load(SeqCst), 2);
+    assert_eq!(bench.renewals(), 1);
+    bench.script(&["ended", "each gone,ok,denied,gone"]);
+    let told = delete(names).await;
+    assert_eq!(
+        told,
+        [
+            deleted[0].clone(),
+            deleted[1].clone(),
+            None,
+            deleted[3].clone()
+        ]
+    );
+    bench.script(&["each ok,ended,ended,ok", "denied"]);
+    let told = delete(names).await;
+    assert_eq!(told, [deleted[0].clone(), None, None, deleted[3].clone()]);
 }
 
 #[tokio::test(start_paused = true)]

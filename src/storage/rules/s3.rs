@@ -65,7 +65,7 @@ fn credentials(
     match options {
         CredentialOptions::Environment => {}
         CredentialOptions::Static(keys) => {
-            judged.filled(&at("access_key_id"), &keys.access_key_id);
+            secret(&at("access_key_id"), &keys.access_key_id, judged);
             secret(&at("secret_access_key"), &keys.secret_access_key, judged);
             if let Some(token) = &keys.session_token {
                 secret(&at("session_token"), token, judged);

@@ -30,6 +30,10 @@ const ENDED: [&str; 7] = [
     "InvalidClientTokenId",
 ];
 
+/// Nothing was written (S3 user guide, "Conditional requests"); `object_store` takes every 409 for an object that is
+/// there already.
+const CROSSED: [&str; 2] = ["ConditionalRequestConflict", "OperationAborted"];
+
 impl Answers {
     pub(super) fn new(store: &str, bucket: &str, region: &str, identity: &str) -> Self {
         Self {
@@ -90,6 +94,10 @@ impl Answers {
             "SignatureDoesNotMatch" => (
                 Kind::Unauthorized,
                 format!("the secret key does not belong to the access key; correct it, identity=`{}`", self.identity),
+            ),
+            code if CROSSED.contains(&code) => (
+                Kind::Unavailable,
+                "another request for the same object was under way, nothing was done; it is tried again".to_owned(),
             ),
             "RequestTimeTooSkewed" => {
                 let theirs = element(text, "ServerTime").unwrap_or_default();
@@ -172,11 +180,19 @@ impl Dialect for Answers {
         let text = error.to_string();
         match code(&text) {
             Some(code) if ENDED.contains(&code.as_str()) => Verdict::Ended,
+            Some(code) if CROSSED.contains(&code.as_str()) => Verdict::Crossed,
+            // Of an id and a secret that rotate one was read before the other.
+            Some(code) if code == "SignatureDoesNotMatch" => Verdict::Suspicious,
             Some(_) => Verdict::Other,
             None if self.other_region(&text).is_some() => Verdict::Other,
             None if matches!(status(&text), Some(400 | 401 | 403)) => Verdict::Suspicious,
             None => Verdict::Other,
         }
+    }
+
+    /// S3 API reference, ListObjectsV2: of all but directory buckets.
+    fn lists_in_byte_order(&self) -> bool {
+        !self.bucket.ends_with("--x-s3")
     }
 
     fn explain(
@@ -186,6 +202,7 @@ impl Dialect for Answers {
         error: object_store::Error,
     ) -> object_store::Error {
         use object_store::Error as E;
+        let error = uncrossed(error);
         if ours(&error).is_some()
             || matches!(
                 error,
@@ -201,6 +218,18 @@ impl Dialect for Answers {
             Some(meaning) => told(error, meaning),
             None => error,
         }
+    }
+}
+
+/// The error as one that a later try may not meet, if it says that nothing was done.
+fn uncrossed(error: object_store::Error) -> object_store::Error {
+    let there = matches!(error, object_store::Error::AlreadyExists { .. });
+    match code(&error.to_string()) {
+        Some(code) if there && CROSSED.contains(&code.as_str()) => object_store::Error::Generic {
+            store: "S3",
+            source: Box::new(error),
+        },
+        _ => error,
     }
 }
 

@@ -18,10 +18,19 @@ use aws_smithy_http_client::{
     proxy::ProxyConfig,
     tls::{self, rustls_provider::CryptoMode},
 };
+use aws_smithy_runtime_api::client::{
+    http::{
+        HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+    },
+    orchestrator::HttpRequest,
+    runtime_components::RuntimeComponents,
+};
 use object_store::aws::AwsCredential;
 use std::fmt;
+use url::{Host, Url};
 
-/// How the SDK reaches STS and metadata services: TLS by ring with the system's roots, proxies of the environment.
+/// How the SDK reaches STS and metadata services: TLS by ring with the system's roots, proxies of the environment for
+/// what is not near.
 #[derive(Clone)]
 pub(super) struct Sdk {
     http: SharedHttpClient,
@@ -39,18 +48,11 @@ impl fmt::Debug for Sdk {
 impl Sdk {
     /// `region`: whose STS is asked.
     pub(super) fn new(region: &str) -> Self {
-        let http = Builder::new().build_with_connector_fn(|settings, _| {
-            let mut connector = Connector::builder();
-            if let Some(settings) = settings {
-                connector = connector.connector_settings(settings.clone());
-            }
-            connector
-                .proxy_config(ProxyConfig::from_env())
-                .tls_provider(tls::Provider::Rustls(CryptoMode::Ring))
-                .build()
-        });
         Self {
-            http,
+            http: SharedHttpClient::new(Clients {
+                near: client(ProxyConfig::disabled),
+                far: client(ProxyConfig::from_env),
+            }),
             region: region.to_owned(),
         }
     }
@@ -79,6 +81,70 @@ impl Sdk {
             .region(self.region())
             .http_client(self.http.clone())
             .identity_cache(aws_config::identity::IdentityCache::no_cache())
+    }
+}
+
+fn client(proxy: fn() -> ProxyConfig) -> SharedHttpClient {
+    Builder::new().build_with_connector_fn(move |settings, _| {
+        let mut connector = Connector::builder();
+        if let Some(settings) = settings {
+            connector = connector.connector_settings(settings.clone());
+        }
+        connector
+            .proxy_config(proxy())
+            .tls_provider(tls::Provider::Rustls(CryptoMode::Ring))
+            .build()
+    })
+}
+
+/// A client for what [`is_near`], and one for everything else.
+#[derive(Debug)]
+struct Clients {
+    near: SharedHttpClient,
+    far: SharedHttpClient,
+}
+
+impl HttpClient for Clients {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        SharedHttpConnector::new(Connectors {
+            near: self.near.http_connector(settings, components),
+            far: self.far.http_connector(settings, components),
+        })
+    }
+}
+
+#[derive(Debug)]
+struct Connectors {
+    near: SharedHttpConnector,
+    far: SharedHttpConnector,
+}
+
+impl HttpConnector for Connectors {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        match is_near(request.uri()) {
+            true => self.near.call(request),
+            false => self.far.call(request),
+        }
+    }
+}
+
+/// Whether an address is this machine's or its link's, where metadata services are and no proxy gets to.
+fn is_near(uri: &str) -> bool {
+    let Ok(uri) = Url::parse(uri) else {
+        return false;
+    };
+    match uri.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback() || address.is_link_local(),
+        // fd00:ec2::/32: EC2's own.
+        Some(Host::Ipv6(address)) => {
+            address.is_loopback() || address.segments()[..2] == [0xfd00, 0xec2]
+        }
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
     }
 }
 
@@ -125,4 +191,31 @@ pub(super) fn credentials(credential: &AwsCredential) -> Credentials {
         None,
         "alluvium",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_services_are_near_and_sts_is_not() {
+        for uri in [
+            "http://169.254.169.254/latest/api/token",
+            "http://169.254.170.23/v1/credentials",
+            "http://[fd00:ec2::254]/latest/api/token",
+            "http://127.0.0.1:8080/",
+            "http://[::1]/",
+            "http://localhost:1/",
+        ] {
+            assert!(is_near(uri), "{uri}");
+        }
+        for uri in [
+            "https://sts.eu-central-1.amazonaws.com/",
+            "https://10.0.0.1/",
+            "http://[fd00:ec3::1]/",
+            "/relative",
+        ] {
+            assert!(!is_near(uri), "{uri}");
+        }
+    }
 }

@@ -127,14 +127,6 @@ impl Sources {
 }
 
 fn static_keys(keys: &StaticKeys) -> Result<StaticSource, Fault> {
-    let id = &keys.access_key_id;
-    if id.is_empty()
-        || !id
-            .bytes()
-            .all(|byte| byte.is_ascii_graphic() && !b"<>".contains(&byte))
-    {
-        return Err(format!("not an access key's id, access_key_id=`{id}`"));
-    }
     StaticSource::new(keys.clone()).map_err(|error| error.to_string())
 }
 

@@ -16,7 +16,7 @@ use std::time::{Duration, SystemTime};
 /// Keys in files are read again so often without being asked to, so that a rotation is seen before the old key goes.
 const REREAD: Duration = Duration::from_secs(5 * 60);
 
-/// An access key; its secret and its session's token are read at every fetch.
+/// An access key; its id, its secret and its session's token are read at every fetch.
 #[derive(Debug)]
 pub(super) struct StaticSource {
     keys: StaticKeys,
@@ -24,7 +24,12 @@ pub(super) struct StaticSource {
     last: Mutex<Option<Read>>,
 }
 
-type Read = (Secret, Option<Secret>);
+#[derive(Debug, PartialEq, Eq)]
+struct Read {
+    id: Secret,
+    secret: Secret,
+    token: Option<Secret>,
+}
 
 impl StaticSource {
     pub(super) fn new(keys: StaticKeys) -> Result<Self> {
@@ -43,25 +48,43 @@ impl StaticSource {
                     Kind::Unauthorized,
                     format!(
                         "no {what} for an S3 access key; put it there: {error}, access_key_id=`{}`",
-                        self.keys.access_key_id
+                        self.shown()
                     ),
                 )
             })
         };
-        Ok((
-            of(&self.keys.secret_access_key, "secret")?,
-            self.keys
-                .session_token
-                .as_ref()
-                .map(|token| of(token, "session token"))
-                .transpose()?,
-        ))
+        let keys = &self.keys;
+        let token = keys.session_token.as_ref();
+        let read = Read {
+            id: of(&keys.access_key_id, "id")?,
+            secret: of(&keys.secret_access_key, "secret")?,
+            token: token.map(|token| of(token, "session token")).transpose()?,
+        };
+        let legal = |byte: u8| byte.is_ascii_graphic() && !b"<>".contains(&byte);
+        let id = read.id.expose();
+        if id.is_empty() || !id.bytes().all(legal) {
+            return Err(Error::credentials(
+                Kind::Unauthorized,
+                format!("not an access key's id, access_key_id=`{}`", self.shown()),
+            ));
+        }
+        Ok(read)
+    }
+
+    /// The id's file, or how it begins: an id and a secret that were mixed up must not be told.
+    fn shown(&self) -> String {
+        let id = &self.keys.access_key_id;
+        match (id.file(), id.read()) {
+            (Some(file), _) => format!("file:{}", file.display()),
+            (None, Ok(id)) => format!("{}…", id.expose().chars().take(4).collect::<String>()),
+            (None, Err(_)) => String::new(),
+        }
     }
 
     fn in_files(&self) -> bool {
         let tokens = self.keys.session_token.iter();
         tokens
-            .chain([&self.keys.secret_access_key])
+            .chain([&self.keys.access_key_id, &self.keys.secret_access_key])
             .any(|secret| secret.file().is_some())
     }
 }
@@ -83,14 +106,14 @@ impl Source for StaticSource {
                 Kind::Unauthorized,
                 format!(
                     "the store refuses the access key, and there is no other: {remedy}, access_key_id=`{}`",
-                    self.keys.access_key_id
+                    self.shown()
                 ),
             ));
         }
         let credential = AwsCredential {
-            key_id: self.keys.access_key_id.clone(),
-            secret_key: read.0.expose().to_owned(),
-            token: read.1.as_ref().map(|token| token.expose().to_owned()),
+            key_id: read.id.expose().to_owned(),
+            secret_key: read.secret.expose().to_owned(),
+            token: read.token.as_ref().map(|token| token.expose().to_owned()),
         };
         *last = Some(read);
         let expires = self.in_files().then(|| SystemTime::now() + REREAD);
@@ -98,7 +121,7 @@ impl Source for StaticSource {
     }
 
     fn describe(&self) -> String {
-        format!("access key {}", self.keys.access_key_id)
+        format!("access key {}", self.shown())
     }
 }
 
@@ -108,7 +131,7 @@ mod tests {
 
     fn keys(secret: &str, token: Option<&str>) -> StaticKeys {
         StaticKeys {
-            access_key_id: "AKIDEXAMPLE".into(),
+            access_key_id: LiveSecret::new("AKIDEXAMPLE"),
             secret_access_key: LiveSecret::new(secret),
             session_token: token.map(LiveSecret::new),
         }
@@ -131,6 +154,56 @@ mod tests {
         let lease = source.fetch(Ask::Refused).await.unwrap();
         assert_eq!(lease.credential.secret_key, "planted-two");
         assert!(!format!("{source:?}").contains("planted"));
+    }
+
+    #[tokio::test]
+    async fn an_id_and_its_secret_rotate_together() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            LiveSecret::new(&format!("file:{}", path.display()))
+        };
+        let source = StaticSource::new(StaticKeys {
+            access_key_id: file("id", "AKIDONE\n"),
+            secret_access_key: LiveSecret::new("planted"),
+            session_token: None,
+        })
+        .unwrap();
+        let lease = source.fetch(Ask::Ahead).await.unwrap();
+        assert_eq!(lease.credential.key_id, "AKIDONE");
+        assert!(lease.expires.is_some());
+        source.fetch(Ask::Refused).await.unwrap_err();
+        file("id", "AKIDTWO\n");
+        let lease = source.fetch(Ask::Refused).await.unwrap();
+        assert_eq!(lease.credential.key_id, "AKIDTWO");
+        file("id", "two\nlines\n");
+        let error = source.fetch(Ask::Ahead).await.unwrap_err();
+        assert!(
+            error.to_string().contains("not an access key's id"),
+            "{error}"
+        );
+        let shown = format!("{source:?} {} {error}", source.describe());
+        assert!(
+            !shown.contains("AKID") && !shown.contains("lines"),
+            "{shown}"
+        );
+        assert!(source.describe().contains("/id"), "{shown}");
+    }
+
+    #[tokio::test]
+    async fn an_id_that_is_a_secret_by_mistake_is_not_told() {
+        let swapped = StaticKeys {
+            access_key_id: LiveSecret::new("wJalrXUtnFEMIplanted"),
+            secret_access_key: LiveSecret::new("AKIDEXAMPLE"),
+            session_token: None,
+        };
+        let source = StaticSource::new(swapped.clone()).unwrap();
+        source.fetch(Ask::Ahead).await.unwrap();
+        let error = source.fetch(Ask::Refused).await.unwrap_err();
+        let shown = format!("{source:?} {swapped:?} {} {error}", source.describe());
+        assert!(!shown.contains("planted"), "{shown}");
+        assert_eq!(source.describe(), "access key wJal…");
     }
 
     #[tokio::test]

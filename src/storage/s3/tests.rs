@@ -33,7 +33,7 @@ fn open(name: &str, bucket: &str, options: &StoreOptions) -> storage::Result<Ope
 
 fn keys(id: &str) -> CredentialOptions {
     CredentialOptions::Static(StaticKeys {
-        access_key_id: id.into(),
+        access_key_id: LiveSecret::new(id),
         secret_access_key: LiveSecret::new("planted-secret"),
         session_token: None,
     })
@@ -71,7 +71,7 @@ async fn a_role_is_assumed_as_the_options_say() {
     let servers = Servers::start(u32::MAX).await;
     let opened = with_role(&servers);
     assert!(servers.sts_calls().is_empty(), "opening asks nobody");
-    assert!(opened.identity.contains(ROLE) && opened.identity.contains("AKIDROOT"));
+    assert!(opened.identity.contains(ROLE) && opened.identity.contains("AKID…"));
     let shown = format!("{opened:?}");
     assert!(!shown.contains("planted"), "{shown}");
     opened
@@ -246,7 +246,7 @@ async fn what_sts_refuses_is_told_with_its_remedy_and_heals() {
         ROLE,
         "AccessDenied",
         "not authorized",
-        "AKIDROOT",
+        "AKID…",
     ] {
         assert!(text.contains(part), "{part} is not in {text}");
     }
@@ -406,6 +406,40 @@ async fn answers_in_our_words() {
 }
 
 #[tokio::test]
+async fn a_conflict_that_wrote_nothing_is_no_object_that_is_there() {
+    let servers = Servers::start(u32::MAX).await;
+    let store = with_role(&servers).store;
+    let path = Path::from("t/0.json");
+    for code in ["ConditionalRequestConflict", "OperationAborted"] {
+        servers.s3_refuses(409, &format!("<Error><Code>{code}</Code></Error>"));
+        let create = PutOptions::from(PutMode::Create);
+        let error = store.put_opts(&path, "x".into(), create).await.unwrap_err();
+        assert!(
+            matches!(error, object_store::Error::Generic { .. }),
+            "{error}"
+        );
+        assert_eq!(kind_of(&error), Kind::Unavailable, "{error}");
+        assert!(error.to_string().contains("nothing was done"), "{error}");
+    }
+    assert_eq!(servers.sts_calls().len(), 1);
+}
+
+#[tokio::test]
+async fn a_signature_that_does_not_match_is_renewed_but_rarely() {
+    let servers = Servers::start(u32::MAX).await;
+    let store = with_role(&servers).store;
+    let path = Path::from("a");
+    store.put(&path, "x".into()).await.unwrap();
+    servers.s3_refuses(403, "<Error><Code>SignatureDoesNotMatch</Code></Error>");
+    for _ in 0..20 {
+        let error = store.get(&path).await.unwrap_err();
+        assert!(error.to_string().contains("secret key"), "{error}");
+        store.head(&path).await.unwrap_err();
+    }
+    assert_eq!(servers.sts_calls().len(), 2);
+}
+
+#[tokio::test]
 async fn a_store_that_cannot_be_reached_is_told_with_the_cause() {
     let servers = Servers::start(u32::MAX).await;
     let mut options = options(&servers, keys("AKIDROOT"));
@@ -420,13 +454,15 @@ async fn a_store_that_cannot_be_reached_is_told_with_the_cause() {
 async fn a_refused_static_key_is_read_again_from_its_file() {
     let servers = Servers::start(1).await;
     let dir = tempfile::tempdir().unwrap();
-    let (secret, token) = (dir.path().join("secret"), dir.path().join("token"));
+    let file = |name: &str| dir.path().join(name);
+    let (id, secret, token) = (file("id"), file("secret"), file("token"));
+    std::fs::write(&id, "ASIAFILE").unwrap();
     std::fs::write(&secret, "planted-secret").unwrap();
     std::fs::write(&token, "planted-token-a").unwrap();
     servers.knows("ASIAFILE", "planted-token-a");
     let of = |path: &std::path::Path| LiveSecret::new(&format!("file:{}", path.display()));
     let credentials = CredentialOptions::Static(StaticKeys {
-        access_key_id: "ASIAFILE".into(),
+        access_key_id: of(&id),
         secret_access_key: of(&secret),
         session_token: Some(of(&token)),
     });
@@ -435,8 +471,9 @@ async fn a_refused_static_key_is_read_again_from_its_file() {
     opened.store.put(&path, "x".into()).await.unwrap();
     let error = opened.store.put(&path, "x".into()).await.unwrap_err();
     assert_eq!(kind_of(&error), Kind::Unauthorized, "{error}");
+    std::fs::write(&id, "ASIANEXT").unwrap();
     std::fs::write(&token, "planted-token-b").unwrap();
-    servers.knows("ASIAFILE", "planted-token-b");
+    servers.knows("ASIANEXT", "planted-token-b");
     tokio::time::sleep(Duration::from_millis(50)).await;
     opened.store.put(&path, "x".into()).await.unwrap();
 }

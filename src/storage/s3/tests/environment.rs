@@ -95,3 +95,19 @@ async fn a_machine_gives_credentials_anew_at_each_fetch() {
     puts(&servers, 5, &variables).await;
     assert_eq!(servers.handed_out(), 3);
 }
+
+#[tokio::test]
+async fn metadata_services_are_not_asked_by_a_proxy() {
+    let servers = Servers::start(u32::MAX).await;
+    let container = format!("{}/container", servers.url);
+    let container = ("AWS_CONTAINER_CREDENTIALS_FULL_URI", container.as_str());
+    let machine = ("AWS_EC2_METADATA_SERVICE_ENDPOINT", servers.url.as_str());
+    let proxy = ("HTTP_PROXY", servers.url.as_str());
+    for service in [container, machine] {
+        puts(&servers, 1, &[service, proxy]).await;
+    }
+    assert_eq!(servers.handed_out(), 2);
+    let proxied = servers.proxied();
+    let metadata = |path: &String| path == "/container" || path.starts_with("/latest/");
+    assert!(!proxied.iter().any(metadata), "{proxied:?}");
+}

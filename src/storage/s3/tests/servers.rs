@@ -41,6 +41,8 @@ struct Lake {
     uploads: HashMap<String, BTreeMap<u32, Bytes>>,
     begun: u32,
     last_put: HeaderMap,
+    /// The paths of what came as to a proxy.
+    proxied: Vec<String>,
 }
 
 impl Servers {
@@ -89,6 +91,10 @@ impl Servers {
         self.state.lock().handed_out
     }
 
+    pub(super) fn proxied(&self) -> Vec<String> {
+        self.state.lock().proxied.clone()
+    }
+
     pub(super) fn uploads(&self) -> usize {
         self.state.lock().uploads.len()
     }
@@ -111,6 +117,9 @@ async fn answer(State(state): State<Arc<Mutex<Lake>>>, request: Request<Body>) -
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap();
     let mut lake = state.lock();
+    if parts.uri.authority().is_some() {
+        lake.proxied.push(parts.uri.path().to_owned());
+    }
     if parts.uri.path() == "/" {
         return lake.sts(&parts.headers, &body);
     }
