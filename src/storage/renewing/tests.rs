@@ -436,13 +436,13 @@ async fn a_list_in_an_order_of_its_own_skips_nothing_and_gives_nothing_twice() {
         listed.iter().map(name).collect()
     };
     bench.script(&["", "", "ended", "", "", "", "ended"]);
-    let listed = bench.store.list(Some(&prefix)).try_collect().await.unwrap();
+    let listed: Vec<ObjectMeta> = bench.store.list(Some(&prefix)).try_collect().await.unwrap();
     assert_eq!(names(listed), expected);
     assert_eq!(bench.renewals(), 2);
     bench.script(&["", "ended"]);
     let after = Path::from("t/a-b/0");
     let listed = bench.store.list_with_offset(Some(&prefix), &after);
-    let listed = listed.try_collect().await.unwrap();
+    let listed: Vec<ObjectMeta> = listed.try_collect().await.unwrap();
     let beyond: Vec<String> = expected
         .iter()
         .filter(|name| name.as_str() > "t/a-b/0")
