@@ -37,7 +37,7 @@ pub enum FilesError {
         source: object_store::Error,
     },
     #[error(
-        "the store answers with the whole object where a part of it was asked for, so it cannot be read in parts; have what stands before the store (proxy, cache) pass on `Range`, or copy the object to this machine path=`{0}`"
+        "the store answers with the whole object where a part of it was asked for, so it cannot be read in parts; have what stands before the store (proxy, cache) pass on `Range`, or copy the object to this machine, path=`{0}`"
     )]
     NoRanges(String),
     #[error(
