@@ -3,6 +3,8 @@
 //! Wrap any store, add [`Rule`]s, run the code under test, look at [`FaultyStore::calls`]. To try a fault at
 //! every operation of some work: run it once without rules, take the number of calls, then run it once for each
 //! `n` below with `Rule::nth(n)`.
+//!
+//! Past 500 lines: rules, faults and the store that obeys them are used together or not at all.
 
 use async_trait::async_trait;
 use bytes::Bytes;

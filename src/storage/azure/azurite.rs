@@ -1,6 +1,8 @@
 //! Containers of Azurite, a server we did not write. Ignored unless asked for:
 //!
 //! `ALLUVIUM_AZURITE=http://127.0.0.1:10000 cargo test azurite -- --ignored`, with Azurite started with `--loose`.
+//!
+//! Past 500 lines: the signing of signatures and policies stands beside the tests.
 
 use super::{Right, open};
 use crate::{

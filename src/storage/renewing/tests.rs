@@ -1,4 +1,6 @@
 //! By a store in memory that is told when to refuse.
+//!
+//! Past 500 lines: that store stands beside them.
 
 use super::*;
 use crate::storage::Result as StorageResult;

@@ -1,4 +1,6 @@
 //! A landing zone's daemons on a virtual clock: one, and two that share the container.
+//!
+//! Past 500 lines: the service they ask stands beside them.
 
 use super::*;
 use crate::{
