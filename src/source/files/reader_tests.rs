@@ -1,6 +1,6 @@
 //! Every format, plain and compressed: the same records at every reading, wherever it begins.
 //!
-//! Past 500 lines: one bench reads all formats, and its cases are one table a format.
+//! Past 500 lines: what these and other tests of files read with stands beside them.
 
 use super::{
     Compression, CsvType, FileEntry, FilesError, Format,
