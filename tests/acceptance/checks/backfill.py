@@ -11,7 +11,9 @@ from harness import events, readers
 from harness.daemon import environment
 from harness.procs import Process, require
 
-KILLS_PER_TABLE, FILES, ROWS_PER_FILE = 4, 8, 30_000
+KILLS_PER_TABLE, FILES, ROWS_PER_FILE = 4, 60, 4_000
+# A commit holds a file of CSV or Parquet and about a file of JSON: many more are to come than pass while a kill is on its way.
+ROWS_PER_COMMIT, COMMITS_BETWEEN = 500, 4
 
 
 def ids(table_number, file_number):
@@ -47,21 +49,20 @@ def commits(path):
 
 
 def backfill_until_done(world, table, config, pattern, lake):
-    """Kills the run a moment after it has committed something, until it has died often enough; then lets it end."""
+    """Kills the run once it has made a few more commits, until it has died often enough; then lets it end.
+
+    The moment is a number of commits, not a time: how many of them a machine makes in a moment is not known here.
+    """
     command = [world.binary, "backfill", "--config", config, "--table", table, pattern]
     kills, started = 0, time.monotonic()
     while True:
         run = Process(command, world.folder / f"{table}.log", cwd=world.folder, env=environment())
-        before = commits(lake / table)
-        moment = None
+        moment = commits(lake / table) + world.random.randint(1, COMMITS_BETWEEN)
         while run.alive():
-            if kills < KILLS_PER_TABLE:
-                if moment is None and commits(lake / table) > before:
-                    moment = time.monotonic() + world.random.uniform(0.0, 0.05)
-                if moment is not None and time.monotonic() >= moment:
-                    run.kill9()
-                    kills += 1
-                    break
+            if kills < KILLS_PER_TABLE and commits(lake / table) >= moment:
+                run.kill9()
+                kills += 1
+                break
             require(time.monotonic() - started < 180, f"the backfill of {table} does not end:\n{run.tail()}")
             time.sleep(0.002)
         else:
@@ -75,7 +76,7 @@ def run(world):
     inbox.mkdir()
     config = world.folder / "alluvium.toml"
     # Small commits, so that each run that is killed leaves some behind and has more to do.
-    config.write_text(f'[lake]\nurl = "{lake}"\n[table_defaults]\nmax_commit_rows = 4000\n')
+    config.write_text(f'[lake]\nurl = "{lake}"\n[table_defaults]\nmax_commit_rows = {ROWS_PER_COMMIT}\n')
     connection, kills = readers.duck(), 0
     for number, table in enumerate(write_files(inbox)):
         pattern = f"{inbox}/{table}/*"
