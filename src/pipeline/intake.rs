@@ -452,6 +452,30 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_place_that_became_free_is_told_at_once_and_to_one() {
+        let (pipeline, _config, _lake) = pipeline().await;
+        let router = Router::new("s", "t", Vec::new(), 4).unwrap();
+        let intake = SourceIntake::new(pipeline.tables().clone(), router, false);
+        let freed = &intake.tables.shared().freed;
+        tokio::time::pause();
+        freed.add();
+        freed.add();
+        for (waits, waited) in [(1, Duration::ZERO), (2, POLL)] {
+            intake.refused.lock().extend([partition(), partition()]);
+            for _ in 0..2 {
+                let begun = Instant::now();
+                let event = intake.event().await;
+                assert!(matches!(event, Some(SourceEvent::Room(_))));
+                let elapsed = begun.elapsed();
+                assert!(elapsed >= waited && elapsed <= waited + POLL / 2, "{waits}");
+            }
+        }
+        assert!(intake.refused.lock().is_empty());
+        pipeline.tables().shared().cancel.cancel();
+        assert!(intake.event().await.is_none());
+    }
+
+    #[tokio::test]
     async fn where_a_fan_out_begins_without_a_mark_is_in_the_ledger_before_it_is_read() {
         let (pipeline, _config, _lake) = pipeline().await;
         let id = partition().id.clone();

@@ -429,7 +429,7 @@ impl Reader {
             }
             if self.budget.is_spent() {
                 self.state.budget_spent = true;
-                self.state.counters.pause("budget");
+                self.state.counters.paused_for_budget.increment(1);
             }
         } else if self.state.budget_spent && self.budget.used() <= self.budget.limit() / 4 * 3 {
             self.state.budget_spent = false;
@@ -455,7 +455,7 @@ impl Reader {
                 list.add_partition(&owned.partition.topic, owned.partition.number);
                 if wanted && is_held(owned) {
                     owned.is_slow = true;
-                    self.state.counters.pause("full");
+                    self.state.counters.paused_for_room.increment(1);
                 }
                 owned.paused = wanted;
             }
