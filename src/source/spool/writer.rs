@@ -29,7 +29,7 @@ const GROUP_REQUESTS: usize = 4_096;
 /// How often a failed disk is tried again while nothing is asked of it.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 /// So much is written before the system is told that it may forget it: a call a group would cost as much as small ones do.
-const FORGET_BYTES: u64 = 1 << 20;
+const FORGET_BYTES: u64 = 256 << 10;
 /// The system keeps files in pages of this size or a multiple.
 const PAGE_BYTES: u64 = 4 << 10;
 /// With less room than this the spool reports itself full before anything is refused.
