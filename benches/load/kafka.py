@@ -1,4 +1,10 @@
-"""The load run of `kafka`, which prepares the environment: a file, a group's drain and a range, in turn."""
+"""The load run of `kafka`, which prepares the environment: a file, a group's drain and a range, in turn.
+
+CPU is user and system time of the measured process alone, from start to exit, as the kernel accounts it: librdkafka's threads and the
+last commit count, the broker and this program do not. All ways land the same bytes. The first round is not counted: it brings programs
+and files into the page cache. The ratio of a way is that of its CPU seconds to the file's of the same round, the median over the rounds
+with the lowest and the highest; a median of CPU seconds may be of another round, so rates side by side say less.
+"""
 
 import argparse
 import os
@@ -34,6 +40,7 @@ class Usage:
             time.sleep(0.02)
         process.popen.returncode = os.waitstatus_to_exitcode(status)
         require(process.popen.returncode == 0, f"exit code {process.popen.returncode}:\n{process.tail()}")
+        self.user_seconds, self.system_seconds = usage.ru_utime, usage.ru_stime
         self.cpu_seconds = usage.ru_utime + usage.ru_stime
 
 
@@ -90,12 +97,10 @@ def from_group(binary, folder, address, topic, _, count):
     while rows < count:
         daemon.require_alive()
         require(time.monotonic() < deadline, f"{rows} of {count} rows after {LIMIT_SECONDS} s:\n{daemon.process.tail()}")
-        time.sleep(0.1)
-        rows = sum(float(v) for v in re.findall(r"^alluvium_commit_rows_total\S* (\S+)$", daemon.get("/metrics")[1], re.MULTILINE))
+        time.sleep(0.2)
         # The last rows wait for the flush interval, which is no CPU: stopping drains them.
-        read = sum(float(v) for v in re.findall(r"^alluvium_source_records_total\S* (\S+)$", daemon.get("/metrics")[1], re.MULTILINE))
-        if read >= count:
-            break
+        metrics = daemon.get("/metrics")[1]
+        rows = sum(float(v) for v in re.findall(r"^alluvium_source_records_total\S* (\S+)$", metrics, re.MULTILINE))
     daemon.process.signal(15)
     return Usage(daemon.process)
 
@@ -125,7 +130,7 @@ def main():
     broker = None
     try:
         broker = Broker(Path(os.environ["PYTHONPATH"]) / "components", root / "broker", os.environ)
-        print(f"{'events':8}{'codec':7}{'from':7}{'MB/CPU-s':>9}{'us/event':>9}{'of file':>9}  binary")
+        print(f"{'events':8}{'codec':7}{'from':7}{'MB/CPU-s':>9}{'us/event':>9}{'system':>8}{'of file':>9}{'lowest':>8}{'highest':>8}  binary")
         sources = [(path.stem, path.resolve()) for path in options.events or []]
         sources = sources or [(kind, None) for kind in options.kind or events.KINDS]
         for kind, path in sources:
@@ -137,11 +142,13 @@ def main():
                 topic = f"{kind}-{codec}"
                 count = fill(broker, topic, codec, path)
                 runs = {(binary, way): [] for binary in binaries for way in WAYS}
-                for n in range(options.rounds):
+                for n in range(options.rounds + 1):
                     for (binary, way), done in runs.items():
                         folder = root / f"{topic}-{way}-{n}"
                         folder.mkdir()
-                        done.append(WAYS[way](binary, folder, broker.address, topic, path, count))
+                        run = WAYS[way](binary, folder, broker.address, topic, path, count)
+                        if n > 0:
+                            done.append(run)
                         rows = rows_of(folder / "lake" / topic)
                         require(rows == count, f"{way}: {rows} rows of {count} events:\n{(folder / 'log').read_text()[-2000:] if (folder / 'log').exists() else ''}")
                         shutil.rmtree(folder)
@@ -149,7 +156,9 @@ def main():
                 for (binary, way), done in runs.items():
                     ratios = [file.cpu_seconds / run.cpu_seconds for file, run in zip(runs[binary, "file"], done, strict=True)]
                     cpu = statistics.median(run.cpu_seconds for run in done)
-                    print(f"{kind:8}{codec:7}{way:7}{size / 1e6 / cpu:9.0f}{cpu / count * 1e6:9.2f}{statistics.median(ratios):9.2f}  {binary.name}", flush=True)
+                    system = statistics.median(run.system_seconds / run.cpu_seconds for run in done)
+                    print(f"{kind:8}{codec:7}{way:7}{size / 1e6 / cpu:9.0f}{cpu / count * 1e6:9.2f}{system:8.0%}{statistics.median(ratios):9.2f}"
+                          f"{min(ratios):8.2f}{max(ratios):8.2f}  {binary.name}", flush=True)
     finally:
         if broker is not None:
             broker.stop()

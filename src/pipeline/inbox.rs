@@ -9,7 +9,10 @@ use crate::event::{Epoch, SourcePartition};
 use parking_lot::Mutex;
 use std::{
     collections::{HashMap, VecDeque},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 use tokio::sync::Notify;
@@ -26,6 +29,8 @@ struct Queue {
     reserved: usize,
     /// Since when there was no room without the worker having taken anything.
     refused: Option<Instant>,
+    /// Refusals that room was not yet told of.
+    refusals: usize,
     /// Since when it is shut.
     shut: Option<Instant>,
     /// Somebody was told that the table is left behind, since it last had room.
@@ -36,6 +41,35 @@ struct Queue {
 
 /// Room for one delivery; given back when dropped.
 pub(crate) struct Slot(Arc<Inbox>);
+
+/// Counts the places that became free after somebody was refused one, in the inboxes of all tables.
+#[derive(Default)]
+pub(crate) struct Freed {
+    count: AtomicU64,
+    more: Notify,
+}
+
+impl Freed {
+    pub(crate) fn count(&self) -> u64 {
+        self.count.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn add(&self) {
+        self.count.fetch_add(1, Ordering::AcqRel);
+        self.more.notify_waiters();
+    }
+
+    /// Waits until more than `seen` were counted. Cancel safe.
+    pub(crate) async fn beyond(&self, seen: u64) {
+        loop {
+            let more = self.more.notified();
+            if self.count() > seen {
+                return;
+            }
+            more.await;
+        }
+    }
+}
 
 impl Inbox {
     /// `capacity` deliveries find room.
@@ -51,6 +85,7 @@ impl Inbox {
         let mut queue = self.queue.lock();
         if queue.shut.is_some() || queue.deliveries.len() + queue.reserved >= self.capacity {
             queue.refused.get_or_insert(now);
+            queue.refusals += 1;
             return None;
         }
         queue.reserved += 1;
@@ -74,6 +109,14 @@ impl Inbox {
         let delivery = queue.deliveries.pop_front()?;
         queue.refused = None;
         Some(delivery)
+    }
+
+    /// Whether the place of a delivery just taken is one that somebody was refused; true once for each refusal.
+    pub(crate) fn admits(&self) -> bool {
+        let mut queue = self.queue.lock();
+        let admits = queue.refusals > 0;
+        queue.refusals -= usize::from(admits);
+        admits
     }
 
     /// How long there has been no room, the worker taking nothing; zero where there is.
@@ -178,6 +221,32 @@ mod tests {
         assert!(inbox.try_reserve(now).is_some());
         assert_eq!(inbox.try_recv().unwrap().share, 0);
         assert!(inbox.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_refusal_is_told_of_one_place() {
+        let inbox = Inbox::new(1);
+        let freed = Arc::new(Freed::default());
+        let (now, takes) = (Instant::now(), 3);
+        let waiting = tokio::spawn({
+            let freed = freed.clone();
+            async move { freed.beyond(1).await }
+        });
+        for n in 0..takes {
+            inbox.try_reserve(now).unwrap().send(delivery(1, n));
+            if n > 0 {
+                assert!(inbox.try_reserve(now).is_none());
+            }
+            inbox.try_recv().unwrap();
+            tokio::task::yield_now().await;
+            assert!(!waiting.is_finished());
+            if inbox.admits() {
+                freed.add();
+            }
+        }
+        assert!(!inbox.admits());
+        assert_eq!(freed.count(), 2, "nobody was refused before the first");
+        waiting.await.unwrap();
     }
 
     #[test]

@@ -36,9 +36,16 @@ pub(crate) struct SourceIntake {
     /// The source has an end that somebody waits for: it waits for its tables.
     is_bounded: bool,
     events: mpsc::UnboundedSender<SourceEvent>,
-    inbox: tokio::sync::Mutex<mpsc::UnboundedReceiver<SourceEvent>>,
+    told: tokio::sync::Mutex<Told>,
     /// Who was answered `Full`, the longest waiting first.
     refused: Mutex<VecDeque<Arc<Partition>>>,
+}
+
+/// What the source hears, in turn.
+struct Told {
+    events: mpsc::UnboundedReceiver<SourceEvent>,
+    /// The free places that it was told of, of [`Shared::freed`](super::worker::Shared::freed).
+    freed: u64,
 }
 
 impl SourceIntake {
@@ -54,14 +61,18 @@ impl SourceIntake {
     }
 
     fn of(tables: Arc<Tables>, router: Router, keeps_records: bool, is_bounded: bool) -> Arc<Self> {
-        let (events, inbox) = mpsc::unbounded_channel();
+        let (events, told) = mpsc::unbounded_channel();
+        let told = Told {
+            events: told,
+            freed: 0,
+        };
         Arc::new(Self {
             tables,
             router: Mutex::new(router),
             keeps_records,
             is_bounded,
             events,
-            inbox: tokio::sync::Mutex::new(inbox),
+            told: tokio::sync::Mutex::new(told),
             refused: Mutex::default(),
         })
     }
@@ -257,19 +268,27 @@ impl Intake for SourceIntake {
     }
 
     fn offer(&self, batch: RawBatch) -> Offer {
+        let shared = self.tables.shared();
         let partition = batch.partition.clone();
-        match self.try_offer(batch) {
-            Ok(Offer::Full(batch)) => {
-                let mut refused = self.refused.lock();
+        let mut batch = batch;
+        let mut again = true;
+        loop {
+            let freed = shared.freed.count();
+            match self.try_offer(batch) {
+                Ok(Offer::Full(refused)) => batch = refused,
+                Ok(offer) => return offer,
+                Err(error) => {
+                    shared.fail(error);
+                    return Offer::Stale;
+                }
+            }
+            let mut refused = self.refused.lock();
+            // A place that became free before it is known who waits for one would be told to nobody.
+            if shared.freed.count() == freed || !std::mem::take(&mut again) {
                 if !refused.contains(&partition) {
                     refused.push_back(partition);
                 }
-                Offer::Full(batch)
-            }
-            Ok(offer) => offer,
-            Err(error) => {
-                self.tables.shared().fail(error);
-                Offer::Stale
+                return Offer::Full(batch);
             }
         }
     }
@@ -339,16 +358,23 @@ impl Intake for SourceIntake {
     }
 
     async fn event(&self) -> Option<SourceEvent> {
-        let mut inbox = self.inbox.lock().await;
+        let shared = self.tables.shared();
+        let mut told = self.told.lock().await;
+        let told = &mut *told;
         loop {
-            let next = timeout(POLL, inbox.recv()).await;
-            if let Ok(event) = next {
-                return event;
+            tokio::select! {
+                biased;
+                event = told.events.recv() => return event,
+                // Without a free place too: a table may be left behind by now.
+                _ = timeout(POLL, shared.freed.beyond(told.freed)) => {}
             }
+            let freed = shared.freed.count();
             if let Some(partition) = self.refused.lock().pop_front() {
+                told.freed = freed.min(told.freed + 1);
                 return Some(SourceEvent::Room(partition));
             }
-            if self.tables.shared().cancel.is_cancelled() {
+            told.freed = freed;
+            if shared.cancel.is_cancelled() {
                 return None;
             }
         }
@@ -423,6 +449,30 @@ mod tests {
         );
         let config = Error::new(Kind::Config, "wrong");
         assert_eq!(as_source_takes(config, true).kind(), Kind::Config);
+    }
+
+    #[tokio::test]
+    async fn a_place_that_became_free_is_told_at_once_and_to_one() {
+        let (pipeline, _config, _lake) = pipeline().await;
+        let router = Router::new("s", "t", Vec::new(), 4).unwrap();
+        let intake = SourceIntake::new(pipeline.tables().clone(), router, false);
+        let freed = &intake.tables.shared().freed;
+        tokio::time::pause();
+        freed.add();
+        freed.add();
+        for (waits, waited) in [(1, Duration::ZERO), (2, POLL)] {
+            intake.refused.lock().extend([partition(), partition()]);
+            for _ in 0..2 {
+                let begun = Instant::now();
+                let event = intake.event().await;
+                assert!(matches!(event, Some(SourceEvent::Room(_))));
+                let elapsed = begun.elapsed();
+                assert!(elapsed >= waited && elapsed <= waited + POLL / 2, "{waits}");
+            }
+        }
+        assert!(intake.refused.lock().is_empty());
+        pipeline.tables().shared().cancel.cancel();
+        assert!(intake.event().await.is_none());
     }
 
     #[tokio::test]

@@ -2,6 +2,7 @@
 
 use super::{
     catch_up,
+    inbox::Freed,
     ledger::Ledger,
     marks,
     registry::Registry,
@@ -113,6 +114,7 @@ impl Pipeline {
             core_count: cores,
             cancel,
             room: Notify::new(),
+            freed: Freed::default(),
             tally: Tally::default(),
             failure: OnceLock::new(),
         });

@@ -22,7 +22,7 @@ pub(crate) use state::State;
 
 use super::{
     flusher::{Done, Job},
-    inbox::Inbox,
+    inbox::{Freed, Inbox},
     ledger::Ledger,
     registry::Registry,
     settings::TableSettings,
@@ -114,12 +114,22 @@ pub(crate) struct Shared {
     pub(crate) cancel: CancellationToken,
     /// Signalled when a worker has taken a delivery, so that sources may offer again.
     pub(crate) room: tokio::sync::Notify,
+    /// Places that sources were refused before.
+    pub(crate) freed: Freed,
     pub(crate) tally: Tally,
     /// Why the pipeline stopped by itself.
     pub(crate) failure: std::sync::OnceLock<Error>,
 }
 
 impl Shared {
+    /// A delivery was taken out: its place is free for another.
+    fn taken_from(&self, inbox: &Inbox) {
+        if inbox.admits() {
+            self.freed.add();
+        }
+        self.room.notify_waiters();
+    }
+
     /// Stops the pipeline; positions tell the next run where to begin.
     pub(crate) fn fail(&self, error: Error) {
         tracing::error!(kind = error.kind().as_str(), "{error}");
@@ -170,7 +180,7 @@ impl Worker {
                 Some(control) = self.control.recv() => self.on_control(control),
                 delivery = self.inbox.recv(), if may_take => {
                     if let Some(delivery) = delivery {
-                        self.shared.room.notify_waiters();
+                        self.shared.taken_from(&self.inbox);
                         self.take(delivery).await?;
                         self.gather().await?;
                     }

@@ -54,11 +54,29 @@ pub(super) fn put_back(mut buffer: Vec<u8>) {
     };
     buffer.clear();
     let size = buffer.capacity();
-    if KEPT_NOW.fetch_add(size, Ordering::Relaxed) + size > KEPT_BYTES {
+    if KEPT_NOW.fetch_add(size, Ordering::Relaxed) + size > KEPT_BYTES && !make_way(class) {
         KEPT_NOW.fetch_sub(size, Ordering::Relaxed);
         return;
     }
     KEPT[class].lock().push(buffer);
+}
+
+/// Lets go of buffers for one of a class of which none is kept: sizes change with what is received, and what was kept for
+/// others must not be in the way for ever. Whether there is room for it.
+#[cold]
+fn make_way(class: usize) -> bool {
+    if !KEPT[class].lock().is_empty() {
+        return false;
+    }
+    for others in (0..CLASSES).rev().filter(|other| *other != class) {
+        while let Some(buffer) = KEPT[others].lock().pop() {
+            let size = buffer.capacity();
+            if KEPT_NOW.fetch_sub(size, Ordering::Relaxed) - size <= KEPT_BYTES {
+                return true;
+            }
+        }
+    }
+    false
 }
 
 /// The distance between the classes around a size, which is not 0.
@@ -126,6 +144,17 @@ mod tests {
         }
         assert_eq!(class(4 << 20), Some(CLASSES - 1));
         assert_eq!(take(5 << 20).capacity(), 5 << 20);
+    }
+
+    #[test]
+    fn what_nobody_asks_for_any_more_makes_way_for_another_size() {
+        let full: Vec<_> = (0..40).map(|_| take(1 << 20)).collect();
+        full.into_iter().for_each(put_back);
+        // A size that no other test takes.
+        let size = 80 << 10;
+        put_back(take(size));
+        assert_eq!(KEPT[class(size).unwrap()].lock().len(), 1);
+        assert!(KEPT_NOW.load(Ordering::Relaxed) <= KEPT_BYTES);
     }
 
     #[test]

@@ -96,7 +96,7 @@ impl Worker {
             let Some(delivery) = self.inbox.try_recv() else {
                 break;
             };
-            self.shared.room.notify_waiters();
+            self.shared.taken_from(&self.inbox);
             self.take(delivery).await?;
         }
         if self.state.schema.is_some() || self.state.waiting_slabs >= INFERENCE_BYTES {

@@ -39,12 +39,18 @@ pub(crate) struct SourceCounters {
     source: String,
     pub(crate) assigned: metrics::Gauge,
     pub(crate) polls: metrics::Counter,
+    /// Pauses of all partitions for the byte budget, and of one whose batch found no room.
+    pub(crate) paused_for_budget: metrics::Counter,
+    pub(crate) paused_for_room: metrics::Counter,
 }
 
 impl SourceCounters {
     pub(crate) fn new(source: &str) -> Self {
+        let paused = |reason: &'static str| metrics::counter!(PAUSES, "source" => source.to_owned(), "reason" => reason);
         Self {
             source: source.into(),
+            paused_for_budget: paused("budget"),
+            paused_for_room: paused("full"),
             assigned: metrics::gauge!(PARTITIONS, "source" => source.to_owned()),
             polls: metrics::counter!(POLLS, "source" => source.to_owned()),
         }
@@ -54,11 +60,6 @@ impl SourceCounters {
     pub(crate) fn rebalance(&self, event: &'static str) {
         metrics::counter!(REBALANCES, "source" => self.source.clone(), "event" => event)
             .increment(1);
-    }
-
-    /// `reason`: `budget` or `full`.
-    pub(crate) fn pause(&self, reason: &'static str) {
-        metrics::counter!(PAUSES, "source" => self.source.clone(), "reason" => reason).increment(1);
     }
 
     pub(crate) fn rewind(&self) {

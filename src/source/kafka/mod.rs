@@ -28,7 +28,6 @@ mod quiet;
 mod reader;
 mod slab;
 mod source;
-mod spare;
 mod topic_id;
 
 #[cfg(test)]

@@ -158,7 +158,7 @@ impl Default for KafkaOptions {
             keep_headers: false,
             magic_byte: MagicByte::Stop,
             max_event_bytes: 1 << 20,
-            batch_bytes: 1 << 20,
+            batch_bytes: 512 << 10,
             batch_milliseconds: 50,
             oauth: None,
             properties: BTreeMap::new(),

@@ -173,7 +173,8 @@ pub fn validate(source: &str, options: &KafkaOptions) -> Vec<KafkaSourceError> {
 /// A batch and the one event that overflows it are decoded together, at most 128 MiB of them.
 const MAX_BATCH_BYTES: u64 = 64 << 20;
 
-/// The configuration of a client. `budget_bytes` sizes the queue of fetched records, an eighth of it.
+/// The configuration of a client. `budget_bytes` sizes the queue of fetched records: an eighth of it, but no more than caches
+/// hold, for a record is written by one core and read by another.
 pub(crate) fn client_config(
     source: &str,
     options: &KafkaOptions,
@@ -187,7 +188,7 @@ pub(crate) fn client_config(
     for (key, value) in DEFAULTS {
         config.set(*key, *value);
     }
-    let queue = (budget_bytes / 8 / 1024).clamp(4 << 10, 8 << 10);
+    let queue = (budget_bytes / 8 / 1024).clamp(1 << 10, 4 << 10);
     config.set("queued.max.messages.kbytes", queue.to_string());
     // librdkafka refuses a `fetch.max.bytes` that is set and less than `message.max.bytes`. What is no number it refuses too.
     let message = options.properties.get("message.max.bytes");
@@ -275,7 +276,7 @@ mod tests {
         assert_eq!(config.get("isolation.level"), Some("read_uncommitted"));
         assert_eq!(config.get("auto.offset.reset"), Some("error"));
         assert_eq!(config.get("enable.auto.commit"), Some("false"));
-        assert_eq!(config.get("queued.max.messages.kbytes"), Some("8192"));
+        assert_eq!(config.get("queued.max.messages.kbytes"), Some("4096"));
         config.create_native_config().unwrap();
     }
 

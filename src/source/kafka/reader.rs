@@ -7,7 +7,8 @@
 //! - after a rebalance event it sends no other, and delivers no records, until an assign or unassign call
 //!   (`rd_kafka_rebalance_op`, `RD_KAFKA_CGRP_WAIT_ASSIGN_CALL`), which may come much later;
 //! - pausing throws fetched records away and resuming fetches them again from behind the last record that
-//!   the consumer took (`rd_kafka_toppar_pause_resume`): nothing is lost, but pausing is dear, so it comes last.
+//!   the consumer took (`rd_kafka_toppar_pause_resume`): nothing is lost, but pausing is dear, so it comes last. Room that
+//!   comes back in moments is waited for, the fetched records staying where they are.
 //!
 //! Records come in batches through a queue of their own ([`FetchQueue`]), everything else by `poll`. A batch is taken whole
 //! before anything else is done, so that librdkafka's position and the slabs' agree whenever somebody looks.
@@ -44,6 +45,9 @@ const WAIT_IDLE: Duration = Duration::from_millis(50);
 const WAIT_BUSY: Duration = Duration::from_millis(5);
 /// How long a spent budget is waited for before partitions are paused.
 const PAUSE_GRACE: Duration = Duration::from_millis(100);
+/// How long a batch waits for room before its partition is paused and the others are read on. A table at work makes room
+/// sooner, and tables beside it have as much to do from their inboxes.
+const ROOM_GRACE: Duration = Duration::from_millis(50);
 /// How long a partition is silent before offsets without records behind its last one are looked for.
 const SILENCE: Duration = Duration::from_secs(1);
 const TIDY: Duration = Duration::from_secs(1);
@@ -87,13 +91,22 @@ enum Phase {
     Leaving,
 }
 
+/// A batch for which there was no room.
+struct Held {
+    batch: RawBatch,
+    /// Until when the partition is not paused for it, and nothing else is read.
+    patience: Instant,
+}
+
 /// A partition this process reads.
 struct Owned {
     partition: Arc<Partition>,
     epoch: Epoch,
     slab: Slab,
     /// A batch answered `Full`, to be offered again after `Room`.
-    held: Option<RawBatch>,
+    held: Option<Held>,
+    /// The last batch that waited did so in vain: for the next one nobody waits.
+    is_slow: bool,
     phase: Phase,
     paused: bool,
     last_record: Instant,
@@ -225,7 +238,7 @@ impl Reader {
 
     fn read(&mut self) -> Result<(), KafkaSourceError> {
         let queue = Arc::clone(&self.queue);
-        let (mut pace, mut idle) = (Pace::new(), true);
+        let (mut pace, mut idle, mut woken) = (Pace::new(), true, None);
         while !self.control.stop.load(Ordering::Acquire) {
             if !self.state.stopped
                 && (self.control.stop_intake.load(Ordering::Acquire)
@@ -233,7 +246,7 @@ impl Reader {
             {
                 self.stop_reading();
             }
-            while let Ok(note) = self.notes.try_recv() {
+            while let Some(note) = woken.take().or_else(|| self.notes.try_recv().ok()) {
                 if matches!(note, Note::PipelineGone) {
                     return Ok(());
                 }
@@ -247,6 +260,10 @@ impl Reader {
 
             let wait = self.wait(Instant::now());
             self.serve_events(wait, idle)?;
+            if self.waits_for_room(Instant::now()) {
+                woken = self.notes.recv_timeout(WAIT_BUSY).ok();
+                continue;
+            }
             let batch = queue.take(pace.records(), wait);
             self.state.counters.polls.increment(1);
             idle = batch.is_empty();
@@ -374,22 +391,29 @@ impl Reader {
                 .counters
                 .tombstones
                 .increment(std::mem::take(&mut owned.slab.tombstones));
-            self.offer(i, batch);
+            let mut patience = Instant::now();
+            if !std::mem::take(&mut owned.is_slow) {
+                patience += ROOM_GRACE;
+            }
+            self.offer(i, batch, patience);
         }
     }
 
-    fn offer(&mut self, i: usize, batch: RawBatch) {
+    fn offer(&mut self, i: usize, batch: RawBatch, patience: Instant) {
         match self.intake.offer(batch) {
             Offer::Accepted => {}
-            Offer::Full(batch) => {
-                self.state.owned[i].held = Some(batch);
-                self.state.counters.pause("full");
-            }
+            Offer::Full(batch) => self.state.owned[i].held = Some(Held { batch, patience }),
             // The pipeline has begun another epoch or is about to ask for one: take it up now. Its own
             // Rewind of the old epoch is then ignored.
             Offer::Stale if self.state.owned[i].phase == Phase::Reading => self.rewind(i),
             Offer::Stale => {}
         }
+    }
+
+    /// Whether room is expected in moments: records stay in librdkafka's queue, which bounds them.
+    fn waits_for_room(&self, now: Instant) -> bool {
+        let waits = |o: &Owned| !o.paused && o.held.as_ref().is_some_and(|h| now < h.patience);
+        self.state.owned.iter().any(waits)
     }
 
     fn look_at_budget(&mut self) {
@@ -405,7 +429,7 @@ impl Reader {
             }
             if self.budget.is_spent() {
                 self.state.budget_spent = true;
-                self.state.counters.pause("budget");
+                self.state.counters.paused_for_budget.increment(1);
             }
         } else if self.state.budget_spent && self.budget.used() <= self.budget.limit() / 4 * 3 {
             self.state.budget_spent = false;
@@ -414,8 +438,12 @@ impl Reader {
 
     /// Pauses and resumes so that exactly the partitions with room are read.
     fn settle_pauses(&mut self) {
-        let all = self.state.stopped || self.state.budget_spent;
-        let wanted = |o: &Owned| all || o.held.is_some() || o.phase != Phase::Reading;
+        let (all, now) = (
+            self.state.stopped || self.state.budget_spent,
+            Instant::now(),
+        );
+        let is_held = |o: &Owned| o.held.as_ref().is_some_and(|held| held.patience <= now);
+        let wanted = |o: &Owned| all || o.phase != Phase::Reading || is_held(o);
         if self.state.owned.iter().all(|o| wanted(o) == o.paused) {
             return;
         }
@@ -425,6 +453,10 @@ impl Reader {
             if wanted != owned.paused {
                 let list = if wanted { &mut pause } else { &mut resume };
                 list.add_partition(&owned.partition.topic, owned.partition.number);
+                if wanted && is_held(owned) {
+                    owned.is_slow = true;
+                    self.state.counters.paused_for_room.increment(1);
+                }
                 owned.paused = wanted;
             }
         }

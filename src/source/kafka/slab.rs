@@ -1,9 +1,12 @@
 //! Records of one partition gathered into one piece of memory.
 
-use super::{MagicByte, fetch::Record, spare};
-use crate::event::{
-    ByteBudget, BytePermit, Epoch, Offset, Partition, RawBatch, RecordKind, RecordSpan,
-    RejectReason,
+use super::{MagicByte, fetch::Record};
+use crate::{
+    event::{
+        ByteBudget, BytePermit, Epoch, Offset, Partition, RawBatch, RecordKind, RecordSpan,
+        RejectReason,
+    },
+    source::slab,
 };
 use std::{
     borrow::Cow,
@@ -31,6 +34,9 @@ pub(crate) struct Framed {
 
 /// What a slab grows by in the account of the budget, so that a record costs no atomic operation.
 const GRAIN: u64 = 64 << 10;
+
+/// A slab that needs less is not given a buffer that was kept: it is charged to the budget by its capacity.
+const LEAST_KEPT: usize = 64 << 10;
 
 /// The records gathered since the last cut, and the position behind them.
 pub(crate) struct Slab {
@@ -111,7 +117,7 @@ impl Slab {
         }
         if self.records.is_empty() {
             // A little more than last time: a slab that grows by its last record would double.
-            self.bytes = spare::buffer(self.hint.0 + self.hint.0 / 16);
+            self.bytes = buffer(self.hint.0 + self.hint.0 / 16);
             self.records.reserve(self.hint.1 + self.hint.1 / 16);
             self.opened = Some(now);
         }
@@ -165,7 +171,7 @@ impl Slab {
             epoch,
             start,
             end: self.next,
-            slab: spare::lend(bytes),
+            slab: slab::share(bytes),
             records,
             tables: Vec::new(),
             permit,
@@ -203,6 +209,14 @@ impl Slab {
         }
         let text = serde_json::Value::Object(object).to_string();
         self.push(text.as_bytes())
+    }
+}
+
+fn buffer(bytes: usize) -> Vec<u8> {
+    if bytes < LEAST_KEPT {
+        Vec::with_capacity(bytes)
+    } else {
+        slab::take(bytes)
     }
 }
 

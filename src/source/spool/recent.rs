@@ -47,7 +47,7 @@ enum Held {
 }
 
 /// What an entry has room for, which is what it is charged for.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Capacity {
     bytes: usize,
     records: usize,
@@ -80,6 +80,9 @@ struct State {
     waiting: bool,
     bytes: u64,
     entries: VecDeque<Entry>,
+    /// What the last entry of small requests held when the reader took it: the next is given as much at once. One that
+    /// grows leaves buffers of every size behind, and none where it was taken from.
+    joined: Capacity,
 }
 
 impl Recent {
@@ -157,27 +160,34 @@ impl Recent {
             state.bytes += more;
             return;
         }
-        let capacity = Capacity {
+        let capacity = |like: Capacity| Capacity {
             bytes: match small {
-                true => slab::size(request.body.len()),
+                true => slab::size(request.body.len().max(like.bytes)),
                 false => request.body.len(),
             },
-            records: request.events.len(),
+            records: request.events.len().max(like.records),
+        };
+        let permit = |capacity: Capacity| {
+            let cost = capacity.cost();
+            let permit = (cost <= room).then(|| budget.try_acquire(cost))?;
+            Some((capacity, permit?))
+        };
+        let like = match small {
+            true => state.joined,
+            false => Capacity::default(),
+        };
+        let granted = permit(capacity(like)).or_else(|| permit(capacity(Capacity::default())));
+        let Some((capacity, permit)) = granted else {
+            return;
         };
         let cost = capacity.cost();
-        if cost > room {
-            return;
-        }
-        let Some(permit) = budget.try_acquire(cost) else {
-            return;
-        };
         let mut entry = Entry {
             range: OffsetRange {
                 start: range.start,
                 end: range.start,
             },
             bytes: match small {
-                true => Held::Joined(slab::take(request.body.len())),
+                true => Held::Joined(slab::take(capacity.bytes)),
                 false => Held::Body(request.body.clone()),
             },
             records: Vec::new(),
@@ -244,6 +254,12 @@ impl State {
     fn pop(&mut self) -> Option<Entry> {
         let entry = self.entries.pop_front()?;
         self.bytes -= entry.permit.bytes();
+        if let Held::Joined(bytes) = &entry.bytes {
+            self.joined = Capacity {
+                bytes: bytes.len(),
+                records: entry.records.len(),
+            };
+        }
         Some(entry)
     }
 }
@@ -261,7 +277,7 @@ impl Entry {
         };
         let records = self.records.len() + request.events.len();
         (needed <= MAX_BYTES).then(|| Capacity {
-            bytes: twice(bytes.capacity(), needed, MAX_BYTES),
+            bytes: slab::size(twice(bytes.capacity(), needed, MAX_BYTES)),
             records: twice(self.records.capacity(), records, usize::MAX),
         })
     }
@@ -279,7 +295,11 @@ impl Entry {
             .reserve_exact(capacity.records.saturating_sub(records));
         let mut base = 0;
         if let Held::Joined(bytes) = &mut self.bytes {
-            bytes.reserve_exact(capacity.bytes.saturating_sub(bytes.len()));
+            if capacity.bytes > bytes.capacity() {
+                let mut larger = slab::take(capacity.bytes);
+                larger.extend_from_slice(bytes);
+                slab::put_back(std::mem::replace(bytes, larger));
+            }
             base = bytes.len() as u32;
             bytes.extend_from_slice(&request.body);
         }

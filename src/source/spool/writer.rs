@@ -28,6 +28,10 @@ const GROUP_BYTES: u64 = 16 << 20;
 const GROUP_REQUESTS: usize = 4_096;
 /// How often a failed disk is tried again while nothing is asked of it.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
+/// So much is written before the system is told that it may forget it: a call a group would cost as much as small ones do.
+const FORGET_BYTES: u64 = 256 << 10;
+/// The system keeps files in pages of this size or a multiple.
+const PAGE_BYTES: u64 = 4 << 10;
 /// With less room than this the spool reports itself full before anything is refused.
 const LITTLE_ROOM: u64 = 4 << 10;
 
@@ -84,7 +88,7 @@ pub(super) struct Writer {
     state: State,
     /// How many requests the last group held: whether there is somebody to wait for.
     last_group: usize,
-    /// Where in the current segment the group before this one began.
+    /// Where in the current segment the system was not yet told to forget.
     forget_from: u64,
     key_files: Vec<(PathBuf, i64)>,
     _lock: File,
@@ -315,11 +319,16 @@ impl Writer {
         for (job, range) in group.into_iter().zip(written.ranges) {
             job.answer(Ok(range));
         }
-        // The reader has what is kept, and for the rest the disk is as good a place as memory: the pages
-        // can serve the next group. The page that two groups share goes with the later one.
+        // The reader has what is kept, and for the rest the disk is as good a place as memory: the pages can serve the
+        // next groups. The page that the next group begins in stays, or its write would read it back from the disk; so may
+        // larger pieces that hold it, which the next call comes back for.
         let from = self.forget_from.min(written.bytes.start);
-        disk::forget(&written.file, from..at);
-        self.forget_from = written.bytes.start;
+        if at - from >= FORGET_BYTES {
+            disk::forget(&written.file, from..at / PAGE_BYTES * PAGE_BYTES);
+            self.forget_from = written.bytes.start;
+        } else {
+            self.forget_from = from;
+        }
     }
 
     /// The segment to write to; mends or begins one where needed.

@@ -281,6 +281,7 @@ impl Reader {
                 epoch: r.epoch,
                 slab: Slab::new(r.start),
                 held: None,
+                is_slow: false,
                 phase: Phase::Reading,
                 // A pause may outlive an unassign in librdkafka; resuming what is not paused does nothing.
                 paused: true,

@@ -22,9 +22,9 @@ impl Reader {
             Note::Event(SourceEvent::Room(partition)) => {
                 if let Some(i) = self.state.find(&partition.topic, partition.number)
                     && self.state.owned[i].partition.id == partition.id
-                    && let Some(batch) = self.state.owned[i].held.take()
+                    && let Some(held) = self.state.owned[i].held.take()
                 {
-                    self.offer(i, batch);
+                    self.offer(i, held.batch, held.patience);
                 }
             }
             Note::Event(SourceEvent::Rewind { partition, epoch }) => {

@@ -38,6 +38,10 @@ pub(super) struct State {
     pub(super) last_epoch: Epoch,
     /// Partitions answered `Full`.
     pub(super) full: HashSet<i32>,
+    /// Every batch is answered `Full` once, and has room a moment later.
+    pub(super) stutters: bool,
+    pub(super) refused: HashSet<SourcePartition>,
+    pub(super) refusals: u64,
     pub(super) hold: bool,
     pub(super) held: Vec<RawBatch>,
     pub(super) assign_failures: Vec<Kind>,
@@ -166,6 +170,14 @@ impl Intake for Fake {
             return Offer::Stale;
         }
         if state.full.contains(&batch.partition.number) {
+            return Offer::Full(batch);
+        }
+        let id = &batch.partition.id;
+        if state.stutters && !state.refused.remove(id) {
+            state.refused.insert(id.clone());
+            state.refusals += 1;
+            let room = SourceEvent::Room(Arc::clone(&batch.partition));
+            let _ = self.events.send(room);
             return Offer::Full(batch);
         }
         // Another writer was here: fenced, as a commit would find.

@@ -33,6 +33,34 @@ async fn a_full_partition_waits_alone_and_loses_nothing() {
     running.stop().await.unwrap();
 }
 
+/// Pausing throws away what was fetched: a table that was only busy for a moment is waited for.
+#[tokio::test(flavor = "multi_thread")]
+async fn room_that_comes_back_in_moments_pauses_nothing() {
+    let cluster = cluster("t", 2);
+    produce(&cluster.brokers, "t", 2, 0, 3_000);
+    let fake = Fake::new(&Arc::default());
+    fake.state.lock().stutters = true;
+    let mut options = options(&cluster.brokers, "t");
+    options.batch_bytes = 1 << 10;
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let running = ::metrics::with_local_recorder(&recorder, || start(&options, &fake, &budget()));
+    until("all arrived", || fake.count() == 6_000).await;
+    for number in [0, 1] {
+        assert_eq!(fake.offsets(number), ascending(3_000));
+    }
+    running.stop().await.unwrap();
+    let text = recorder.handle().render();
+    let paused = r#"alluvium_source_pauses_total{source="s",reason="full"} "#;
+    let paused = text.lines().find_map(|line| line.strip_prefix(paused));
+    let paused: u64 = paused.expect(&text).parse().unwrap();
+    let refusals = fake.state.lock().refusals;
+    // A busy machine may be late now and then.
+    assert!(
+        refusals > 10 && paused * 10 <= refusals,
+        "{paused} of {refusals}"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_behind_a_dropped_batch_is_offered_when_reading_stops() {
     let cluster = cluster("t", 1);

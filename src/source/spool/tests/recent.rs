@@ -153,6 +153,40 @@ fn what_is_kept_is_charged_by_the_memory_it_takes() {
     assert_eq!(budget.used(), 0);
 }
 
+/// Growing leaves buffers of every size behind, and takes memory that must be cleared first.
+#[test]
+fn what_follows_is_given_as_much_room_as_the_last_took() {
+    let budget = ByteBudget::new(256 << 20);
+    let recent = Recent::new(Some(budget.clone()));
+    recent.reader_came(0);
+    let text = "x".repeat(30_000);
+    let keep = |start: Offset| {
+        let end = start + 1;
+        recent.keep(OffsetRange { start, end }, kept(&text), (0, end));
+        budget.used()
+    };
+    (0..9).for_each(|start| drop(keep(start)));
+    drop(recent.take(0).unwrap());
+    assert_eq!(budget.used(), 0);
+    let first = keep(9);
+    assert!((270_000..400_000).contains(&first), "{first}");
+    assert!(
+        (10..18).all(|start| keep(start) == first),
+        "it does not grow"
+    );
+    drop(recent.take(9).unwrap());
+    keep(18);
+    drop(recent.take(18).unwrap());
+    assert!(keep(19) < 128 << 10, "the last was small");
+    // What is not there for so much may be for less.
+    (20..28).for_each(|start| drop(keep(start)));
+    drop(recent.take(19).unwrap());
+    let _others = budget.charge((256 << 20) - (128 << 10));
+    let before = budget.used();
+    assert!(keep(28) > before);
+    recent.reader_left();
+}
+
 /// The disk shows a group to readers a moment before memory does.
 #[test]
 fn what_the_reader_has_passed_is_not_kept() {
