@@ -93,7 +93,7 @@ async fn empty_answers_are_read_as_what_is_wanted() {
 async fn what_is_repeated_and_what_is_not() {
     let lost = || Reply::Fail(Failure::Lost("reset".into()));
     let unreachable = || Reply::Fail(Failure::Unreachable("refused".into()));
-    let tls = || Reply::Fail(Failure::Tls("certificate".into()));
+    let tls = || Reply::Fail(Failure::WrongAddress("certificate".into()));
     let late = || Reply::After(Duration::from_secs(100), Box::new(json(200, j!({}))));
     let phrase = || json(400, j!({ "message": "ClusterNotReadyException: wait" }));
     // (first answer, repeated, repeated where it may not be carried out twice)

@@ -288,3 +288,25 @@ async fn two_workspaces_do_not_share_tokens() {
     assert_eq!(a.unwrap()["by"], "Bearer dapi-a");
     assert_eq!(b.unwrap()["by"], "Bearer dapi-b");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_place_of_description_that_is_set_is_trusted() {
+    let fake = Fake::new(|request, _| match request.url.as_str() {
+        "https://sign.in.example/d" => json(
+            200,
+            j!({ "token_endpoint": "https://sign.in.example/token" }),
+        ),
+        "https://sign.in.example/token" => token(1, 3600),
+        _ => json(200, j!({})),
+    });
+    let variables = [
+        ("DATABRICKS_DISCOVERY_URL", "https://sign.in.example/d"),
+        ("DATABRICKS_CLIENT_ID", "a"),
+        ("DATABRICKS_CLIENT_SECRET", "s"),
+        ("DATABRICKS_HOST", "h.cloud.databricks.com"),
+    ];
+    let around = surroundings(Path::new("/nowhere"), &variables);
+    let workspace = try_workspace(&ConnectionOptions::default(), &around, &fake).unwrap();
+    workspace.send::<Value>(Call::get(ME)).await.unwrap();
+    assert_eq!(fake.lines()[..2], ["GET /d", "POST /token"]);
+}
