@@ -129,7 +129,8 @@ async fn pauses_are_fixed_or_grow_and_heed_the_service() {
         ..retried(3)
     };
     // The shortest pause is the service's.
-    let cases: [(u64, fn() -> Reply, u64); 4] = [
+    type Case = (u64, fn() -> Reply, u64);
+    let cases: [Case; 4] = [
         (0, failed, 0),
         (250, failed, 250),
         (250, told, 2_000),

@@ -36,6 +36,9 @@ fn echo() -> Arc<Fake> {
     })
 }
 
+/// What is tried, the connection, the variables, the file of profiles, what comes of it.
+type Case<'a, T> = (&'a str, Value, &'a [(&'a str, &'a str)], Option<&'a str>, T);
+
 /// Who calls which host, or what is wrong.
 async fn who(
     options: Value,
@@ -66,7 +69,7 @@ async fn the_order_is_connection_environment_profile() {
         ("DATABRICKS_HOST", "https://env.cloud.databricks.com"),
         ("DATABRICKS_TOKEN", "dapi-env"),
     ];
-    let cases: [(&str, Value, &[(&str, &str)], Option<&str>, (&str, &str)); 12] = [
+    let cases: [Case<(&str, &str)>; 12] = [
         (
             "DEFAULT where nothing else is set",
             j!({}),
@@ -164,7 +167,7 @@ async fn what_cannot_be_is_told() {
         ("DATABRICKS_HOST", "https://env.cloud.databricks.com"),
         ("DATABRICKS_TOKEN", "dapi-env"),
     ];
-    let cases: [(&str, Value, &[(&str, &str)], Option<&str>, &str); 11] = [
+    let cases: [Case<&str>; 11] = [
         (
             "two kinds",
             j!({ "profile": "both" }),
