@@ -166,7 +166,7 @@ async fn a_path_is_the_stores_own_where_none_is_named() {
     .await;
     let of = |url: &str, options: Value| TableSignature(vending(&server, url, options));
     let source = of(
-        "abfss://c@account1.dfs.core.windows.net/lake",
+        "abfss://zone@account1.dfs.core.windows.net/lake",
         json!({ "connection": "prod", "operation": "read" }),
     );
     let lease = source.fetch(Ask::Refused).await.unwrap();
@@ -187,11 +187,11 @@ async fn a_path_is_the_stores_own_where_none_is_named() {
     let asked = server.seen()[0].json();
     assert_eq!(
         asked,
-        json!({ "url": "abfss://c@account1.dfs.core.windows.net/lake/", "operation": "PATH_READ" })
+        json!({ "url": "abfss://zone@account1.dfs.core.windows.net/lake/", "operation": "PATH_READ" })
     );
-    let path = "abfss://c@account1.dfs.core.windows.net/";
+    let path = "abfss://zone@account1.dfs.core.windows.net/";
     let source = of(
-        "az://c/lake",
+        "az://zone/lake",
         json!({ "connection": "prod", "path": path, "operation": "create_table" }),
     );
     source.fetch(Ask::Ahead).await.unwrap();
@@ -202,7 +202,7 @@ async fn a_path_is_the_stores_own_where_none_is_named() {
     let mut nameless: UnityCatalogOptions =
         serde_json::from_value(json!({ "connection": "prod" })).unwrap();
     nameless
-        .connect(&remote("az://c/lake"), &connections(&server))
+        .connect(&remote("az://zone/lake"), &connections(&server))
         .unwrap();
     assert!(nameless.vending().unwrap_err().contains("account"));
 }
