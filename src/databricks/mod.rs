@@ -14,25 +14,38 @@ mod auth;
 mod boundary;
 mod call;
 mod client;
+pub mod clusters;
+pub mod commands;
+mod connections;
+pub mod contexts;
 mod error;
 mod external;
 mod host;
 mod http;
 mod ids;
 mod jdbc;
+pub mod node_types;
 mod options;
 mod page;
 mod raw;
 mod retry;
 mod rights;
 mod rules;
+pub mod scim;
+#[cfg(test)]
+pub(crate) mod scripted;
+pub mod statements;
 #[cfg(test)]
 mod testing;
 mod trace;
+pub mod unity;
+pub mod wait;
+pub mod warehouses;
 
 pub use auth::Discovery;
 pub use call::{Call, segment};
 pub use client::Workspace;
+pub use connections::Connections;
 pub use error::{ApiError, Detail, Error, Kind, Result, StatementFailure};
 pub use external::ExternalUrl;
 pub use host::{Cloud, Host, HostKind};
