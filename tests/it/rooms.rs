@@ -19,6 +19,7 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("decode", &["json", "schema"]),
         ("write", &["storage"]),
         ("commit", &["storage", "schema"]),
+        ("control", &["databricks", "schema", "commit"]),
         ("source", &["json", "storage"]),
         (
             "config",
@@ -35,8 +36,8 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         (
             "pipeline",
             &[
-                "batch", "check", "commit", "config", "decode", "route", "schema", "source",
-                "storage", "write",
+                "batch", "check", "commit", "config", "control", "decode", "route", "schema",
+                "source", "storage", "write",
             ],
         ),
         (
