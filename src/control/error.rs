@@ -27,6 +27,22 @@ pub enum ControlError {
         max: usize,
         table: String,
     },
+    #[error("{message}, condition=`{}`", .condition.as_deref().unwrap_or("unknown"))]
+    Statement {
+        kind: Kind,
+        /// The name of the error, as `FIELD_ALREADY_EXISTS`.
+        condition: Option<String>,
+        message: String,
+    },
+    #[error("a table of the catalog cannot be used: {problem}, table=`{table}`")]
+    Misfit { problem: String, table: String },
+    #[error(
+        "the statements ran, and the table's log does not show what they changed; see whether the catalog's table lies at url=`{url}`"
+    )]
+    Unseen { url: String },
+    /// A service or a store that the control plane asks.
+    #[error("{message}")]
+    Service { kind: Kind, message: String },
 }
 
 impl ControlError {
@@ -35,7 +51,38 @@ impl ControlError {
             ControlError::Name { .. }
             | ControlError::Location { .. }
             | ControlError::Layout { .. } => Kind::Config,
+            ControlError::Misfit { .. } => Kind::Config,
+            ControlError::Unseen { .. } => Kind::Conflict,
+            ControlError::Statement { kind, .. } | ControlError::Service { kind, .. } => *kind,
             ControlError::Type { .. } | ControlError::TooLong { .. } => Kind::Unsupported,
+        }
+    }
+}
+
+impl ControlError {
+    /// Whether somebody else changed the table at the same time: the log shows what is left to do.
+    pub(super) fn is_race(&self) -> bool {
+        const RACES: [&str; 9] = [
+            "FIELD_ALREADY_EXISTS",
+            "FIELDS_ALREADY_EXISTS",
+            "COLUMN_ALREADY_EXISTS",
+            "DELTA_DUPLICATE_COLUMNS",
+            "DELTA_METADATA_CHANGED",
+            "DELTA_PROTOCOL_CHANGED",
+            "DELTA_CONCURRENT_",
+            "TABLE_OR_VIEW_ALREADY_EXISTS",
+            "SCHEMA_ALREADY_EXISTS",
+        ];
+        match self {
+            ControlError::Statement {
+                kind, condition, ..
+            } => {
+                *kind == Kind::Conflict
+                    || condition
+                        .as_deref()
+                        .is_some_and(|name| RACES.iter().any(|race| name.starts_with(race)))
+            }
+            _ => false,
         }
     }
 }

@@ -1,8 +1,23 @@
-//! A reader of the statements we write, as far as tests act on them. It shares no code with their writer.
+//! A reader of the statements we write, which shares no code with their writer, and a warehouse that acts on them.
 
-use crate::schema::types;
+use super::{
+    ControlError, Registered, Result, SqlRunner, Target,
+    sql::{Principal, TableName},
+};
+use crate::{
+    error::Kind,
+    schema::{SchemaChange, types},
+};
 use arrow::datatypes::{DataType, Field};
-use std::{iter::Peekable, str::Chars};
+use parking_lot::Mutex;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    iter::Peekable,
+    str::Chars,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::time::Instant;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Token {
@@ -92,10 +107,7 @@ pub(crate) enum Read {
     /// Each with the path of its struct.
     AddColumns(Vec<String>, Vec<(Vec<String>, Field)>),
     AlterType(Vec<String>, Vec<String>, DataType),
-    Comment(Vec<String>, String),
     Sync(Vec<String>),
-    Detail(Vec<String>),
-    CurrentUser,
 }
 
 /// Reads one statement; panics on what is none of ours.
@@ -191,21 +203,11 @@ impl Reader {
                 assert!(self.words("TYPE"));
                 Read::AlterType(table, path, self.data_type())
             }
-        } else if self.words("COMMENT ON TABLE") {
-            let table = self.path();
-            assert!(self.words("IS"));
-            Read::Comment(table, self.text())
-        } else if self.words("MSCK REPAIR TABLE") {
+        } else {
+            assert!(self.words("MSCK REPAIR TABLE"));
             let table = self.path();
             assert!(self.words("SYNC METADATA"));
             Read::Sync(table)
-        } else if self.words("DESCRIBE DETAIL") {
-            Read::Detail(self.path())
-        } else {
-            assert!(self.words("SELECT CURRENT_USER"));
-            self.sign('(');
-            self.sign(')');
-            Read::CurrentUser
         }
     }
 
@@ -317,5 +319,178 @@ impl Reader {
             }
             other => panic!("no type: {other}"),
         }
+    }
+}
+
+/// Where the files of tables are: what a warehouse changes when it runs a statement.
+#[async_trait::async_trait]
+pub(crate) trait Lake: Send + Sync {
+    /// Errors as a warehouse tells them.
+    async fn alter(&self, location: &str, changes: &[SchemaChange]) -> Result<()>;
+}
+
+/// What goes wrong with one statement.
+#[derive(Clone, Debug)]
+pub(crate) enum Fault {
+    /// Refused, nothing done.
+    Refused(ControlError),
+    /// Carried out, and the answer lost.
+    Lost(ControlError),
+}
+
+type Judge = Box<dyn Fn(&Read) -> Option<Fault> + Send + Sync>;
+
+/// A catalog and a warehouse that reads its SQL. It stops when nobody has used it for ten minutes.
+pub(crate) struct Scripted {
+    pub(crate) lake: Arc<dyn Lake>,
+    pub(crate) catalog: Mutex<BTreeMap<String, Registered>>,
+    pub(crate) schemas: Mutex<BTreeSet<String>>,
+    /// Every statement, with the time it was run at.
+    pub(crate) journal: Mutex<Vec<(Instant, String)>>,
+    /// What is wrong with a statement; nothing by default.
+    pub(crate) judge: Mutex<Option<Judge>>,
+    /// Why it does not start.
+    pub(crate) broken: Mutex<Option<ControlError>>,
+    pub(crate) starts: Mutex<Vec<Instant>>,
+    pub(crate) used: Mutex<Option<Instant>>,
+    /// How long a start and a statement take.
+    pub(crate) start_takes: Duration,
+    pub(crate) statement_takes: Duration,
+}
+
+pub(crate) const AUTO_STOP: Duration = Duration::from_secs(600);
+
+pub(crate) fn refused(kind: Kind, condition: &str) -> ControlError {
+    ControlError::Statement {
+        kind,
+        condition: Some(condition.to_owned()),
+        message: format!("[{condition}] no"),
+    }
+}
+
+impl Scripted {
+    pub(crate) fn new(lake: Arc<dyn Lake>) -> Arc<Self> {
+        Arc::new(Self {
+            lake,
+            catalog: Mutex::default(),
+            schemas: Mutex::default(),
+            journal: Mutex::default(),
+            judge: Mutex::default(),
+            broken: Mutex::default(),
+            starts: Mutex::default(),
+            used: Mutex::default(),
+            start_takes: Duration::from_secs(4),
+            statement_takes: Duration::from_millis(500),
+        })
+    }
+
+    pub(crate) fn statements(&self) -> Vec<String> {
+        let journal = self.journal.lock();
+        journal.iter().map(|(_, sql)| sql.clone()).collect()
+    }
+
+    pub(crate) fn register(&self, target: &Target, kind: &str, location: &str) {
+        let registered = Registered {
+            kind: kind.into(),
+            format: Some("DELTA".into()),
+            location: Some(location.into()),
+        };
+        let mut catalog = self.catalog.lock();
+        catalog.insert(target.name.full_name(), registered);
+    }
+
+    pub(crate) fn fails(&self, judge: impl Fn(&Read) -> Option<Fault> + Send + Sync + 'static) {
+        *self.judge.lock() = Some(Box::new(judge));
+    }
+
+    fn is_running(&self) -> bool {
+        self.used
+            .lock()
+            .is_some_and(|used| used.elapsed() < AUTO_STOP)
+    }
+
+    async fn carry_out(&self, read: &Read) -> Result<()> {
+        let full = |path: &[String]| path.join(".").to_lowercase();
+        let changes: Vec<SchemaChange> = match read {
+            Read::CreateSchema(schema) => {
+                self.schemas.lock().insert(full(schema));
+                return Ok(());
+            }
+            Read::CreateTable {
+                table, location, ..
+            } => {
+                if !self.schemas.lock().contains(&full(&table[..2])) {
+                    return Err(refused(Kind::InvalidData, "SCHEMA_NOT_FOUND"));
+                }
+                let registered = Registered {
+                    kind: "EXTERNAL".into(),
+                    format: Some("DELTA".into()),
+                    location: Some(location.clone()),
+                };
+                self.catalog.lock().entry(full(table)).or_insert(registered);
+                return Ok(());
+            }
+            Read::AddColumns(_, columns) => columns
+                .iter()
+                .map(|(parent, field)| SchemaChange::AddColumn {
+                    parent: parent.clone(),
+                    field: Arc::new(field.clone()),
+                })
+                .collect(),
+            Read::AlterType(_, path, to) => vec![SchemaChange::Widen {
+                path: path.clone(),
+                to: to.clone(),
+            }],
+            Read::Sync(_) => Vec::new(),
+        };
+        let (Read::AddColumns(table, _) | Read::AlterType(table, ..) | Read::Sync(table)) = read
+        else {
+            return Ok(());
+        };
+        let known = self.catalog.lock().get(&full(table)).cloned();
+        let Some(location) = known.and_then(|known| known.location) else {
+            return Err(refused(Kind::InvalidData, "TABLE_OR_VIEW_NOT_FOUND"));
+        };
+        match changes.is_empty() {
+            true => Ok(()),
+            false => self.lake.alter(&location, &changes).await,
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl SqlRunner for Scripted {
+    async fn find_table(&self, table: &TableName) -> Result<Option<Registered>> {
+        Ok(self.catalog.lock().get(&table.full_name()).cloned())
+    }
+
+    async fn ensure_running(&self) -> Result<()> {
+        if let Some(error) = self.broken.lock().clone() {
+            return Err(error);
+        }
+        if !self.is_running() {
+            self.starts.lock().push(Instant::now());
+            tokio::time::sleep(self.start_takes).await;
+        }
+        *self.used.lock() = Some(Instant::now());
+        Ok(())
+    }
+
+    async fn run(&self, sql: &str) -> Result<()> {
+        assert!(self.is_running(), "a statement must not start a warehouse");
+        self.journal.lock().push((Instant::now(), sql.to_owned()));
+        tokio::time::sleep(self.statement_takes).await;
+        *self.used.lock() = Some(Instant::now());
+        let read = read(sql);
+        let fault = self.judge.lock().as_ref().and_then(|judge| judge(&read));
+        match fault {
+            Some(Fault::Refused(error)) => Err(error),
+            Some(Fault::Lost(error)) => self.carry_out(&read).await.and(Err(error)),
+            None => self.carry_out(&read).await,
+        }
+    }
+
+    async fn principal(&self) -> Result<Principal> {
+        Ok(Principal("app-1".into()))
     }
 }

@@ -28,10 +28,7 @@ impl Statement {
             }
             Statement::AddColumns { table, .. }
             | Statement::AlterType { table, .. }
-            | Statement::CommentOnTable { table, .. }
-            | Statement::SyncMetadata { table } => on_table("MODIFY", table, &to),
-            Statement::DescribeDetail { table } => on_table("SELECT", table, &to),
-            Statement::CurrentUser => Vec::new(),
+            | Statement::SyncMetadata { table } => on_table(table, &to),
         }
     }
 }
@@ -46,9 +43,9 @@ fn reach(schema: &SchemaName, to: &str) -> Vec<String> {
     ]
 }
 
-fn on_table(right: &str, table: &TableName, to: &str) -> Vec<String> {
+fn on_table(table: &TableName, to: &str) -> Vec<String> {
     let mut grants = reach(table.schema(), to);
-    grants.push(format!("GRANT {right} ON TABLE {} TO {to}", table.sql()));
+    grants.push(format!("GRANT MODIFY ON TABLE {} TO {to}", table.sql()));
     grants
 }
 

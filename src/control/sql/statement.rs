@@ -29,20 +29,10 @@ pub enum Statement {
         path: Vec<String>,
         to: DataType,
     },
-    CommentOnTable {
-        table: TableName,
-        comment: String,
-    },
     /// The catalog takes over the schema and properties that the log of an external table shows.
     SyncMetadata {
         table: TableName,
     },
-    /// One row; its `id` is the log's `metaData.id`, its `location` where the files are.
-    DescribeDetail {
-        table: TableName,
-    },
-    /// One row: who runs statements.
-    CurrentUser,
 }
 
 impl Statement {
@@ -78,18 +68,9 @@ impl Statement {
                     data_type(name, to)?
                 )
             }
-            Statement::CommentOnTable { table, comment } => {
-                format!(
-                    "COMMENT ON TABLE {} IS {}",
-                    table.sql(),
-                    text::literal(comment)
-                )
-            }
             Statement::SyncMetadata { table } => {
                 format!("MSCK REPAIR TABLE {} SYNC METADATA", table.sql())
             }
-            Statement::DescribeDetail { table } => format!("DESCRIBE DETAIL {}", table.sql()),
-            Statement::CurrentUser => "SELECT current_user()".into(),
         };
         if sql.len() > MAX_STATEMENT_BYTES {
             return Err(ControlError::TooLong {
@@ -107,10 +88,8 @@ impl Statement {
             Statement::CreateTable(create) => Some(&create.table),
             Statement::AddColumns { table, .. }
             | Statement::AlterType { table, .. }
-            | Statement::CommentOnTable { table, .. }
-            | Statement::SyncMetadata { table }
-            | Statement::DescribeDetail { table } => Some(table),
-            Statement::CreateSchema { .. } | Statement::CurrentUser => None,
+            | Statement::SyncMetadata { table } => Some(table),
+            Statement::CreateSchema { .. } => None,
         }
     }
 }
