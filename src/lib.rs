@@ -12,6 +12,7 @@
 //! - [`control`]: schema changes through a SQL warehouse
 //! - [`json`]: JSON text, for those that read it
 //! - [`storage`]: object stores by URL
+//! - [`databricks`]: a client of Databricks workspaces
 //! - [`event`]: the nouns that travel between them
 //! - [`config`], [`cli`], [`check`], [`maintain`], [`telemetry`]: around them
 
@@ -21,6 +22,7 @@ pub mod cli;
 pub mod commit;
 pub mod config;
 pub mod control;
+pub mod databricks;
 pub mod decode;
 pub mod error;
 pub mod event;

@@ -13,6 +13,7 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("telemetry", &[]),
         ("storage", &[]),
         ("json", &[]),
+        ("databricks", &[]),
         ("schema", &[]),
         ("batch", &[]),
         ("route", &["json", "schema"]),
@@ -23,7 +24,15 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("source", &["json", "storage"]),
         (
             "config",
-            &["decode", "schema", "source", "write", "storage", "route"],
+            &[
+                "databricks",
+                "decode",
+                "schema",
+                "source",
+                "write",
+                "storage",
+                "route",
+            ],
         ),
         (
             "check",
@@ -43,8 +52,19 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         (
             "cli",
             &[
-                "batch", "check", "commit", "config", "decode", "maintain", "pipeline", "route",
-                "schema", "source", "storage", "write",
+                "batch",
+                "check",
+                "commit",
+                "config",
+                "databricks",
+                "decode",
+                "maintain",
+                "pipeline",
+                "route",
+                "schema",
+                "source",
+                "storage",
+                "write",
             ],
         ),
     ])
