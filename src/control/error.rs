@@ -60,6 +60,14 @@ impl ControlError {
 }
 
 impl ControlError {
+    /// What a name is of: `catalog`, `schema`, `table` or `column`.
+    pub fn subject(&self) -> Option<&'static str> {
+        match self {
+            ControlError::Name { what, .. } => Some(what),
+            _ => None,
+        }
+    }
+
     /// Whether somebody else changed the table at the same time: the log shows what is left to do.
     pub(super) fn is_race(&self) -> bool {
         const RACES: [&str; 9] = [

@@ -8,6 +8,7 @@
 //! - [`changes`]: what is still to be done of what was wanted; pure
 //! - [`Agent`]: one task for each warehouse, which gathers what tables want and wakes it once for all
 //! - `turn`: what is done for one table while the warehouse is awake
+//! - [`Databricks`]: a workspace's warehouse and catalog, by [`crate::databricks`]
 //! - [`SqlRunner`], [`Logged`]: what it needs of a warehouse and of a table's log
 //!
 //! What holds: data waits for nothing here. A warehouse is started for statements alone, never to look. After
@@ -19,6 +20,7 @@
 
 mod agent;
 pub mod changes;
+mod databricks;
 mod error;
 pub mod sql;
 #[cfg(test)]
@@ -27,5 +29,7 @@ mod turn;
 mod warehouse;
 
 pub use agent::Agent;
+pub use databricks::Databricks;
 pub use error::{ControlError, Result};
+pub use turn::{apply, plan};
 pub use warehouse::{Logged, Registered, SqlRunner, Target};

@@ -98,6 +98,56 @@ pub(super) async fn statements(
     Ok(statements)
 }
 
+/// The statements that would do what a table wants, as text. The catalog is asked; no warehouse is started.
+///
+/// # Errors
+/// Those of the catalog and of the log; a table of the catalog that is not ours.
+pub async fn plan(
+    runner: &dyn SqlRunner,
+    target: &Target,
+    changes: Vec<SchemaChange>,
+    sync: bool,
+) -> Result<Vec<String>> {
+    let mut wants = Wants {
+        registered: false,
+        changes,
+        sync,
+    };
+    let todo = statements(runner, target, &mut wants).await?;
+    todo.iter().map(Statement::sql).collect()
+}
+
+/// What a table wants, done now: for a command that a person runs. Returned is what was run, as text; nothing where
+/// catalog and log show it all. The warehouse is started where there is something to run.
+///
+/// # Errors
+/// What failed, with the statement and the grants that would mend it.
+pub async fn apply(
+    runner: &dyn SqlRunner,
+    target: &Target,
+    changes: Vec<SchemaChange>,
+    sync: bool,
+) -> Result<Vec<String>> {
+    let mut wants = Wants {
+        registered: false,
+        changes,
+        sync,
+    };
+    let todo = statements(runner, target, &mut wants).await?;
+    let texts: Result<Vec<String>> = todo.iter().map(Statement::sql).collect();
+    let texts = texts?;
+    if !todo.is_empty() {
+        runner.ensure_running().await?;
+        if let Err(failure) = run(runner, target, &mut wants, todo).await {
+            return Err(ControlError::Service {
+                kind: failure.error.kind(),
+                message: failure.told(runner).await,
+            });
+        }
+    }
+    Ok(texts)
+}
+
 /// Runs statements on a warehouse that is awake, until the log shows what was wanted.
 ///
 /// A failure of one statement is none where the log shows what it was to do: somebody else has done it.

@@ -25,6 +25,7 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         (
             "config",
             &[
+                "control",
                 "databricks",
                 "decode",
                 "schema",
@@ -37,16 +38,26 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         (
             "check",
             &[
-                "batch", "commit", "config", "decode", "json", "pipeline", "route", "schema",
-                "source", "storage", "write",
+                "batch", "commit", "config", "control", "decode", "json", "pipeline", "route",
+                "schema", "source", "storage", "write",
             ],
         ),
         ("maintain", &["check", "commit", "config", "storage"]),
         (
             "pipeline",
             &[
-                "batch", "check", "commit", "config", "control", "decode", "route", "schema",
-                "source", "storage", "write",
+                "batch",
+                "check",
+                "commit",
+                "config",
+                "control",
+                "databricks",
+                "decode",
+                "route",
+                "schema",
+                "source",
+                "storage",
+                "write",
             ],
         ),
         (
@@ -56,6 +67,7 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
                 "check",
                 "commit",
                 "config",
+                "control",
                 "databricks",
                 "decode",
                 "maintain",

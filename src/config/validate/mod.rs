@@ -3,6 +3,7 @@
 mod http;
 mod kafka;
 mod names;
+mod registration;
 mod stores;
 mod tables;
 
