@@ -16,6 +16,7 @@ mod call;
 mod client;
 pub mod clusters;
 pub mod commands;
+mod connections;
 pub mod contexts;
 mod error;
 mod external;
@@ -29,7 +30,7 @@ mod raw;
 mod retry;
 pub mod scim;
 #[cfg(test)]
-mod scripted;
+pub(crate) mod scripted;
 pub mod statements;
 mod trace;
 pub mod unity;
@@ -38,6 +39,7 @@ pub mod warehouses;
 
 pub use call::{Call, segment};
 pub use client::{Discovery, Workspace};
+pub use connections::Connections;
 pub use error::{ApiError, Detail, Error, Kind, Result, StatementFailure};
 pub use external::ExternalUrl;
 pub use host::{Cloud, Host, HostKind};
