@@ -11,6 +11,7 @@
 //! - [`commit`]: the Delta log
 //! - [`json`]: JSON text, for those that read it
 //! - [`storage`]: object stores by URL
+//! - [`databricks`]: a client of Databricks workspaces
 //! - [`event`]: the nouns that travel between them
 //! - [`config`], [`cli`], [`check`], [`maintain`], [`telemetry`]: around them
 
@@ -19,6 +20,7 @@ pub mod check;
 pub mod cli;
 pub mod commit;
 pub mod config;
+pub mod databricks;
 pub mod decode;
 pub mod error;
 pub mod event;

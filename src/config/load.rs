@@ -219,6 +219,13 @@ fn typed(tree: &Tree, problems: &mut Vec<Problem>, taken_out: &mut BTreeSet<Stri
                     }
                 }
             }
+            "connections" => {
+                for (name, value) in value.as_table().into_iter().flatten() {
+                    if let Some(connection) = reader.read(&join(key, name), value.clone()) {
+                        config.connections.insert(name.clone(), connection);
+                    }
+                }
+            }
             "tables" => {
                 for (name, value) in value.as_table().into_iter().flatten() {
                     if let Some(table) = reader.read(&join(key, name), value.clone()) {

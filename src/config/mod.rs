@@ -6,6 +6,7 @@
 //! `file:` references name.
 
 mod conform;
+mod connections;
 mod credentials;
 mod environment;
 mod load;

@@ -1,7 +1,7 @@
 //! Every key of the configuration file. The doc comments are the configuration reference.
 
 use super::{source::SourceOptions, table::TableOptions};
-use crate::storage::StoreOptions;
+use crate::{databricks::ConnectionOptions, storage::StoreOptions};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::{collections::BTreeMap, path::PathBuf};
@@ -20,6 +20,8 @@ pub struct Config {
     pub lake: LakeOptions,
     /// How the object stores are reached that hold the lake, its tables or inputs.
     pub stores: BTreeMap<String, StoreOptions>,
+    /// The Databricks workspaces, by name.
+    pub connections: BTreeMap<String, ConnectionOptions>,
     /// The durable queue of accepted HTTP events.
     pub spool: SpoolOptions,
     /// The table of rejected records, which is also the ledger of the low-water mark.
@@ -85,6 +87,7 @@ impl Default for Config {
             shutdown_timeout_seconds: 30.0,
             lake: LakeOptions::default(),
             stores: BTreeMap::new(),
+            connections: BTreeMap::new(),
             spool: SpoolOptions::default(),
             dead_letters: DeadLetterOptions::default(),
             admin: AdminOptions::default(),

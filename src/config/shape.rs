@@ -3,7 +3,7 @@
 //! One schema, made from the option types, serves four readers: the check of unknown keys and wrong
 //! types, the environment's values, `config show` and the reference in docs/configuration.md.
 
-use super::{credentials, options::Config, table};
+use super::{connections, credentials, options::Config, table};
 use serde_json::{Map, Value};
 use std::sync::OnceLock;
 
@@ -14,6 +14,7 @@ pub(super) fn document() -> &'static Value {
         let mut schema = schemars::schema_for!(Config).to_value();
         schema["title"] = "Alluvium's configuration".into();
         credentials::add_defaults(&mut schema);
+        connections::add_defaults(&mut schema);
         // Every key of a table is optional, so its defaults are not in the type.
         let defaults = serde_json::to_value(table::built_in()).unwrap_or_default();
         if let Some(properties) = schema

@@ -13,6 +13,7 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("telemetry", &[]),
         ("storage", &[]),
         ("json", &[]),
+        ("databricks", &[]),
         ("schema", &[]),
         ("batch", &[]),
         ("route", &["json", "schema"]),
@@ -22,7 +23,15 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("source", &["json", "storage"]),
         (
             "config",
-            &["decode", "schema", "source", "write", "storage", "route"],
+            &[
+                "databricks",
+                "decode",
+                "schema",
+                "source",
+                "write",
+                "storage",
+                "route",
+            ],
         ),
         (
             "check",
@@ -42,8 +51,19 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         (
             "cli",
             &[
-                "batch", "check", "commit", "config", "decode", "maintain", "pipeline", "route",
-                "schema", "source", "storage", "write",
+                "batch",
+                "check",
+                "commit",
+                "config",
+                "databricks",
+                "decode",
+                "maintain",
+                "pipeline",
+                "route",
+                "schema",
+                "source",
+                "storage",
+                "write",
             ],
         ),
     ])

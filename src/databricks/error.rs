@@ -1,0 +1,177 @@
+//! What can go wrong between a call and its answer.
+
+use super::StatementId;
+use std::time::Duration;
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What an error asks of whoever receives it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// No valid credential: wrong, expired, revoked.
+    Unauthenticated,
+    /// A known identity without the right.
+    PermissionDenied,
+    NotFound,
+    AlreadyExists,
+    InvalidParameter,
+    /// A limit of the workspace or account that does not go away by waiting.
+    Quota,
+    /// Too many requests, after all waiting.
+    RateLimited,
+    /// The service does not work now, or somebody else was first (`ABORTED`): a later try may succeed.
+    Unavailable,
+    /// No answer in time.
+    Timeout,
+    /// No connection: name, route, TLS.
+    Network,
+    /// A statement was accepted and failed.
+    StatementFailed,
+    /// Stopped on request.
+    Canceled,
+    /// What this service or this client does not do.
+    Unsupported,
+    /// The options of the connection.
+    Options,
+    /// An answer we do not understand.
+    Unexpected,
+}
+
+impl Kind {
+    /// Whether the same may succeed later with nothing changed by a person.
+    pub fn is_retryable(self) -> bool {
+        matches!(
+            self,
+            Kind::RateLimited | Kind::Unavailable | Kind::Timeout | Kind::Network
+        )
+    }
+
+    /// Whether the credential, not the call, is at fault.
+    pub fn lacks_rights(self) -> bool {
+        matches!(self, Kind::Unauthenticated | Kind::PermissionDenied)
+    }
+}
+
+/// An error of this room. No secret and no value of a query is in it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The service refuses.
+    #[error("{0}")]
+    Api(Box<ApiError>),
+    /// No token was given.
+    #[error("{message}")]
+    Token { kind: Kind, message: String },
+    /// No answer came, or half of one.
+    #[error("no answer, check the host, the network and the proxy: {reason}, request=`{request}`")]
+    Network { request: String, reason: String },
+    #[error("no answer within {} s, {what}", .after.as_secs_f64())]
+    Timeout { what: String, after: Duration },
+    #[error("{0}")]
+    Statement(Box<StatementFailure>),
+    #[error("canceled, {what}")]
+    Canceled { what: String },
+    #[error("{what}")]
+    Unsupported { what: String },
+    /// Options of a connection that cannot be.
+    #[error("[connections.{connection}] {key}: {message}")]
+    Options {
+        connection: String,
+        key: String,
+        message: String,
+    },
+    #[error("{what}")]
+    Unexpected { what: String },
+}
+
+/// A refusal, from whatever form it came in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiError {
+    pub kind: Kind,
+    pub status: u16,
+    /// `error_code` of the service, as `PERMISSION_DENIED`; a number as its text.
+    pub error_code: Option<String>,
+    /// The service's own words.
+    pub message: String,
+    pub details: Vec<Detail>,
+    /// For the support of Databricks.
+    pub request_id: Option<String>,
+    /// Method and path, without the query.
+    pub request: String,
+    /// What the user can do.
+    pub remedy: String,
+}
+
+/// An entry of `details`, as `google.rpc.ErrorInfo`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(default)]
+pub struct Detail {
+    #[serde(rename = "@type")]
+    pub type_url: String,
+    pub reason: String,
+    pub domain: String,
+    pub metadata: std::collections::BTreeMap<String, serde_json::Value>,
+}
+
+/// A statement that was accepted and failed: HTTP 200 with `status.error`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the statement failed, {message}, error_code=`{}` sql_state=`{}` statement=`{statement}`",
+    .error_code.as_deref().unwrap_or_default(), .sql_state.as_deref().unwrap_or_default())]
+pub struct StatementFailure {
+    pub statement: StatementId,
+    /// As `BAD_REQUEST`.
+    pub error_code: Option<String>,
+    /// As `42703`.
+    pub sql_state: Option<String>,
+    pub message: String,
+}
+
+impl Error {
+    pub fn kind(&self) -> Kind {
+        match self {
+            Error::Api(error) => error.kind,
+            Error::Token { kind, .. } => *kind,
+            Error::Network { .. } => Kind::Network,
+            Error::Timeout { .. } => Kind::Timeout,
+            Error::Statement(_) => Kind::StatementFailed,
+            Error::Canceled { .. } => Kind::Canceled,
+            Error::Unsupported { .. } => Kind::Unsupported,
+            Error::Options { .. } => Kind::Options,
+            Error::Unexpected { .. } => Kind::Unexpected,
+        }
+    }
+
+    pub fn unexpected(what: impl Into<String>) -> Self {
+        Error::Unexpected { what: what.into() }
+    }
+
+    pub fn unsupported(what: impl Into<String>) -> Self {
+        Error::Unsupported { what: what.into() }
+    }
+
+    /// The refusal, where it is one.
+    pub fn api(&self) -> Option<&ApiError> {
+        match self {
+            Error::Api(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Display for ApiError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.message)?;
+        if !self.remedy.is_empty() {
+            write!(f, "; {}", self.remedy)?;
+        }
+        if let Some(code) = &self.error_code {
+            write!(f, ", error_code=`{code}`")?;
+        }
+        write!(f, ", status=`{}` request=`{}`", self.status, self.request)?;
+        if let Some(id) = &self.request_id {
+            write!(f, " request_id=`{id}`")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,1 @@
+//! Requests and answers as they may be shown.
