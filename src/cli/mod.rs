@@ -7,6 +7,7 @@ mod backfill;
 mod check;
 mod completions;
 mod config;
+mod databricks;
 mod exit;
 mod output;
 mod serve;
@@ -70,6 +71,8 @@ enum Command {
     Audit(audit::Args),
     /// The effective configuration, or its JSON Schema
     Config(config::Args),
+    /// Ask a Databricks workspace: warehouses, clusters, commands, statements, any request
+    Databricks(databricks::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
 }
@@ -80,7 +83,14 @@ impl Cli {
     /// # Errors
     /// A log filter that does not parse.
     pub fn start_telemetry(&self) -> Result<Telemetry> {
-        Ok(telemetry::start(self.log_format, &self.log)?)
+        let filter = match &self.command {
+            // A directive that names the room outranks whatever --log says of all.
+            Command::Databricks(args) if args.debug() => {
+                format!("{},alluvium::databricks=debug", self.log)
+            }
+            _ => self.log.clone(),
+        };
+        Ok(telemetry::start(self.log_format, &filter)?)
     }
 
     /// Runs the command.
@@ -95,6 +105,7 @@ impl Cli {
             Command::Table(args) => table::run(args).await,
             Command::Audit(args) => audit::run(args).await,
             Command::Config(args) => config::run(args),
+            Command::Databricks(args) => databricks::run(args, telemetry).await,
             Command::Completions(args) => completions::run(args),
         }
     }
