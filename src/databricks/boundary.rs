@@ -16,7 +16,9 @@ impl From<Error> for error::Error {
             | Kind::Unexpected => error::Kind::Unavailable,
             Kind::AlreadyExists => error::Kind::Conflict,
             Kind::NotFound | Kind::Options => error::Kind::Config,
-            Kind::InvalidParameter | Kind::StatementFailed => error::Kind::InvalidData,
+            Kind::InvalidParameter | Kind::StatementFailed | Kind::CommandFailed => {
+                error::Kind::InvalidData
+            }
             Kind::Unsupported => error::Kind::Unsupported,
         };
         error::Error::new(kind, error.to_string())

@@ -111,3 +111,10 @@ impl Workspace {
         Ok(None)
     }
 }
+
+/// Shows the connection's name alone.
+impl std::fmt::Debug for Workspace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Workspace").field(&self.0.name).finish()
+    }
+}

@@ -1,6 +1,6 @@
 //! What can go wrong between a call and its answer.
 
-use super::StatementId;
+use super::{StatementId, commands::CommandFailure};
 use std::time::Duration;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -28,6 +28,8 @@ pub enum Kind {
     Network,
     /// A statement was accepted and failed.
     StatementFailed,
+    /// A command ran on a cluster, and the user's code failed.
+    CommandFailed,
     /// Stopped on request.
     Canceled,
     /// What this service or this client does not do.
@@ -70,6 +72,11 @@ pub enum Error {
     Timeout { what: String, after: Duration },
     #[error("{0}")]
     Statement(Box<StatementFailure>),
+    #[error("{0}")]
+    Command(Box<CommandFailure>),
+    /// What we see ourselves, before anything is sent or in what the service shows.
+    #[error("{message}")]
+    Told { kind: Kind, message: String },
     #[error("canceled, {what}")]
     Canceled { what: String },
     #[error("{what}")]
@@ -135,10 +142,20 @@ impl Error {
             Error::Network { .. } => Kind::Network,
             Error::Timeout { .. } => Kind::Timeout,
             Error::Statement(_) => Kind::StatementFailed,
+            Error::Command(_) => Kind::CommandFailed,
+            Error::Told { kind, .. } => *kind,
             Error::Canceled { .. } => Kind::Canceled,
             Error::Unsupported { .. } => Kind::Unsupported,
             Error::Options { .. } => Kind::Options,
             Error::Unexpected { .. } => Kind::Unexpected,
+        }
+    }
+
+    /// `message`: what is so, and what the user can do about it.
+    pub fn told(kind: Kind, message: impl Into<String>) -> Self {
+        Error::Told {
+            kind,
+            message: message.into(),
         }
     }
 

@@ -14,16 +14,27 @@ pub mod auth;
 mod boundary;
 mod call;
 mod client;
+pub mod clusters;
+pub mod commands;
+pub mod contexts;
 mod error;
 mod external;
 mod host;
 mod ids;
 mod jdbc;
+pub mod node_types;
 mod options;
 mod page;
 mod raw;
 mod retry;
+pub mod scim;
+#[cfg(test)]
+mod scripted;
+pub mod statements;
 mod trace;
+pub mod unity;
+pub mod wait;
+pub mod warehouses;
 
 pub use call::{Call, segment};
 pub use client::{Discovery, Workspace};
