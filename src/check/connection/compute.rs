@@ -31,7 +31,12 @@ pub(super) enum Compute {
 
 impl Compute {
     /// Runs a statement and gives back its rows, `None` for NULL.
-    pub(super) async fn run(&self, workspace: &Workspace, sql: &str, stop: &CancellationToken) -> Result<Vec<Vec<Option<String>>>> {
+    pub(super) async fn run(
+        &self,
+        workspace: &Workspace,
+        sql: &str,
+        stop: &CancellationToken,
+    ) -> Result<Vec<Vec<Option<String>>>> {
         let waiting = waiting(STATEMENT, stop).progress(|progress| tracing::debug!("{progress}"));
         match self {
             Compute::Warehouse(id) => {
@@ -40,14 +45,20 @@ impl Compute {
                 let outcome = statements.execute_with(&statement, &waiting).await?;
                 Ok(statements.rows(outcome).await?.rows)
             }
-            Compute::Cluster(id) => match Commands::new(workspace).run(id, Language::Sql, sql, &waiting).await? {
+            Compute::Cluster(id) => match Commands::new(workspace)
+                .run(id, Language::Sql, sql, &waiting)
+                .await?
+            {
                 CommandResult::Table { data, .. } => {
                     let cell = |value: Value| match value {
                         Value::Null => None,
                         Value::String(text) => Some(text),
                         other => Some(other.to_string()),
                     };
-                    Ok(data.into_iter().map(|row| row.into_iter().map(cell).collect()).collect())
+                    Ok(data
+                        .into_iter()
+                        .map(|row| row.into_iter().map(cell).collect())
+                        .collect())
                 }
                 _ => Ok(Vec::new()),
             },
@@ -56,7 +67,13 @@ impl Compute {
 }
 
 /// `needed`: something is to run on it, so it is started; else it is only looked at. `None` where it does not run.
-pub(super) async fn probe(section: &mut Section, workspace: &Workspace, me: &Me, needed: bool, stop: &CancellationToken) -> Option<Compute> {
+pub(super) async fn probe(
+    section: &mut Section,
+    workspace: &Workspace,
+    me: &Me,
+    needed: bool,
+    stop: &CancellationToken,
+) -> Option<Compute> {
     let compute = match (workspace.warehouse(), workspace.cluster()) {
         (Some(named), _) => warehouse(section, workspace, me, named, needed, stop).await?,
         (None, Some(id)) => cluster(section, workspace, id, needed, stop).await?,
@@ -79,7 +96,9 @@ pub(super) async fn probe(section: &mut Section, workspace: &Workspace, me: &Me,
         }
         Err(error) => {
             let remedy = match (&compute, error.kind()) {
-                (Compute::Warehouse(id), Told::PermissionDenied | Told::NotFound) => can_use(id, me),
+                (Compute::Warehouse(id), Told::PermissionDenied | Told::NotFound) => {
+                    can_use(id, me)
+                }
                 _ => String::new(),
             };
             refused(section, "a statement does not run", error, remedy);
@@ -88,7 +107,14 @@ pub(super) async fn probe(section: &mut Section, workspace: &Workspace, me: &Me,
     }
 }
 
-async fn warehouse(section: &mut Section, workspace: &Workspace, me: &Me, named: &WarehouseRef, needed: bool, stop: &CancellationToken) -> Option<Compute> {
+async fn warehouse(
+    section: &mut Section,
+    workspace: &Workspace,
+    me: &Me,
+    named: &WarehouseRef,
+    needed: bool,
+    stop: &CancellationToken,
+) -> Option<Compute> {
     let warehouses = Warehouses::new(workspace);
     let found = match named {
         WarehouseRef::Id(id) => warehouses.get(id).await,
@@ -99,7 +125,10 @@ async fn warehouse(section: &mut Section, workspace: &Workspace, me: &Me, named:
         Err(error) => {
             let remedy = match (named, error.kind()) {
                 (WarehouseRef::Id(id), Told::PermissionDenied | Told::NotFound) => {
-                    format!("check the id (`alluvium databricks warehouses list`), or have CAN USE granted: {}", can_use(id, me))
+                    format!(
+                        "check the id (`alluvium databricks warehouses list`), or have CAN USE granted: {}",
+                        can_use(id, me)
+                    )
                 }
                 _ => String::new(),
             };
@@ -111,13 +140,22 @@ async fn warehouse(section: &mut Section, workspace: &Workspace, me: &Me, named:
     match (&found.state, needed) {
         (WarehouseState::Running, _) => section.fine(format!("{told} runs")),
         (WarehouseState::Deleting | WarehouseState::Deleted, _) => {
-            section.fault(Kind::Config, format!("{told} is {}", found.state), "name another in `warehouse` of the connection");
+            section.fault(
+                Kind::Config,
+                format!("{told} is {}", found.state),
+                "name another in `warehouse` of the connection",
+            );
             return None;
         }
-        (state, false) => section.note(format!("{told} is {state}; it is started where a table's schema changes")),
+        (state, false) => section.note(format!(
+            "{told} is {state}; it is started where a table's schema changes"
+        )),
         (state, true) => {
             tracing::info!("{told} is {state} and is started");
-            if let Err(error) = warehouses.ensure_running(&found.id, &waiting(START, stop)).await {
+            if let Err(error) = warehouses
+                .ensure_running(&found.id, &waiting(START, stop))
+                .await
+            {
                 let remedy = not_started(&error, || can_use(&found.id, me));
                 refused(section, "the SQL warehouse does not start", error, remedy);
                 return None;
@@ -128,30 +166,51 @@ async fn warehouse(section: &mut Section, workspace: &Workspace, me: &Me, named:
     Some(Compute::Warehouse(found.id))
 }
 
-async fn cluster(section: &mut Section, workspace: &Workspace, id: &ClusterId, needed: bool, stop: &CancellationToken) -> Option<Compute> {
+async fn cluster(
+    section: &mut Section,
+    workspace: &Workspace,
+    id: &ClusterId,
+    needed: bool,
+    stop: &CancellationToken,
+) -> Option<Compute> {
     let clusters = Clusters::new(workspace);
     let found = match clusters.get(id).await {
         Ok(found) => found,
         Err(error) => {
-            refused(section, "the cluster is not to be had", error, "check the id (`alluvium databricks clusters list`), or have CAN ATTACH TO granted on it");
+            refused(
+                section,
+                "the cluster is not to be had",
+                error,
+                "check the id (`alluvium databricks clusters list`), or have CAN ATTACH TO granted on it",
+            );
             return None;
         }
     };
     let told = format!("cluster {} ({id})", found.cluster_name);
-    if found.runtime().is_some_and(|version| version < crate::databricks::clusters::RuntimeVersion { major: 6, minor: 3 }) {
+    if found.runtime().is_some_and(|version| {
+        version < crate::databricks::clusters::RuntimeVersion { major: 6, minor: 3 }
+    }) {
         section.fault(
             Kind::Unsupported,
-            format!("{told} has a runtime below 6.3, spark_version=`{}`", found.spark_version),
+            format!(
+                "{told} has a runtime below 6.3, spark_version=`{}`",
+                found.spark_version
+            ),
             "give it a newer runtime",
         );
     }
     match (found.state.works(), needed) {
         (true, _) => section.fine(format!("{told} runs")),
-        (false, false) => section.note(format!("{told} is {}; nothing but a job of its own starts it unasked", found.state)),
+        (false, false) => section.note(format!(
+            "{told} is {}; nothing but a job of its own starts it unasked",
+            found.state
+        )),
         (false, true) => {
             tracing::info!("{told} is {} and is started", found.state);
             if let Err(error) = clusters.ensure_running(id, &waiting(START, stop)).await {
-                let remedy = not_started(&error, || "have CAN RESTART granted on the cluster".to_owned());
+                let remedy = not_started(&error, || {
+                    "have CAN RESTART granted on the cluster".to_owned()
+                });
                 refused(section, "the cluster does not start", error, remedy);
                 return None;
             }
@@ -164,7 +223,9 @@ async fn cluster(section: &mut Section, workspace: &Workspace, id: &ClusterId, n
 fn not_started(error: &Error, denied: impl FnOnce() -> String) -> String {
     match error.kind() {
         Told::PermissionDenied => denied(),
-        Told::Timeout => "look at its events in the workspace: quota, machines, the network's way out".into(),
+        Told::Timeout => {
+            "look at its events in the workspace: quota, machines, the network's way out".into()
+        }
         _ => String::new(),
     }
 }

@@ -15,14 +15,27 @@ const LONG_DAYS: i64 = 365;
 const DAY_MILLIS: i64 = 24 * 60 * 60 * 1000;
 
 /// `None` where no request will be answered better.
-pub(super) async fn probe(section: &mut Section, workspace: &Workspace, options: &ConnectionOptions) -> Option<Me> {
+pub(super) async fn probe(
+    section: &mut Section,
+    workspace: &Workspace,
+    options: &ConnectionOptions,
+) -> Option<Me> {
     let me = match Scim::new(workspace).me().await {
         Ok(me) => me,
         Err(error) => {
             let (what, remedy) = match error.kind() {
-                Told::Unauthenticated => ("the credential is refused", "give the connection's `auth` a credential that is valid in this workspace"),
-                Told::PermissionDenied => ("the credential is known and may not use this workspace", "add its principal to the workspace (account console, Workspaces, Permissions) with the entitlement `workspace-access`"),
-                Told::NotFound => ("the host is no workspace", "check `host`: an account console and other sites answer, too"),
+                Told::Unauthenticated => (
+                    "the credential is refused",
+                    "give the connection's `auth` a credential that is valid in this workspace",
+                ),
+                Told::PermissionDenied => (
+                    "the credential is known and may not use this workspace",
+                    "add its principal to the workspace (account console, Workspaces, Permissions) with the entitlement `workspace-access`",
+                ),
+                Told::NotFound => (
+                    "the host is no workspace",
+                    "check `host`: an account console and other sites answer, too",
+                ),
                 _ => ("who we are is not to be had", ""),
             };
             refused(section, what, error, remedy);
@@ -31,7 +44,10 @@ pub(super) async fn probe(section: &mut Section, workspace: &Workspace, options:
     };
     section.fine(format!("authenticated as {me}, by {}", how(options)));
     if me.active == Some(false) {
-        section.warn("the principal is not active", "activate it in the account console");
+        section.warn(
+            "the principal is not active",
+            "activate it in the account console",
+        );
     }
     if me.is_admin() {
         section.note("it is an administrator of the workspace, which Alluvium does not need");
@@ -45,10 +61,17 @@ pub(super) async fn probe(section: &mut Section, workspace: &Workspace, options:
 /// An account has no SCIM of our own self: a small list shows whether the credential counts.
 pub(super) async fn account(section: &mut Section, workspace: &Workspace) {
     let Some(account) = workspace.account_id() else {
-        super::lacking(section, "the account console is told, and not which account", "set `account_id` of the connection");
+        super::lacking(
+            section,
+            "the account console is told, and not which account",
+            "set `account_id` of the connection",
+        );
         return;
     };
-    let path = format!("/api/2.0/accounts/{}/scim/v2/ServicePrincipals", crate::databricks::segment(account));
+    let path = format!(
+        "/api/2.0/accounts/{}/scim/v2/ServicePrincipals",
+        crate::databricks::segment(account)
+    );
     let asked: Result<serde_json::Value> = workspace.send(Call::get(path).query("count", 1)).await;
     match asked {
         Ok(_) => section.fine("authenticated in the account; its tables are those of workspaces, so nothing else is tried"),
@@ -62,7 +85,9 @@ fn how(options: &ConnectionOptions) -> &'static str {
         AuthOptions::OauthM2m(_) => "an OAuth token of its secret, renewed before it ends",
         AuthOptions::Pat(_) => "a personal access token",
         AuthOptions::Entra(_) => "a token of Entra ID, renewed before it ends",
-        AuthOptions::OidcFederation(_) => "an OAuth token for another issuer's, renewed before it ends",
+        AuthOptions::OidcFederation(_) => {
+            "an OAuth token for another issuer's, renewed before it ends"
+        }
     }
 }
 
@@ -88,7 +113,11 @@ async fn tokens(section: &mut Section, workspace: &Workspace) {
             return;
         }
     };
-    judge(section, &listed.token_infos, chrono::Utc::now().timestamp_millis());
+    judge(
+        section,
+        &listed.token_infos,
+        chrono::Utc::now().timestamp_millis(),
+    );
 }
 
 fn judge(section: &mut Section, tokens: &[TokenInfo], now: i64) {
@@ -97,15 +126,28 @@ fn judge(section: &mut Section, tokens: &[TokenInfo], now: i64) {
     if eternal > 0 {
         let which = match tokens.len() {
             1 => "the personal access token never ends".to_owned(),
-            all => format!("{eternal} of the principal's {all} personal access tokens never end, and this may be one"),
+            all => format!(
+                "{eternal} of the principal's {all} personal access tokens never end, and this may be one"
+            ),
         };
         section.warn(which, REMEDY);
         return;
     }
-    match tokens.iter().map(|token| token.expiry_time).filter(|ends| *ends > now).min() {
+    match tokens
+        .iter()
+        .map(|token| token.expiry_time)
+        .filter(|ends| *ends > now)
+        .min()
+    {
         None => section.note("when the token ends is not told"),
         Some(first) if first - now > LONG_DAYS * DAY_MILLIS => {
-            section.warn(format!("the first of the principal's tokens ends only at {}", text::time(Some(first))), REMEDY);
+            section.warn(
+                format!(
+                    "the first of the principal's tokens ends only at {}",
+                    text::time(Some(first))
+                ),
+                REMEDY,
+            );
         }
         Some(first) => section.note(format!(
             "the first of the principal's tokens ends at {}: replace it before",
@@ -120,7 +162,10 @@ mod tests {
 
     fn judged(ends: &[i64]) -> String {
         let mut section = Section::new("x");
-        let tokens: Vec<TokenInfo> = ends.iter().map(|ends| TokenInfo { expiry_time: *ends }).collect();
+        let tokens: Vec<TokenInfo> = ends
+            .iter()
+            .map(|ends| TokenInfo { expiry_time: *ends })
+            .collect();
         judge(&mut section, &tokens, 1_000);
         format!("{section:?}")
     }

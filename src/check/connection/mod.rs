@@ -20,7 +20,8 @@ mod trial;
 
 use super::preflight::section::Section;
 use crate::{
-    databricks::{ConnectionOptions, Kind as Told, HostKind, Workspace, unity::Unity},
+    config::Config,
+    databricks::{ConnectionOptions, HostKind, Kind as Told, Workspace, unity::Unity},
     error::Kind,
     storage::Stores,
 };
@@ -42,6 +43,11 @@ pub(super) struct Wanted {
     pub(super) location: String,
 }
 
+/// The tables of a configuration that use a connection.
+pub(super) fn wanted(_config: &Config, _connection: &str) -> Vec<Wanted> {
+    Vec::new()
+}
+
 /// What is to be tried, and by what.
 pub(super) struct Trying<'a> {
     pub(super) stores: &'a Stores,
@@ -52,7 +58,12 @@ pub(super) struct Trying<'a> {
 }
 
 /// Checks one connection for the tables that use it.
-pub(super) async fn probe(name: &str, options: &ConnectionOptions, wanted: &[Wanted], trying: &Trying<'_>) -> Section {
+pub(super) async fn probe(
+    name: &str,
+    options: &ConnectionOptions,
+    wanted: Vec<Wanted>,
+    trying: &Trying<'_>,
+) -> Section {
     let mut section = Section::new(format!("connection {name}"));
     let mut options = options.clone();
     options.timeout_seconds = options.timeout_seconds.min(REQUEST_SECONDS);
@@ -82,7 +93,7 @@ pub(super) async fn probe(name: &str, options: &ConnectionOptions, wanted: &[Wan
         return section;
     }
     let unity = Unity::new(&workspace);
-    for table in wanted {
+    for table in &wanted {
         let at = place::probe(&mut section, &unity, &me, table, trying.stores).await;
         rights::probe(&mut section, &unity, &me, table).await;
         if let (true, Some(compute), Some(at)) = (trying.thorough, &compute, at) {
@@ -93,7 +104,12 @@ pub(super) async fn probe(name: &str, options: &ConnectionOptions, wanted: &[Wan
 }
 
 /// A refusal of the service as a finding: its words, and the remedy in a line of its own.
-fn refused(section: &mut Section, what: &str, error: crate::databricks::Error, remedy: impl Into<String>) {
+fn refused(
+    section: &mut Section,
+    what: &str,
+    error: crate::databricks::Error,
+    remedy: impl Into<String>,
+) {
     let remedy = remedy.into();
     let denied = error.kind() == Told::PermissionDenied;
     let error = crate::error::Error::from(error);

@@ -22,12 +22,22 @@ pub(super) struct Held {
     pub(super) location: String,
 }
 
-pub(super) async fn probe(section: &mut Section, unity: &Unity, me: &Me, wanted: &Wanted, stores: &Stores) -> Option<Held> {
+pub(super) async fn probe(
+    section: &mut Section,
+    unity: &Unity,
+    me: &Me,
+    wanted: &Wanted,
+    stores: &Stores,
+) -> Option<Held> {
     let table = &wanted.table;
     let url = match spelled(&wanted.location, stores) {
         Ok(url) => url,
         Err((what, remedy)) => {
-            lacking(section, format!("table {table}: {what}, url=`{}`", wanted.location), remedy);
+            lacking(
+                section,
+                format!("table {table}: {what}, url=`{}`", wanted.location),
+                remedy,
+            );
             return None;
         }
     };
@@ -46,43 +56,81 @@ pub(super) async fn probe(section: &mut Section, unity: &Unity, me: &Me, wanted:
             return None;
         }
         Err(error) => {
-            refused(section, &format!("table {table}: external locations are not to be had"), error, "");
+            refused(
+                section,
+                &format!("table {table}: external locations are not to be had"),
+                error,
+                "",
+            );
             return None;
         }
     };
-    section.fine(format!("table {table}: external location {} holds {url}", found.name));
+    section.fine(format!(
+        "table {table}: external location {} holds {url}",
+        found.name
+    ));
     if found.read_only {
         section.fault(
             Kind::Config,
-            format!("table {table}: the external location is read only, location=`{}`", found.name),
+            format!(
+                "table {table}: the external location is read only, location=`{}`",
+                found.name
+            ),
             "let it be written (Catalog Explorer, External Locations, Limit to read-only use)",
         );
     }
     let place = format!("EXTERNAL LOCATION {}", quoted(&found.name));
-    needs(section, unity, me, Needed {
-        table,
-        on: Securable::ExternalLocation,
-        name: &found.name,
-        owner: found.owner.as_deref(),
-        place: &place,
-        rights: &["CREATE_EXTERNAL_TABLE"],
-    })
+    needs(
+        section,
+        unity,
+        me,
+        Needed {
+            table,
+            on: Securable::ExternalLocation,
+            name: &found.name,
+            owner: found.owner.as_deref(),
+            place: &place,
+            rights: &["CREATE_EXTERNAL_TABLE"],
+        },
+    )
     .await;
-    Some(Held { url, location: found.name })
+    Some(Held {
+        url,
+        location: found.name,
+    })
 }
 
 /// The URL of a folder as a catalog takes it: no slash at its end. Errors: what is wrong, and its remedy.
-pub(super) fn spelled(location: &str, stores: &Stores) -> Result<String, (&'static str, &'static str)> {
-    let wrong = ("its folder is no place that a catalog knows", "give it a URL with s3: or abfss:");
+pub(super) fn spelled(
+    location: &str,
+    stores: &Stores,
+) -> Result<String, (&'static str, &'static str)> {
+    let wrong = (
+        "its folder is no place that a catalog knows",
+        "give it a URL with s3: or abfss:",
+    );
     let url = match storage::Place::parse(location).map_err(|_| wrong)? {
-        storage::Place::Local(path) => url::Url::from_directory_path(&path).map_err(|()| wrong)?.to_string(),
-        storage::Place::Remote(remote) => stores.resolved(&remote).unwrap_or(remote).url().to_string(),
+        storage::Place::Local(path) => url::Url::from_directory_path(&path)
+            .map_err(|()| wrong)?
+            .to_string(),
+        storage::Place::Remote(remote) => {
+            stores.resolved(&remote).unwrap_or(remote).url().to_string()
+        }
     };
     if url.starts_with("az://") {
-        return Err(("a catalog wants to know the storage account", "name `account` in its [stores.NAME], or write abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/…"));
+        return Err((
+            "a catalog wants to know the storage account",
+            "name `account` in its [stores.NAME], or write abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/…",
+        ));
     }
-    if url.split('/').any(|part| part.eq_ignore_ascii_case(MANAGED)) {
-        return Err(("`__unitystorage` holds managed tables, which only Unity Catalog writes", "give the table a folder outside of it"));
+    if url
+        .split('/')
+        .any(|part| part.eq_ignore_ascii_case(MANAGED))
+    {
+        return Err((
+            "`__unitystorage` holds managed tables, which only Unity Catalog writes",
+            "give the table a folder outside of it",
+        ));
     }
     Ok(url.trim_end_matches('/').to_owned())
 }
@@ -111,7 +159,12 @@ mod tests {
             "abfss://box@acc1.dfs.core.windows.net/t"
         );
         assert!(of("az://box/t").unwrap_err().0.contains("account"));
-        assert!(of("s3://my-lake/__unitystorage/x").unwrap_err().0.contains("managed"));
+        assert!(
+            of("s3://my-lake/__unitystorage/x")
+                .unwrap_err()
+                .0
+                .contains("managed")
+        );
         assert_eq!(above("s3://b/a/t"), "s3://b/a");
         assert_eq!(above("s3://b"), "s3://b");
     }

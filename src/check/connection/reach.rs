@@ -15,7 +15,11 @@ pub(super) async fn probe(section: &mut Section, workspace: &Workspace) -> bool 
             if let HostKind::Account(_) = host.kind() {
                 text = "answers and is the account console".to_owned();
             }
-            for (key, value) in [("workspace_id", &told.workspace_id), ("account_id", &told.account_id), ("cloud", &told.cloud)] {
+            for (key, value) in [
+                ("workspace_id", &told.workspace_id),
+                ("account_id", &told.account_id),
+                ("cloud", &told.cloud),
+            ] {
                 if let Some(value) = value {
                     text.push_str(&format!(" {key}=`{value}`"));
                 }
@@ -33,7 +37,12 @@ pub(super) async fn probe(section: &mut Section, workspace: &Workspace) -> bool 
             false
         }
         Err(error) => {
-            refused(section, "the host answers, and not as a workspace does", error, "check `host` of the connection: open the workspace in a browser and copy its URL");
+            refused(
+                section,
+                "the host answers, and not as a workspace does",
+                error,
+                "check `host` of the connection: open the workspace in a browser and copy its URL",
+            );
             false
         }
     }
@@ -43,15 +52,22 @@ pub(super) async fn probe(section: &mut Section, workspace: &Workspace) -> bool 
 async fn explained(host: &Host, error: &Error) -> (&'static str, String) {
     let name = host.url().host_str().unwrap_or_default();
     let port = host.url().port_or_known_default().unwrap_or(443);
-    let is_known = tokio::net::lookup_host((name.trim_matches(['[', ']']), port)).await.is_ok_and(|mut all| all.next().is_some());
+    let is_known = tokio::net::lookup_host((name.trim_matches(['[', ']']), port))
+        .await
+        .is_ok_and(|mut all| all.next().is_some());
     if !is_known {
         return (
             "the host's name does not resolve",
-            format!("check `host` for a typing error, and this machine's DNS (a private workspace is known by its own network's), host=`{name}`"),
+            format!(
+                "check `host` for a typing error, and this machine's DNS (a private workspace is known by its own network's), host=`{name}`"
+            ),
         );
     }
     let text = error.to_string().to_ascii_lowercase();
-    if ["certificate", "tls", "ssl", "handshake"].iter().any(|word| text.contains(word)) {
+    if ["certificate", "tls", "ssl", "handshake"]
+        .iter()
+        .any(|word| text.contains(word))
+    {
         return (
             "no TLS with the host",
             "add the certificate authority to this machine's trust store if a proxy ends TLS on the way, and check this machine's clock".into(),
@@ -59,6 +75,9 @@ async fn explained(host: &Host, error: &Error) -> (&'static str, String) {
     }
     (
         "the host is not to be reached",
-        format!("let this machine connect to {} (firewall, proxy by HTTPS_PROXY, private link, the workspace's IP access list)", host.authority()),
+        format!(
+            "let this machine connect to {} (firewall, proxy by HTTPS_PROXY, private link, the workspace's IP access list)",
+            host.authority()
+        ),
     )
 }

@@ -30,14 +30,21 @@ pub(super) async fn probe(section: &mut Section, unity: &Unity, me: &Me, wanted:
         Ok(found) => found,
         Err(error) => {
             let remedy = match error.kind() {
-                Told::PermissionDenied => grant("USE CATALOG", &format!("CATALOG {on_catalog}"), me),
+                Told::PermissionDenied => {
+                    grant("USE CATALOG", &format!("CATALOG {on_catalog}"), me)
+                }
                 Told::NotFound => format!(
                     "check the name, or, if it is there and hidden: {}",
                     grant("USE CATALOG", &format!("CATALOG {on_catalog}"), me)
                 ),
                 _ => String::new(),
             };
-            refused(section, &format!("table {table}: the catalog is not to be had"), error, remedy);
+            refused(
+                section,
+                &format!("table {table}: the catalog is not to be had"),
+                error,
+                remedy,
+            );
             return;
         }
     };
@@ -46,8 +53,17 @@ pub(super) async fn probe(section: &mut Section, unity: &Unity, me: &Me, wanted:
         Ok(found) => Some(found),
         Err(error) if error.kind() == Told::NotFound => None,
         Err(error) => {
-            let remedy = grant("USE SCHEMA", &format!("SCHEMA {on_catalog}.{}", quoted(schema)), me);
-            refused(section, &format!("table {table}: the schema is not to be had"), error, remedy);
+            let remedy = grant(
+                "USE SCHEMA",
+                &format!("SCHEMA {on_catalog}.{}", quoted(schema)),
+                me,
+            );
+            refused(
+                section,
+                &format!("table {table}: the schema is not to be had"),
+                error,
+                remedy,
+            );
             return;
         }
     };
@@ -56,27 +72,39 @@ pub(super) async fn probe(section: &mut Section, unity: &Unity, me: &Me, wanted:
         None => &["USE_CATALOG", "CREATE_SCHEMA"],
     };
     let place = format!("CATALOG {on_catalog}");
-    needs(section, unity, me, Needed {
-        table,
-        on: Securable::Catalog,
-        name: catalog,
-        owner: found.owner.as_deref(),
-        place: &place,
-        rights: of_catalog,
-    })
+    needs(
+        section,
+        unity,
+        me,
+        Needed {
+            table,
+            on: Securable::Catalog,
+            name: catalog,
+            owner: found.owner.as_deref(),
+            place: &place,
+            rights: of_catalog,
+        },
+    )
     .await;
     match found_schema {
-        None => section.note(format!("table {table}: the schema {full} is not there yet and will be made")),
+        None => section.note(format!(
+            "table {table}: the schema {full} is not there yet and will be made"
+        )),
         Some(found) => {
             let place = format!("SCHEMA {on_catalog}.{}", quoted(schema));
-            needs(section, unity, me, Needed {
-                table,
-                on: Securable::Schema,
-                name: &full,
-                owner: found.owner.as_deref(),
-                place: &place,
-                rights: &["USE_SCHEMA", "CREATE_TABLE"],
-            })
+            needs(
+                section,
+                unity,
+                me,
+                Needed {
+                    table,
+                    on: Securable::Schema,
+                    name: &full,
+                    owner: found.owner.as_deref(),
+                    place: &place,
+                    rights: &["USE_SCHEMA", "CREATE_TABLE"],
+                },
+            )
             .await;
         }
     }
@@ -104,12 +132,22 @@ pub(super) async fn needs(section: &mut Section, unity: &Unity, me: &Me, needed:
         }
     };
     let all = needed.rights.iter().map(|right| Privilege::new(right));
-    let missing: Vec<String> = all.filter(|right| !held.iter().any(|one| one.covers(right))).map(|right| right.sql()).collect();
+    let missing: Vec<String> = all
+        .filter(|right| !held.iter().any(|one| one.covers(right)))
+        .map(|right| right.sql())
+        .collect();
     match missing.is_empty() {
-        true => section.fine(format!("table {table}: {} on {place}", needed.rights.join(", ").replace('_', " "))),
+        true => section.fine(format!(
+            "table {table}: {} on {place}",
+            needed.rights.join(", ").replace('_', " ")
+        )),
         false => section.fault(
             Kind::Unauthorized,
-            format!("table {table}: missing {} on {place}, principal=`{}`", missing.join(", "), me.principal()),
+            format!(
+                "table {table}: missing {} on {place}, principal=`{}`",
+                missing.join(", "),
+                me.principal()
+            ),
             grant(&missing.join(", "), place, me),
         ),
     }
@@ -125,7 +163,9 @@ async fn held(unity: &Unity, me: &Me, needed: &Needed<'_>) -> Result<BTreeSet<Pr
     // All grants show what comes by groups; whoever may not see them may see its own.
     let all = match unity.effective_grants(needed.on, needed.name, None).await {
         Err(error) if error.kind() == Told::PermissionDenied => {
-            unity.effective_grants(needed.on, needed.name, Some(me.principal())).await
+            unity
+                .effective_grants(needed.on, needed.name, Some(me.principal()))
+                .await
         }
         all => all,
     };
@@ -143,11 +183,20 @@ async fn held(unity: &Unity, me: &Me, needed: &Needed<'_>) -> Result<BTreeSet<Pr
 
 /// Under which names grants may mean us, in lower case.
 fn names(me: &Me) -> BTreeSet<String> {
-    let groups = me.groups.iter().filter_map(|group| group.display.as_deref());
+    let groups = me
+        .groups
+        .iter()
+        .filter_map(|group| group.display.as_deref());
     // Everybody is in these.
     let everybody = ["account users", "users"];
-    let all = groups.chain(everybody).chain([me.principal(), me.user_name.as_str(), me.display_name.as_str()]);
-    all.filter(|name| !name.is_empty()).map(str::to_lowercase).collect()
+    let all = groups.chain(everybody).chain([
+        me.principal(),
+        me.user_name.as_str(),
+        me.display_name.as_str(),
+    ]);
+    all.filter(|name| !name.is_empty())
+        .map(str::to_lowercase)
+        .collect()
 }
 
 /// The statement that gives a right.

@@ -30,7 +30,14 @@ const FOLDER: &str = "_alluvium_probe";
 const FILES: Duration = Duration::from_secs(60);
 const SAID: &str = "alluvium check, é";
 
-pub(super) async fn run(section: &mut Section, workspace: &Workspace, compute: &Compute, wanted: &Wanted, held: &Held, trying: &Trying<'_>) {
+pub(super) async fn run(
+    section: &mut Section,
+    workspace: &Workspace,
+    compute: &Compute,
+    wanted: &Wanted,
+    held: &Held,
+    trying: &Trying<'_>,
+) {
     let table = &wanted.table;
     let id = uuid::Uuid::new_v4().simple().to_string();
     let url = format!("{}/{FOLDER}/table-{id}", above(&held.url));
@@ -41,37 +48,78 @@ pub(super) async fn run(section: &mut Section, workspace: &Workspace, compute: &
             return;
         }
     };
-    let name = format!("{}.{}.{}", quoted(&wanted.catalog), quoted(&wanted.schema), quoted(&format!("{FOLDER}_{id}")));
+    let name = format!(
+        "{}.{}.{}",
+        quoted(&wanted.catalog),
+        quoted(&wanted.schema),
+        quoted(&format!("{FOLDER}_{id}"))
+    );
     let written = limited(written(&location, &trying.stop)).await;
     match &written {
         Ok(()) => {
-            section.fine(format!("table {table}: a table was written beside it, url=`{url}`"));
-            registered(section, workspace, compute, wanted, held, &name, &url, &trying.stop).await;
+            section.fine(format!(
+                "table {table}: a table was written beside it, url=`{url}`"
+            ));
+            registered(
+                section,
+                workspace,
+                compute,
+                wanted,
+                held,
+                &name,
+                &url,
+                &trying.stop,
+            )
+            .await;
         }
-        Err(error) => section.fault(error.kind(), format!("table {table}: a table cannot be written beside it: {error}"), "see the findings of its store"),
+        Err(error) => section.fault(
+            error.kind(),
+            format!("table {table}: a table cannot be written beside it: {error}"),
+            "see the findings of its store",
+        ),
     }
     if let Err(error) = limited(removed(&location)).await {
-        section.note(format!("files of this check stay: {error}; remove them yourself, url=`{url}`"));
+        section.note(format!(
+            "files of this check stay: {error}; remove them yourself, url=`{url}`"
+        ));
     }
 }
 
 /// Registers, reads back, drops; what may have been registered is dropped whatever came before.
 #[allow(clippy::too_many_arguments)]
 async fn registered(
-    section: &mut Section, workspace: &Workspace, compute: &Compute, wanted: &Wanted, held: &Held, name: &str, url: &str, stop: &CancellationToken,
+    section: &mut Section,
+    workspace: &Workspace,
+    compute: &Compute,
+    wanted: &Wanted,
+    held: &Held,
+    name: &str,
+    url: &str,
+    stop: &CancellationToken,
 ) {
     let table = &wanted.table;
-    let create = format!("CREATE TABLE {name} USING DELTA LOCATION '{}'", url.replace('\\', "\\\\").replace('\'', "\\'"));
+    let create = format!(
+        "CREATE TABLE {name} USING DELTA LOCATION '{}'",
+        url.replace('\\', "\\\\").replace('\'', "\\'")
+    );
     match compute.run(workspace, &create, stop).await {
         Err(error) => refused(
             section,
-            &format!("table {table}: a table cannot be registered, location=`{}`", held.location),
+            &format!(
+                "table {table}: a table cannot be registered, location=`{}`",
+                held.location
+            ),
             error,
             "see the findings on catalog, schema and external location",
         ),
-        Ok(_) => match compute.run(workspace, &format!("SELECT n, said FROM {name}"), stop).await {
+        Ok(_) => match compute
+            .run(workspace, &format!("SELECT n, said FROM {name}"), stop)
+            .await
+        {
             Ok(rows) if rows == [vec![Some("1".to_owned()), Some(SAID.to_owned())]] => {
-                section.fine(format!("table {table}: what we write is read back through the workspace"));
+                section.fine(format!(
+                    "table {table}: what we write is read back through the workspace"
+                ));
             }
             Ok(rows) => section.fault(
                 Kind::Corrupt,
@@ -82,37 +130,59 @@ async fn registered(
                 section,
                 &format!("table {table}: what we wrote cannot be read back"),
                 error,
-                format!("let the storage credential of external location {} read there, and the warehouse reach the bucket", held.location),
+                format!(
+                    "let the storage credential of external location {} read there, and the warehouse reach the bucket",
+                    held.location
+                ),
             ),
         },
     }
     // Also after Ctrl-C, and where nobody knows whether the first statement came through.
     let drop = format!("DROP TABLE IF EXISTS {name}");
-    if let Err(error) = compute.run(workspace, &drop, &CancellationToken::new()).await {
-        section.note(format!("a table of this check may stay: {error}; run: {drop}"));
+    if let Err(error) = compute
+        .run(workspace, &drop, &CancellationToken::new())
+        .await
+    {
+        section.note(format!(
+            "a table of this check may stay: {error}; run: {drop}"
+        ));
     }
 }
 
 async fn limited(work: impl Future<Output = Result<()>>) -> Result<()> {
     tokio::time::timeout(FILES, work).await.unwrap_or_else(|_| {
-        Err(Error::new(Kind::Unavailable, format!("no answer within {} seconds", FILES.as_secs())))
+        Err(Error::new(
+            Kind::Unavailable,
+            format!("no answer within {} seconds", FILES.as_secs()),
+        ))
     })
 }
 
 /// One row in one file in version 0, as the pipeline writes them.
 async fn written(location: &TableLocation, stop: &CancellationToken) -> Result<()> {
-    let fields = vec![Field::new("n", DataType::Int64, true), Field::new("said", DataType::Utf8, true)];
+    let fields = vec![
+        Field::new("n", DataType::Int64, true),
+        Field::new("said", DataType::Utf8, true),
+    ];
     let schema = Arc::new(TableSchema::new(Arc::new(Schema::new(fields)), Vec::new()));
     let spec = Arc::new(new_table_spec(&schema));
     let columns = schema.columns.clone();
     let encoded = tokio::task::spawn_blocking(move || -> Result<_> {
-        let rows = RecordBatch::try_new(columns, vec![Arc::new(Int64Array::from(vec![1])), Arc::new(StringArray::from(vec![SAID]))])
-            .map_err(|error| Error::new(Kind::Bug, "the row of a check is none").with_source(error))?;
+        let rows = RecordBatch::try_new(
+            columns,
+            vec![
+                Arc::new(Int64Array::from(vec![1])),
+                Arc::new(StringArray::from(vec![SAID])),
+            ],
+        )
+        .map_err(|error| Error::new(Kind::Bug, "the row of a check is none").with_source(error))?;
         let mut writer = TableWriter::new(spec, WriteOptions::default())?;
         writer.write(&rows)?;
         Ok(writer.finish()?)
     });
-    let encoded = encoded.await.map_err(|error| Error::new(Kind::Bug, "encoding stopped").with_source(error))??;
+    let encoded = encoded
+        .await
+        .map_err(|error| Error::new(Kind::Bug, "encoding stopped").with_source(error))??;
     let options = UploadOptions {
         cancel: stop.clone(),
         ..UploadOptions::default()
@@ -132,7 +202,11 @@ async fn written(location: &TableLocation, stop: &CancellationToken) -> Result<(
         partition: Arc::new(partition),
         expected: None,
         range: OffsetRange { start: 0, end: 1 },
-        counts: Counts { records: 1, rows: 1, ..Counts::default() },
+        counts: Counts {
+            records: 1,
+            rows: 1,
+            ..Counts::default()
+        },
     };
     let upload = Upload {
         files,
@@ -150,8 +224,15 @@ async fn removed(location: &TableLocation) -> Result<()> {
     let failed = |error: object_store::Error| {
         Error::new(crate::storage::kind_of(&error), "cannot remove").with_source(error)
     };
-    let found = location.store.list(Some(&location.root)).map_ok(|object| object.location);
+    let found = location
+        .store
+        .list(Some(&location.root))
+        .map_ok(|object| object.location);
     let found: Vec<_> = found.try_collect().await.map_err(failed)?;
-    let gone = location.store.delete_stream(futures::stream::iter(found.into_iter().map(Ok)).boxed());
-    gone.try_for_each(|_| async { Ok(()) }).await.map_err(failed)
+    let gone = location
+        .store
+        .delete_stream(futures::stream::iter(found.into_iter().map(Ok)).boxed());
+    gone.try_for_each(|_| async { Ok(()) })
+        .await
+        .map_err(failed)
 }

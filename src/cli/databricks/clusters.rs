@@ -6,7 +6,11 @@ use super::{
     wait::{Line, WaitArgs},
 };
 use crate::{
-    databricks::{ClusterId, Cluster, ClusterState, Clusters, node_types},
+    databricks::{
+        ClusterId,
+        clusters::{Cluster, ClusterState, Clusters},
+        node_types,
+    },
     error::{Error, Kind, Result},
 };
 
@@ -68,7 +72,11 @@ pub(super) async fn run(args: Args, session: &Session) -> Result<()> {
         Action::Start(to) => {
             let id = session.cluster(to.one.cluster.as_deref())?;
             let found = match to.wait.wait {
-                true => clusters.ensure_running(&id, &to.wait.waiting(session)).await?,
+                true => {
+                    clusters
+                        .ensure_running(&id, &to.wait.waiting(session))
+                        .await?
+                }
                 false => {
                     clusters.start(&id).await?;
                     clusters.get(&id).await?
@@ -80,7 +88,11 @@ pub(super) async fn run(args: Args, session: &Session) -> Result<()> {
             let id = session.cluster(to.one.cluster.as_deref())?;
             clusters.restart(&id).await?;
             let found = match to.wait.wait {
-                true => clusters.wait_running(&id, &to.wait.waiting(session)).await?,
+                true => {
+                    clusters
+                        .wait_running(&id, &to.wait.waiting(session))
+                        .await?
+                }
                 false => clusters.get(&id).await?,
             };
             show(session, &found)
@@ -89,7 +101,11 @@ pub(super) async fn run(args: Args, session: &Session) -> Result<()> {
             let id = session.cluster(to.one.cluster.as_deref())?;
             clusters.terminate(&id).await?;
             let found = match to.wait.wait {
-                true => clusters.wait_terminated(&id, &to.wait.waiting(session)).await?,
+                true => {
+                    clusters
+                        .wait_terminated(&id, &to.wait.waiting(session))
+                        .await?
+                }
                 false => clusters.get(&id).await?,
             };
             show(session, &found)
@@ -120,7 +136,12 @@ pub(super) async fn run(args: Args, session: &Session) -> Result<()> {
 ///
 /// # Errors
 /// Unavailable for one that does not run: a command starts none, only a job of its own would.
-pub(super) async fn ready(session: &Session, id: &ClusterId, start: bool, wait: &WaitArgs) -> Result<()> {
+pub(super) async fn ready(
+    session: &Session,
+    id: &ClusterId,
+    start: bool,
+    wait: &WaitArgs,
+) -> Result<()> {
     let clusters = Clusters::new(&session.workspace);
     if start {
         let _line = Line(&session.telemetry);
@@ -163,7 +184,10 @@ fn list(session: &Session, found: &[Cluster]) -> Result<()> {
 }
 
 fn show(session: &Session, found: &Cluster) -> Result<()> {
-    let reason = found.termination_reason.as_ref().filter(|reason| !reason.code.is_empty());
+    let reason = found
+        .termination_reason
+        .as_ref()
+        .filter(|reason| !reason.code.is_empty());
     session.show.one(
         found,
         &[
@@ -171,14 +195,23 @@ fn show(session: &Session, found: &Cluster) -> Result<()> {
             ("name", found.cluster_name.clone()),
             ("state", found.state.to_string()),
             ("message", found.state_message.clone()),
-            ("ended by", reason.map(ToString::to_string).unwrap_or_default()),
+            (
+                "ended by",
+                reason.map(ToString::to_string).unwrap_or_default(),
+            ),
             ("runtime", found.spark_version.clone()),
             ("node type", field(&found.rest, "node_type_id")),
             ("workers", field(&found.rest, "num_workers")),
             ("autoscale", field(&found.rest, "autoscale")),
             ("access mode", field(&found.rest, "data_security_mode")),
-            ("instance profile", found.instance_profile_arn().unwrap_or_default().to_owned()),
-            ("idle minutes", field(&found.rest, "autotermination_minutes")),
+            (
+                "instance profile",
+                found.instance_profile_arn().unwrap_or_default().to_owned(),
+            ),
+            (
+                "idle minutes",
+                field(&found.rest, "autotermination_minutes"),
+            ),
         ],
     )
 }
@@ -190,7 +223,13 @@ mod tests {
     #[test]
     fn what_a_terminated_cluster_needs_is_said() {
         let told = not_running(&ClusterId::new("1-2-c"), &ClusterState::Terminated).to_string();
-        assert!(told.contains("--start") && told.contains("clusters start 1-2-c --wait"), "{told}");
-        assert!(told.ends_with("cluster=`1-2-c` state=`TERMINATED`"), "{told}");
+        assert!(
+            told.contains("--start") && told.contains("clusters start 1-2-c --wait"),
+            "{told}"
+        );
+        assert!(
+            told.ends_with("cluster=`1-2-c` state=`TERMINATED`"),
+            "{told}"
+        );
     }
 }

@@ -97,7 +97,9 @@ pub(super) async fn run(args: Args, session: &Session) -> Result<()> {
             let cluster = session.cluster(args.place.cluster.as_deref())?;
             ready(session, &cluster, args.start, &args.wait).await?;
             let language = args.language.language();
-            let command = commands.execute(&cluster, &args.place.context, language, &code).await?;
+            let command = commands
+                .execute(&cluster, &args.place.context, language, &code)
+                .await?;
             let snapshot = match args.wait.wait {
                 true => ended(session, &commands, &command, &args.wait).await?,
                 false => CommandSnapshot {
@@ -123,7 +125,12 @@ pub(super) async fn run(args: Args, session: &Session) -> Result<()> {
 }
 
 /// The command with its result when it has ended, however it did.
-async fn ended(session: &Session, commands: &Commands, command: &CommandRef, wait: &WaitArgs) -> Result<CommandSnapshot> {
+async fn ended(
+    session: &Session,
+    commands: &Commands,
+    command: &CommandRef,
+    wait: &WaitArgs,
+) -> Result<CommandSnapshot> {
     let waited = {
         let _line = Line(&session.telemetry);
         commands.wait(command, &wait.waiting(session)).await
@@ -153,12 +160,17 @@ fn show(session: &Session, command: &CommandRef, snapshot: CommandSnapshot) -> R
     match (session.show.is_json(), &snapshot.result) {
         (true, _) | (false, None) => session.show.one(
             &document,
-            &[("command", command.to_string()), ("status", snapshot.status.to_string())],
+            &[
+                ("command", command.to_string()),
+                ("status", snapshot.status.to_string()),
+            ],
         )?,
         (false, Some(result)) => output::print(&told(result))?,
     }
     match snapshot.result {
-        Some(CommandResult::Error(failure)) => Err(DatabricksError::Command(Box::new(failure)).into()),
+        Some(CommandResult::Error(failure)) => {
+            Err(DatabricksError::Command(Box::new(failure)).into())
+        }
         _ => Ok(()),
     }
 }
@@ -167,18 +179,31 @@ fn show(session: &Session, command: &CommandRef, snapshot: CommandSnapshot) -> R
 fn told(result: &CommandResult) -> String {
     let (mut text, truncated) = match result {
         CommandResult::Text { data, truncated } => (printable(data), *truncated),
-        CommandResult::Table { schema, data, truncated } => {
+        CommandResult::Table {
+            schema,
+            data,
+            truncated,
+        } => {
             let head: Vec<&str> = schema.iter().map(|column| column.name.as_str()).collect();
-            let rows = data.iter().map(|row| row.iter().map(value).collect()).collect();
+            let rows = data
+                .iter()
+                .map(|row| row.iter().map(value).collect())
+                .collect();
             (table(&head, rows), *truncated)
         }
         CommandResult::Image { file } => (format!("image: {}", cell(file)), false),
         CommandResult::Images { files } => {
-            let lines: Vec<String> = files.iter().map(|file| format!("image: {}", cell(file))).collect();
+            let lines: Vec<String> = files
+                .iter()
+                .map(|file| format!("image: {}", cell(file)))
+                .collect();
             (lines.join("\n"), false)
         }
         CommandResult::Error(failure) => (printable(&failure.cause), failure.truncated),
-        CommandResult::Other { kind, data } => (format!("{}: {}", cell(kind), printable(&data.to_string())), false),
+        CommandResult::Other { kind, data } => (
+            format!("{}: {}", cell(kind), printable(&data.to_string())),
+            false,
+        ),
     };
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');
@@ -215,19 +240,39 @@ mod tests {
 
     #[test]
     fn results_of_every_type_are_told() {
-        let text = |data: &str, truncated| CommandResult::Text { data: data.into(), truncated };
+        let text = |data: &str, truncated| CommandResult::Text {
+            data: data.into(),
+            truncated,
+        };
         assert_eq!(told(&text("", false)), "");
-        assert_eq!(told(&text("1\n2", true)), "1\n2\nthe service cut the result off\n");
+        assert_eq!(
+            told(&text("1\n2", true)),
+            "1\n2\nthe service cut the result off\n"
+        );
         assert_eq!(told(&text("a\u{1b}[2J", false)), "a\u{fffd}[2J\n");
-        let column = |name: &str| TableColumn { name: name.into(), kind: "int".into() };
+        let column = |name: &str| TableColumn {
+            name: name.into(),
+            kind: "int".into(),
+        };
         let table = CommandResult::Table {
             schema: vec![column("n"), column("text")],
-            data: vec![vec![json!(1), json!("one")], vec![Value::Null, json!({"a": 2})]],
+            data: vec![
+                vec![json!(1), json!("one")],
+                vec![Value::Null, json!({"a": 2})],
+            ],
             truncated: false,
         };
         assert_eq!(told(&table), "n     text\n1     one\nNULL  {\"a\":2}\n");
-        assert_eq!(told(&CommandResult::Images { files: vec!["a".into(), "b".into()] }), "image: a\nimage: b\n");
-        let failure = CommandFailure { cause: "Traceback\n  x".into(), ..CommandFailure::default() };
+        assert_eq!(
+            told(&CommandResult::Images {
+                files: vec!["a".into(), "b".into()]
+            }),
+            "image: a\nimage: b\n"
+        );
+        let failure = CommandFailure {
+            cause: "Traceback\n  x".into(),
+            ..CommandFailure::default()
+        };
         assert_eq!(told(&CommandResult::Error(failure)), "Traceback\n  x\n");
     }
 }

@@ -99,11 +99,16 @@ pub(super) async fn run(args: Args, session: &Session) -> Result<()> {
             let context = contexts.create(&cluster, language).await?;
             if args.wait.wait {
                 let _line = Line(&session.telemetry);
-                contexts.wait_running(&cluster, &context, &args.wait.waiting(session)).await?;
+                contexts
+                    .wait_running(&cluster, &context, &args.wait.waiting(session))
+                    .await?;
             }
             session.show.one(
                 &json!({"id": context, "cluster_id": cluster, "language": language}),
-                &[("context", context.to_string()), ("cluster", cluster.to_string())],
+                &[
+                    ("context", context.to_string()),
+                    ("cluster", cluster.to_string()),
+                ],
             )
         }
         Action::Destroy(args) => {

@@ -23,6 +23,7 @@ mod warehouses;
 
 use crate::{error::Result, telemetry::Telemetry};
 use session::{Session, SessionArgs};
+pub(super) use wait::interrupted;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

@@ -2,7 +2,9 @@
 
 use super::{rows::Sink, session::Session, show::document, text};
 use crate::{
-    databricks::{Error as DatabricksError, FilePart, RawAnswer, RawBody, RawData, RawRequest, ResponseType},
+    databricks::{
+        Error as DatabricksError, FilePart, RawAnswer, RawBody, RawData, RawRequest, ResponseType,
+    },
     error::{Error, Kind, Result},
 };
 use base64::Engine;
@@ -112,7 +114,9 @@ fn pair(text: &str) -> Result<(String, String), String> {
 /// `NAME: VALUE`.
 fn header(text: &str) -> Result<(String, String), String> {
     match text.split_once(':') {
-        Some((name, value)) if !name.trim().is_empty() => Ok((name.trim().to_owned(), value.trim().to_owned())),
+        Some((name, value)) if !name.trim().is_empty() => {
+            Ok((name.trim().to_owned(), value.trim().to_owned()))
+        }
         _ => Err("write NAME: VALUE".into()),
     }
 }
@@ -129,8 +133,13 @@ pub(super) async fn run(args: Args, session: &Session) -> Result<()> {
         false => {
             sink.put(&body(&answer.body))?;
             sink.end()?;
-            if wanted == Response::Json && matches!(&answer.body, RawBody::Text(text) if !text.trim().is_empty()) {
-                session.telemetry.screen.print("the answer is no JSON and is shown as it came\n");
+            if wanted == Response::Json
+                && matches!(&answer.body, RawBody::Text(text) if !text.trim().is_empty())
+            {
+                session
+                    .telemetry
+                    .screen
+                    .print("the answer is no JSON and is shown as it came\n");
             }
         }
     }
@@ -143,17 +152,30 @@ pub(super) async fn run(args: Args, session: &Session) -> Result<()> {
 fn request(args: Args, debug: bool) -> Result<RawRequest> {
     let names: Vec<&String> = args.file.iter().map(|(key, _)| key).collect();
     if let Some((key, _)) = args.file_name.iter().find(|(key, _)| !names.contains(&key)) {
-        return Err(Error::new(Kind::Config, format!("--file-name: no --file has this key, key=`{key}`")));
+        return Err(Error::new(
+            Kind::Config,
+            format!("--file-name: no --file has this key, key=`{key}`"),
+        ));
     }
     let has_body = args.data.is_some() || !args.form.is_empty() || !args.file.is_empty();
-    let method = args.method.unwrap_or_else(|| if has_body { "POST" } else { "GET" }.to_owned());
+    let method = args
+        .method
+        .unwrap_or_else(|| if has_body { "POST" } else { "GET" }.to_owned());
     let mut request = RawRequest::new(method, args.url);
     request.data = args.data.map(data).transpose()?;
     request.form = args.form;
     for (key, path) in args.file {
-        let named = args.file_name.iter().find(|(of, _)| *of == key).map(|(_, name)| name.clone());
+        let named = args
+            .file_name
+            .iter()
+            .find(|(of, _)| *of == key)
+            .map(|(_, name)| name.clone());
         let path = Path::new(&path);
-        let of_path = || path.file_name().map(|name| name.to_string_lossy().into_owned()).filter(|name| name != "-");
+        let of_path = || {
+            path.file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+                .filter(|name| name != "-")
+        };
         request.files.push(FilePart {
             data: text::bytes(path)?.into(),
             file_name: named.or_else(of_path),
@@ -198,11 +220,18 @@ fn body(body: &RawBody) -> Bytes {
 }
 
 fn whole(answer: &RawAnswer) -> Value {
-    let headers: Vec<Value> = answer.headers.iter().map(|(name, value)| json!([name, value])).collect();
+    let headers: Vec<Value> = answer
+        .headers
+        .iter()
+        .map(|(name, value)| json!([name, value]))
+        .collect();
     let (key, value) = match &answer.body {
         RawBody::Json(value) => ("body", value.clone()),
         RawBody::Text(text) => ("body", json!(text)),
-        RawBody::Binary(bytes) => ("body_base64", json!(base64::engine::general_purpose::STANDARD.encode(bytes))),
+        RawBody::Binary(bytes) => (
+            "body_base64",
+            json!(base64::engine::general_purpose::STANDARD.encode(bytes)),
+        ),
     };
     json!({"status": answer.status, "tries": answer.tries, "headers": headers, key: value})
 }
@@ -220,7 +249,9 @@ mod tests {
 
     fn asked(words: &[&str]) -> Result<RawRequest, String> {
         let words = std::iter::once("request").chain(words.iter().copied());
-        let args = Only::try_parse_from(words).map_err(|error| error.to_string())?.args;
+        let args = Only::try_parse_from(words)
+            .map_err(|error| error.to_string())?
+            .args;
         request(args, false).map_err(|error| error.to_string())
     }
 
@@ -231,12 +262,37 @@ mod tests {
         std::fs::write(&path, [0, 255]).unwrap();
         let file = format!("content={}", path.display());
         let made = asked(&[
-            "/2.0/x", "--method", "PURGE", "--form", "path=/a=b", "--file", &file, "--file-name", "content=b.bin", "--query", "k=1",
-            "--query", "k=2", "--header", "X-A: b: c", "--response", "binary", "--timeout-ms", "1500", "--retry-delay-ms", "20",
-            "--retry-all-errors", "--max-retries", "3", "--exponential-backoff",
+            "/2.0/x",
+            "--method",
+            "PURGE",
+            "--form",
+            "path=/a=b",
+            "--file",
+            &file,
+            "--file-name",
+            "content=b.bin",
+            "--query",
+            "k=1",
+            "--query",
+            "k=2",
+            "--header",
+            "X-A: b: c",
+            "--response",
+            "binary",
+            "--timeout-ms",
+            "1500",
+            "--retry-delay-ms",
+            "20",
+            "--retry-all-errors",
+            "--max-retries",
+            "3",
+            "--exponential-backoff",
         ])
         .unwrap();
-        assert_eq!((made.method.as_str(), made.url.as_str()), ("PURGE", "/2.0/x"));
+        assert_eq!(
+            (made.method.as_str(), made.url.as_str()),
+            ("PURGE", "/2.0/x")
+        );
         assert_eq!(made.form, [("path".to_owned(), "/a=b".to_owned())]);
         assert_eq!(made.files[0].data.as_ref(), [0, 255]);
         assert_eq!(made.files[0].file_name.as_deref(), Some("b.bin"));
@@ -252,11 +308,17 @@ mod tests {
     #[test]
     fn defaults_are_those_of_the_page_and_a_body_makes_a_post() {
         let made = asked(&["2.0/x"]).unwrap();
-        assert_eq!((made.method.as_str(), made.response_type), ("GET", ResponseType::Json));
+        assert_eq!(
+            (made.method.as_str(), made.response_type),
+            ("GET", ResponseType::Json)
+        );
         assert_eq!((made.retry_delay, made.max_retries), (Duration::ZERO, 0));
         assert!(!made.retry_on_all_errors && !made.exponential_backoff && made.timeout.is_none());
         assert_eq!(asked(&["/x", "-d", "{}"]).unwrap().method, "POST");
-        assert_eq!(asked(&["/x", "-X", "PATCH", "-d", "{}"]).unwrap().method, "PATCH");
+        assert_eq!(
+            asked(&["/x", "-X", "PATCH", "-d", "{}"]).unwrap().method,
+            "PATCH"
+        );
     }
 
     #[test]
@@ -285,9 +347,14 @@ mod tests {
         let path = dir.path().join("body");
         let at = format!("@{}", path.display());
         std::fs::write(&path, [0xff]).unwrap();
-        assert!(matches!(asked(&["/x", "-d", &at]).unwrap().data, Some(RawData::Bytes(_))));
+        assert!(matches!(
+            asked(&["/x", "-d", &at]).unwrap().data,
+            Some(RawData::Bytes(_))
+        ));
         std::fs::write(&path, "{}").unwrap();
-        assert!(matches!(asked(&["/x", "-d", &at]).unwrap().data, Some(RawData::Text(text)) if text == "{}"));
+        assert!(
+            matches!(asked(&["/x", "-d", &at]).unwrap().data, Some(RawData::Text(text)) if text == "{}")
+        );
     }
 
     #[test]

@@ -47,8 +47,12 @@ impl Sink {
         let (out, name): (Box<dyn Write>, String) = match output {
             Some(path) if path != Path::new("-") => {
                 let name = path.display().to_string();
-                let file = File::create(path)
-                    .map_err(|error| Error::new(Kind::Config, format!("cannot write: {error}, file=`{name}`")))?;
+                let file = File::create(path).map_err(|error| {
+                    Error::new(
+                        Kind::Config,
+                        format!("cannot write: {error}, file=`{name}`"),
+                    )
+                })?;
                 (Box::new(io::BufWriter::new(file)), name)
             }
             _ if binary && io::stdout().is_terminal() => {
@@ -59,7 +63,11 @@ impl Sink {
             }
             _ => (Box::new(io::stdout()), "stdout".into()),
         };
-        Ok(Self { out, name, gone: false })
+        Ok(Self {
+            out,
+            name,
+            gone: false,
+        })
     }
 
     pub(super) fn put(&mut self, bytes: &[u8]) -> Result<()> {
@@ -81,7 +89,10 @@ impl Sink {
                 self.gone = true;
                 Ok(())
             }
-            Err(error) => Err(Error::new(Kind::Unavailable, format!("cannot write: {error}, file=`{}`", self.name))),
+            Err(error) => Err(Error::new(
+                Kind::Unavailable,
+                format!("cannot write: {error}, file=`{}`", self.name),
+            )),
             Ok(()) => Ok(()),
         }
     }
@@ -90,7 +101,8 @@ impl Sink {
 /// For Arrow's writer.
 impl Write for Sink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.put(bytes).map_err(|error| io::Error::other(error.to_string()))?;
+        self.put(bytes)
+            .map_err(|error| io::Error::other(error.to_string()))?;
         Ok(bytes.len())
     }
 
@@ -100,7 +112,12 @@ impl Write for Sink {
 }
 
 /// Prints the result of a statement that has succeeded.
-pub(super) async fn print(session: &Session, outcome: Outcome, form: Option<Form>, output: Option<&PathBuf>) -> Result<()> {
+pub(super) async fn print(
+    session: &Session,
+    outcome: Outcome,
+    form: Option<Form>,
+    output: Option<&PathBuf>,
+) -> Result<()> {
     let statement = outcome.statement.clone();
     let mut results = Statements::new(&session.workspace).results(outcome)?;
     let output = output.map(PathBuf::as_path);
@@ -168,8 +185,17 @@ async fn programs(results: &mut Results, head: &Value, mut sink: Sink) -> Result
 }
 
 async fn people(results: &mut Results, sink: &mut Sink) -> Result<()> {
-    let names: Vec<String> = results.manifest().schema.columns.iter().map(|column| column.name.clone()).collect();
-    let (total, truncated) = (results.manifest().total_row_count, results.manifest().truncated);
+    let names: Vec<String> = results
+        .manifest()
+        .schema
+        .columns
+        .iter()
+        .map(|column| column.name.clone())
+        .collect();
+    let (total, truncated) = (
+        results.manifest().total_row_count,
+        results.manifest().truncated,
+    );
     let mut shown: Vec<Vec<String>> = Vec::new();
     'chunks: while let Some(chunk) = results.next().await? {
         let Chunk::Rows(rows) = chunk else {
@@ -179,7 +205,11 @@ async fn people(results: &mut Results, sink: &mut Sink) -> Result<()> {
             if shown.len() == MOST_SHOWN {
                 break 'chunks;
             }
-            shown.push(row.iter().map(|value| value.as_deref().map_or_else(|| "NULL".to_owned(), cell)).collect());
+            shown.push(
+                row.iter()
+                    .map(|value| value.as_deref().map_or_else(|| "NULL".to_owned(), cell))
+                    .collect(),
+            );
         }
     }
     let count = shown.len() as u64;
@@ -190,7 +220,9 @@ async fn people(results: &mut Results, sink: &mut Sink) -> Result<()> {
         sink.put(table(&head, shown).as_bytes())?;
     }
     if total > count {
-        sink.put(format!("{count} of {total} rows; --format json or csv has them all\n").as_bytes())?;
+        sink.put(
+            format!("{count} of {total} rows; --format json or csv has them all\n").as_bytes(),
+        )?;
     }
     if truncated {
         sink.put(b"the service cut the result off at a limit\n")?;
@@ -200,7 +232,9 @@ async fn people(results: &mut Results, sink: &mut Sink) -> Result<()> {
 
 /// The service's chunks are streams of their own; readers want one.
 async fn arrow(results: &mut Results, sink: Sink) -> Result<()> {
-    let broken = |error: arrow::error::ArrowError| unexpected(&format!("a chunk that is no Arrow stream: {error}"));
+    let broken = |error: arrow::error::ArrowError| {
+        unexpected(&format!("a chunk that is no Arrow stream: {error}"))
+    };
     let mut writer: Option<StreamWriter<Sink>> = None;
     let mut sink = Some(sink);
     while let Some(chunk) = results.next().await? {

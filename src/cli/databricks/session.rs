@@ -3,7 +3,10 @@
 use super::show::Show;
 use crate::{
     config::{Config, Environment, Flags},
-    databricks::{ClusterId, ConnectionOptions, WarehouseId, WarehouseRef, Workspace, Warehouse, Warehouses},
+    databricks::{
+        ClusterId, ConnectionOptions, WarehouseId, WarehouseRef, Workspace,
+        warehouses::{Warehouse, Warehouses},
+    },
     error::{Error, Kind, Result},
     telemetry::Telemetry,
 };
@@ -13,7 +16,13 @@ use std::{collections::BTreeMap, path::PathBuf};
 #[derive(Debug, clap::Args)]
 pub(super) struct SessionArgs {
     /// The configuration file (TOML) with [connections.NAME]
-    #[arg(long, short, global = true, value_name = "FILE", env = "ALLUVIUM_CONFIG")]
+    #[arg(
+        long,
+        short,
+        global = true,
+        value_name = "FILE",
+        env = "ALLUVIUM_CONFIG"
+    )]
     pub(super) config: Option<PathBuf>,
 
     /// The workspace: NAME of [connections.NAME]; by default the only one
@@ -21,7 +30,12 @@ pub(super) struct SessionArgs {
     pub(super) connection: Option<String>,
 
     /// The workspace of this profile of ~/.databrickscfg, whatever is configured
-    #[arg(long, global = true, value_name = "NAME", conflicts_with = "connection")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        conflicts_with = "connection"
+    )]
     pub(super) profile: Option<String>,
 
     /// Print JSON on a terminal, too
@@ -93,7 +107,10 @@ impl Session {
 
     fn missing(&self, what: &str, remedy: &str) -> Error {
         let name = self.workspace.name();
-        Error::new(Kind::Config, format!("no {what} is named: give {remedy}, connection=`{name}`"))
+        Error::new(
+            Kind::Config,
+            format!("no {what} is named: give {remedy}, connection=`{name}`"),
+        )
     }
 }
 
@@ -103,7 +120,13 @@ fn choose(
     connection: Option<&str>,
     profile: Option<&str>,
 ) -> Result<(String, ConnectionOptions)> {
-    let names = || configured.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+    let names = || {
+        configured
+            .keys()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     if let Some(profile) = profile {
         let options = ConnectionOptions {
             profile: Some(profile.to_owned()),
@@ -129,7 +152,10 @@ fn choose(
         (Some((name, options)), None) => Ok((name.clone(), options.clone())),
         _ => Err(Error::new(
             Kind::Config,
-            format!("say which workspace with --connection NAME, connections=`{}`", names()),
+            format!(
+                "say which workspace with --connection NAME, connections=`{}`",
+                names()
+            ),
         )),
     }
 }
@@ -143,7 +169,10 @@ mod tests {
             host: Some(format!("https://{name}.cloud.databricks.com")),
             ..ConnectionOptions::default()
         };
-        names.iter().map(|name| ((*name).to_owned(), options(name))).collect()
+        names
+            .iter()
+            .map(|name| ((*name).to_owned(), options(name)))
+            .collect()
     }
 
     #[test]
@@ -151,9 +180,15 @@ mod tests {
         let two = configured(&["dev", "prod"]);
         let (name, options) = choose(&two, Some("prod"), None).unwrap();
         assert_eq!(name, "prod");
-        assert_eq!(options.host.as_deref(), Some("https://prod.cloud.databricks.com"));
+        assert_eq!(
+            options.host.as_deref(),
+            Some("https://prod.cloud.databricks.com")
+        );
         let told = choose(&two, None, None).unwrap_err().to_string();
-        assert!(told.contains("--connection") && told.contains("`dev, prod`"), "{told}");
+        assert!(
+            told.contains("--connection") && told.contains("`dev, prod`"),
+            "{told}"
+        );
         let told = choose(&two, Some("test"), None).unwrap_err();
         assert_eq!(told.kind(), Kind::Config);
         assert!(told.to_string().contains("connection=`test`"), "{told}");
@@ -161,6 +196,9 @@ mod tests {
         let (name, options) = choose(&configured(&[]), None, None).unwrap();
         assert_eq!((name.as_str(), options.host), ("environment", None));
         let (_, options) = choose(&two, None, Some("staging")).unwrap();
-        assert_eq!((options.profile.as_deref(), options.host), (Some("staging"), None));
+        assert_eq!(
+            (options.profile.as_deref(), options.host),
+            (Some("staging"), None)
+        );
     }
 }

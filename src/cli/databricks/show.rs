@@ -49,7 +49,10 @@ impl Show {
         if self.json {
             return document(whole);
         }
-        let rows: Vec<Vec<String>> = rows.into_iter().map(|row| row.iter().map(|text| cell(text)).collect()).collect();
+        let rows: Vec<Vec<String>> = rows
+            .into_iter()
+            .map(|row| row.iter().map(|text| cell(text)).collect())
+            .collect();
         match rows.is_empty() {
             true => output::print(&format!("{none}\n")),
             false => output::print(&table(&head, rows)),
@@ -59,8 +62,9 @@ impl Show {
 
 /// Prints a value as one JSON document.
 pub(super) fn document(whole: &impl Serialize) -> Result<()> {
-    let value = serde_json::to_value(whole)
-        .map_err(|error| Error::new(Kind::Bug, "the answer does not become JSON").with_source(error))?;
+    let value = serde_json::to_value(whole).map_err(|error| {
+        Error::new(Kind::Bug, "the answer does not become JSON").with_source(error)
+    })?;
     output::print(&format!("{value:#}\n"))
 }
 
@@ -123,7 +127,11 @@ mod tests {
 
     #[test]
     fn lines_that_say_nothing_are_left_out() {
-        let lines = [("id", "1".to_owned()), ("name", String::new()), ("state", "RUNNING".to_owned())];
+        let lines = [
+            ("id", "1".to_owned()),
+            ("name", String::new()),
+            ("state", "RUNNING".to_owned()),
+        ];
         assert_eq!(pairs(&lines), "id     1\nstate  RUNNING\n");
     }
 }

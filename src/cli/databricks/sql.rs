@@ -8,7 +8,11 @@ use super::{
 };
 use crate::{
     databricks::{
-        Kind as Told, statements::{Disposition, Format, OnWaitTimeout, Parameter, Snapshot, Statement, Statements}, wait::Waiting,
+        Kind as Told,
+        statements::{
+            Disposition, Format, OnWaitTimeout, Parameter, Snapshot, Statement, Statements,
+        },
+        wait::Waiting,
     },
     error::{Error, Kind, Result},
 };
@@ -110,7 +114,10 @@ pub(super) async fn run(args: Args, session: &Session) -> Result<()> {
     let waiting = waiting(&args.limit, session).stop(interrupted());
     let outcome = {
         let _line = Line(&session.telemetry);
-        statements.execute_with(&statement, &waiting).await.map_err(canceled)?
+        statements
+            .execute_with(&statement, &waiting)
+            .await
+            .map_err(canceled)?
     };
     rows::print(session, outcome, args.format, args.output.as_ref()).await
 }
@@ -125,7 +132,9 @@ pub(super) fn waiting(limit: &LimitArgs, session: &Session) -> Waiting {
 }
 
 fn parameters(args: &Args) -> Result<Vec<Parameter>> {
-    let wrong = |option: &str, error: crate::databricks::Error| Error::new(Kind::Config, format!("{option}: {error}"));
+    let wrong = |option: &str, error: crate::databricks::Error| {
+        Error::new(Kind::Config, format!("{option}: {error}"))
+    };
     let mut all = match &args.params {
         Some(json) => Parameter::parse_list(json).map_err(|error| wrong("--params", error))?,
         None => Vec::new(),
@@ -133,7 +142,10 @@ fn parameters(args: &Args) -> Result<Vec<Parameter>> {
     for text in &args.param {
         let one = Parameter::parse(text).map_err(|error| wrong("--param", error))?;
         if all.iter().any(|other| other.name == one.name) {
-            return Err(Error::new(Kind::Config, format!("--param: a parameter is given twice, name=`{}`", one.name)));
+            return Err(Error::new(
+                Kind::Config,
+                format!("--param: a parameter is given twice, name=`{}`", one.name),
+            ));
         }
         all.push(one);
     }
@@ -154,7 +166,10 @@ fn shape(form: Option<Form>, external_links: bool) -> (Disposition, Format) {
 pub(super) fn submitted(session: &Session, snapshot: &Snapshot) -> Result<()> {
     session.show.one(
         &json!({"statement_id": snapshot.statement, "state": snapshot.state}),
-        &[("statement", snapshot.statement.to_string()), ("state", snapshot.state.to_string())],
+        &[
+            ("statement", snapshot.statement.to_string()),
+            ("state", snapshot.state.to_string()),
+        ],
     )
 }
 
@@ -181,28 +196,66 @@ mod tests {
 
     fn parsed(words: &[&str]) -> Result<Args, String> {
         let words = std::iter::once("sql").chain(words.iter().copied());
-        Only::try_parse_from(words).map(|only| only.args).map_err(|error| error.to_string())
+        Only::try_parse_from(words)
+            .map(|only| only.args)
+            .map_err(|error| error.to_string())
     }
 
     #[test]
     fn both_forms_of_parameters_go_together_and_no_name_stands_twice() {
-        let args = parsed(&["select 1", "--params", r#"[{"name": "a", "value": "x"}]"#, "--param", "n:INT=7", "--param", "none:DATE"]).unwrap();
-        let names: Vec<String> = parameters(&args).unwrap().into_iter().map(|one| one.name).collect();
+        let args = parsed(&[
+            "select 1",
+            "--params",
+            r#"[{"name": "a", "value": "x"}]"#,
+            "--param",
+            "n:INT=7",
+            "--param",
+            "none:DATE",
+        ])
+        .unwrap();
+        let names: Vec<String> = parameters(&args)
+            .unwrap()
+            .into_iter()
+            .map(|one| one.name)
+            .collect();
         assert_eq!(names, ["a", "n", "none"]);
-        let args = parsed(&["select 1", "--params", r#"[{"name": "a", "value": "x"}]"#, "--param", "a=y"]).unwrap();
+        let args = parsed(&[
+            "select 1",
+            "--params",
+            r#"[{"name": "a", "value": "x"}]"#,
+            "--param",
+            "a=y",
+        ])
+        .unwrap();
         assert!(parameters(&args).unwrap_err().to_string().contains("twice"));
     }
 
     /// The sample of the connector's page has lost its bracket.
     #[test]
     fn the_unbalanced_sample_is_refused_with_its_position() {
-        let args = parsed(&["select 1", "--params", r#"[{ "name": "my_name", "value": "the name" }"#]).unwrap();
+        let args = parsed(&[
+            "select 1",
+            "--params",
+            r#"[{ "name": "my_name", "value": "the name" }"#,
+        ])
+        .unwrap();
         let error = parameters(&args).unwrap_err();
         assert_eq!(error.kind(), Kind::Config);
         let told = error.to_string();
-        assert!(told.starts_with("--params: ") && told.contains("line=`1` column=`43`"), "{told}");
-        let args = parsed(&["select 1", "--params", r#"[{ "name": "my_name", "value": "the name" }]"#]).unwrap();
-        assert_eq!(parameters(&args).unwrap(), [Parameter::text("my_name", "the name")]);
+        assert!(
+            told.starts_with("--params: ") && told.contains("line=`1` column=`43`"),
+            "{told}"
+        );
+        let args = parsed(&[
+            "select 1",
+            "--params",
+            r#"[{ "name": "my_name", "value": "the name" }]"#,
+        ])
+        .unwrap();
+        assert_eq!(
+            parameters(&args).unwrap(),
+            [Parameter::text("my_name", "the name")]
+        );
     }
 
     #[test]
@@ -220,9 +273,18 @@ mod tests {
 
     #[test]
     fn forms_that_the_service_writes_come_by_links() {
-        assert_eq!(shape(Some(Form::Csv), false), (Disposition::ExternalLinks, Format::Csv));
-        assert_eq!(shape(Some(Form::Arrow), true), (Disposition::ExternalLinks, Format::ArrowStream));
-        assert_eq!(shape(Some(Form::Json), true), (Disposition::ExternalLinks, Format::JsonArray));
+        assert_eq!(
+            shape(Some(Form::Csv), false),
+            (Disposition::ExternalLinks, Format::Csv)
+        );
+        assert_eq!(
+            shape(Some(Form::Arrow), true),
+            (Disposition::ExternalLinks, Format::ArrowStream)
+        );
+        assert_eq!(
+            shape(Some(Form::Json), true),
+            (Disposition::ExternalLinks, Format::JsonArray)
+        );
         assert_eq!(shape(None, false), (Disposition::Inline, Format::JsonArray));
     }
 }

@@ -85,7 +85,15 @@ pub(super) async fn run(args: Args, session: &Session) -> Result<()> {
                 failed(session, &snapshot)?;
             }
             match snapshot.state.is_final() {
-                true => rows::print(session, snapshot.into_outcome()?, args.format, args.output.as_ref()).await,
+                true => {
+                    rows::print(
+                        session,
+                        snapshot.into_outcome()?,
+                        args.format,
+                        args.output.as_ref(),
+                    )
+                    .await
+                }
                 false => submitted(session, &snapshot),
             }
         }
@@ -101,7 +109,12 @@ pub(super) async fn run(args: Args, session: &Session) -> Result<()> {
 }
 
 /// The statement when it has ended, however it did.
-async fn ended(session: &Session, statements: &Statements, id: &StatementId, limit: &LimitArgs) -> Result<Snapshot> {
+async fn ended(
+    session: &Session,
+    statements: &Statements,
+    id: &StatementId,
+    limit: &LimitArgs,
+) -> Result<Snapshot> {
     let _line = Line(&session.telemetry);
     let waited = statements.wait(id, &waiting(limit, session)).await;
     let snapshot = statements.get(id).await?;

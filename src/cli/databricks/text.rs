@@ -18,14 +18,18 @@ pub(super) fn given(text: Option<&str>, file: Option<&PathBuf>) -> Result<String
         (Some("-"), _) => stdin()?,
         (_, Some(path)) if path == Path::new("-") => stdin()?,
         (_, Some(path)) => {
-            let file = std::fs::File::open(path).map_err(|error| unreadable(&path.display().to_string(), &error))?;
+            let file = std::fs::File::open(path)
+                .map_err(|error| unreadable(&path.display().to_string(), &error))?;
             read(file, &path.display().to_string())?
         }
         (Some(text), None) => text.to_owned(),
         (None, None) => String::new(),
     };
     match text.trim().is_empty() {
-        true => Err(Error::new(Kind::Config, "there is nothing to run: the text is empty")),
+        true => Err(Error::new(
+            Kind::Config,
+            "there is nothing to run: the text is empty",
+        )),
         false => Ok(text),
     }
 }
@@ -48,9 +52,14 @@ fn stdin() -> Result<String> {
 
 fn read(from: impl Read, name: &str) -> Result<String> {
     let mut text = String::new();
-    from.take(LONGEST + 1).read_to_string(&mut text).map_err(|error| unreadable(name, &error))?;
+    from.take(LONGEST + 1)
+        .read_to_string(&mut text)
+        .map_err(|error| unreadable(name, &error))?;
     match text.len() as u64 > LONGEST {
-        true => Err(Error::new(Kind::Config, format!("longer than 16 MiB, which the service does not take, file=`{name}`"))),
+        true => Err(Error::new(
+            Kind::Config,
+            format!("longer than 16 MiB, which the service does not take, file=`{name}`"),
+        )),
         false => Ok(text),
     }
 }
@@ -71,7 +80,12 @@ mod tests {
         std::fs::write(&path, "select 2\n").unwrap();
         assert_eq!(given(None, Some(&path)).unwrap(), "select 2\n");
         std::fs::write(&path, [0xff, 0xfe]).unwrap();
-        assert!(given(None, Some(&path)).unwrap_err().to_string().contains("q.sql"));
+        assert!(
+            given(None, Some(&path))
+                .unwrap_err()
+                .to_string()
+                .contains("q.sql")
+        );
         assert_eq!(bytes(&path).unwrap(), [0xff, 0xfe]);
         for text in ["", " \n"] {
             assert_eq!(given(Some(text), None).unwrap_err().kind(), Kind::Config);

@@ -6,7 +6,7 @@ use super::{
     wait::{Line, WaitArgs},
 };
 use crate::{
-    databricks::{Warehouse, Warehouses},
+    databricks::warehouses::{Warehouse, Warehouses},
     error::Result,
 };
 
@@ -59,7 +59,11 @@ pub(super) async fn run(args: Args, session: &Session) -> Result<()> {
             let id = session.warehouse_id(to.one.warehouse.as_deref()).await?;
             let _line = Line(&session.telemetry);
             let found = match to.wait.wait {
-                true => warehouses.ensure_running(&id, &to.wait.waiting(session)).await?,
+                true => {
+                    warehouses
+                        .ensure_running(&id, &to.wait.waiting(session))
+                        .await?
+                }
                 false => {
                     warehouses.start(&id).await?;
                     warehouses.get(&id).await?
@@ -72,7 +76,11 @@ pub(super) async fn run(args: Args, session: &Session) -> Result<()> {
             let _line = Line(&session.telemetry);
             warehouses.stop(&id).await?;
             let found = match to.wait.wait {
-                true => warehouses.wait_stopped(&id, &to.wait.waiting(session)).await?,
+                true => {
+                    warehouses
+                        .wait_stopped(&id, &to.wait.waiting(session))
+                        .await?
+                }
                 false => warehouses.get(&id).await?,
             };
             show(session, &found)
@@ -107,14 +115,36 @@ fn show(session: &Session, found: &Warehouse) -> Result<()> {
             ("id", found.id.to_string()),
             ("name", found.name.clone()),
             ("state", found.state.to_string()),
-            ("health", found.health.as_ref().map(ToString::to_string).unwrap_or_default()),
+            (
+                "health",
+                found
+                    .health
+                    .as_ref()
+                    .map(ToString::to_string)
+                    .unwrap_or_default(),
+            ),
             ("size", found.size().unwrap_or_default().to_owned()),
             ("type", field(&found.rest, "warehouse_type")),
-            ("serverless", field(&found.rest, "enable_serverless_compute")),
-            ("clusters", found.num_clusters.map(|n| n.to_string()).unwrap_or_default()),
+            (
+                "serverless",
+                field(&found.rest, "enable_serverless_compute"),
+            ),
+            (
+                "clusters",
+                found
+                    .num_clusters
+                    .map(|n| n.to_string())
+                    .unwrap_or_default(),
+            ),
             ("auto stop", auto_stop(found)),
-            ("host", odbc.map(|odbc| odbc.hostname.clone()).unwrap_or_default()),
-            ("path", odbc.map(|odbc| odbc.path.clone()).unwrap_or_default()),
+            (
+                "host",
+                odbc.map(|odbc| odbc.hostname.clone()).unwrap_or_default(),
+            ),
+            (
+                "path",
+                odbc.map(|odbc| odbc.path.clone()).unwrap_or_default(),
+            ),
         ],
     )
 }
