@@ -101,10 +101,7 @@ fn strike_list<'a>(rest: &'a str, out: &mut String) -> &'a str {
 fn strike_value<'a>(rest: &'a str, out: &mut String) -> &'a str {
     let value = rest.strip_prefix(['\'', '"', '`']).unwrap_or(rest);
     let mut value = value.trim_start_matches(|c: char| c.is_whitespace() || c == '=');
-    if !value.starts_with(['\'', '"'])
-        || rest.len() - value.len() == 1 && rest.starts_with(['\'', '"'])
-    {
-        // `word='value'` begins with what looks like a closing quote only where nothing stands between.
+    if !value.starts_with(['\'', '"']) {
         value = rest.trim_start_matches(|c: char| c.is_whitespace() || c == '=');
     }
     match value.chars().next() {
@@ -150,7 +147,7 @@ mod tests {
                 "AWS_SECRET_KEY='[redacted]' x",
             ),
             ("password'planted'", "password'[redacted]'"),
-            ("password''planted'", "password'[redacted]'"),
+            ("'password''planted'", "'password''[redacted]'"),
             (
                 "CREDENTIAL (AWS_SECRET_KEY='planted",
                 "CREDENTIAL ([redacted])",
