@@ -83,13 +83,16 @@ impl Cli {
     /// # Errors
     /// A log filter that does not parse.
     pub fn start_telemetry(&self) -> Result<Telemetry> {
-        let filter = match &self.command {
-            // A directive that names the room outranks whatever --log says of all.
+        // A directive that names a room outranks whatever --log says of all. What a workspace refuses is a command's
+        // own answer, while a daemon logs it.
+        let more = match &self.command {
             Command::Databricks(args) if args.debug() => {
-                format!("{},alluvium::databricks=debug", self.log)
+                ",alluvium::databricks=debug,alluvium::databricks::rights=off"
             }
-            _ => self.log.clone(),
+            Command::Databricks(_) | Command::Check(_) => ",alluvium::databricks::rights=off",
+            _ => "",
         };
+        let filter = format!("{}{more}", self.log);
         Ok(telemetry::start(self.log_format, &filter)?)
     }
 

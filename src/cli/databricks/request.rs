@@ -1,6 +1,11 @@
 //! `alluvium databricks request`: any request, with all inputs that connectors give to raw requests.
 
-use super::{rows::Sink, session::Session, show::document, text};
+use super::{
+    rows::Sink,
+    session::{Session, usage},
+    show::document,
+    text,
+};
 use crate::{
     databricks::{
         Error as DatabricksError, FilePart, RawAnswer, RawBody, RawData, RawRequest, ResponseType,
@@ -127,7 +132,8 @@ pub(super) async fn run(args: Args, session: &Session) -> Result<()> {
     let mut sink = Sink::open(args.output.as_deref(), binary)?;
     let include = args.include;
     let wanted = args.response;
-    let answer = session.workspace.raw(request(args, session.debug)?).await?;
+    let answer = session.workspace.raw(request(args)?).await;
+    let answer = answer.map_err(usage)?;
     match include {
         true => document(&whole(&answer))?,
         false => {
@@ -149,7 +155,7 @@ pub(super) async fn run(args: Args, session: &Session) -> Result<()> {
     }
 }
 
-fn request(args: Args, debug: bool) -> Result<RawRequest> {
+fn request(args: Args) -> Result<RawRequest> {
     let names: Vec<&String> = args.file.iter().map(|(key, _)| key).collect();
     if let Some((key, _)) = args.file_name.iter().find(|(key, _)| !names.contains(&key)) {
         return Err(Error::new(
@@ -194,7 +200,6 @@ fn request(args: Args, debug: bool) -> Result<RawRequest> {
     request.retry_on_all_errors = args.retry_all_errors;
     request.max_retries = args.max_retries;
     request.exponential_backoff = args.exponential_backoff;
-    request.debug = debug;
     Ok(request)
 }
 
@@ -212,6 +217,8 @@ fn data(given: String) -> Result<RawData> {
 /// What is printed: JSON set out, text with an end of line, bytes as they are.
 fn body(body: &RawBody) -> Bytes {
     match body {
+        // What has no body is `null` as well.
+        RawBody::Json(Value::Null) => Bytes::new(),
         RawBody::Json(value) => format!("{value:#}\n").into(),
         RawBody::Text(text) if text.is_empty() || text.ends_with('\n') => text.clone().into(),
         RawBody::Text(text) => format!("{text}\n").into(),
@@ -252,7 +259,7 @@ mod tests {
         let args = Only::try_parse_from(words)
             .map_err(|error| error.to_string())?
             .args;
-        request(args, false).map_err(|error| error.to_string())
+        request(args).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::show::Show;
 use crate::{
     config::{Config, Environment, Flags},
     databricks::{
-        ClusterId, ConnectionOptions, WarehouseId, WarehouseRef, Workspace,
+        self, ClusterId, ConnectionOptions, WarehouseId, WarehouseRef, Workspace,
         warehouses::{Warehouse, Warehouses},
     },
     error::{Error, Kind, Result},
@@ -52,7 +52,6 @@ pub(super) struct Session {
     pub(super) workspace: Workspace,
     pub(super) show: Show,
     pub(super) telemetry: Telemetry,
-    pub(super) debug: bool,
 }
 
 impl Session {
@@ -69,7 +68,6 @@ impl Session {
             workspace: Workspace::new(&name, &options)?,
             show: Show::new(args.json),
             telemetry,
-            debug: args.debug,
         })
     }
 
@@ -111,6 +109,15 @@ impl Session {
             Kind::Config,
             format!("no {what} is named: give {remedy}, connection=`{name}`"),
         )
+    }
+}
+
+/// What we refused before anything was sent is a mistake of the command line's.
+pub(super) fn usage(error: databricks::Error) -> Error {
+    let ours = error.kind() == databricks::Kind::InvalidParameter && error.api().is_none();
+    match ours {
+        true => Error::new(Kind::Config, error.to_string()),
+        false => error.into(),
     }
 }
 

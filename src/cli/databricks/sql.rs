@@ -2,7 +2,7 @@
 
 use super::{
     rows::{self, Form},
-    session::Session,
+    session::{Session, usage},
     text,
     wait::{LimitArgs, Line, interrupted},
 };
@@ -109,7 +109,10 @@ pub(super) async fn run(args: Args, session: &Session) -> Result<()> {
     if args.is_async {
         statement.wait_seconds = 0;
         statement.on_wait_timeout = OnWaitTimeout::Continue;
-        return submitted(session, &statements.submit(&statement).await?);
+        return submitted(
+            session,
+            &statements.submit(&statement).await.map_err(usage)?,
+        );
     }
     let waiting = waiting(&args.limit, session).stop(interrupted());
     let outcome = {
@@ -176,7 +179,7 @@ pub(super) fn submitted(session: &Session, snapshot: &Snapshot) -> Result<()> {
 /// A wait of ours that ended tells that the statement did, too.
 fn canceled(error: crate::databricks::Error) -> Error {
     let waited = matches!(error.kind(), Told::Timeout | Told::Canceled) && error.api().is_none();
-    let error = Error::from(error);
+    let error = usage(error);
     match waited {
         true => Error::new(error.kind(), format!("the statement was canceled: {error}")),
         false => error,
