@@ -137,9 +137,10 @@ pub(super) fn spelled(
 
 /// The folder that a table's lies in.
 pub(super) fn above(url: &str) -> &str {
-    match url.rsplit_once('/') {
-        Some((above, _)) if !above.ends_with("//") && !above.ends_with(':') => above,
-        _ => url,
+    let host = url.find("://").map_or(0, |at| at + 3);
+    match url[host..].rfind('/') {
+        Some(at) => &url[..host + at],
+        None => url,
     }
 }
 
