@@ -31,11 +31,13 @@ use tokio_util::sync::CancellationToken;
 /// How long one request may take here, and how long one call with its repetitions: a check is not to be waited for.
 const REQUEST_SECONDS: f64 = 10.0;
 const CALL_SECONDS: f64 = 20.0;
+/// Tables that are named where they are told of together.
+const NAMED: usize = 3;
 
 /// A table that a catalog is to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Wanted {
-    /// Its name in the configuration.
+    /// Its name in the configuration; of several alike, what they are called together.
     pub(super) table: String,
     pub(super) catalog: String,
     pub(super) schema: String,
@@ -93,7 +95,7 @@ pub(super) async fn probe(
         return section;
     }
     let unity = Unity::new(&workspace);
-    for table in &wanted {
+    for table in &alike(wanted) {
         let at = place::probe(&mut section, &unity, &me, table, trying.stores).await;
         rights::probe(&mut section, &unity, &me, table).await;
         if let (true, Some(compute), Some(at)) = (trying.thorough, &compute, at) {
@@ -101,6 +103,35 @@ pub(super) async fn probe(
         }
     }
     section
+}
+
+/// Tables that lie side by side in one schema need the same: one of them is tried for all.
+fn alike(wanted: Vec<Wanted>) -> Vec<Wanted> {
+    let mut groups: Vec<(Wanted, Vec<String>)> = Vec::new();
+    let beside = |a: &Wanted, b: &Wanted| {
+        let folder = |one: &Wanted| place::above(one.location.trim_end_matches('/')).to_owned();
+        (&a.catalog, &a.schema, folder(a)) == (&b.catalog, &b.schema, folder(b))
+    };
+    for one in wanted {
+        let name = one.table.clone();
+        match groups.iter_mut().find(|(first, _)| beside(first, &one)) {
+            Some((_, names)) => names.push(name),
+            None => groups.push((one, vec![name])),
+        }
+    }
+    let called = |(first, names): (Wanted, Vec<String>)| {
+        let table = match names.as_slice() {
+            [one] => format!("table {one}"),
+            some if some.len() <= NAMED => format!("tables {}", some.join(", ")),
+            many => format!(
+                "tables {} and {} more",
+                many[..NAMED].join(", "),
+                many.len() - NAMED
+            ),
+        };
+        Wanted { table, ..first }
+    };
+    groups.into_iter().map(called).collect()
 }
 
 /// A refusal of the service as a finding: its words, and the remedy in a line of its own.

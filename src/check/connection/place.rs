@@ -20,6 +20,8 @@ const MANAGED: &str = "__unitystorage";
 pub(super) struct Held {
     pub(super) url: String,
     pub(super) location: String,
+    /// The external location holds what lies beside the table, too.
+    pub(super) beside: bool,
 }
 
 pub(super) async fn probe(
@@ -35,7 +37,7 @@ pub(super) async fn probe(
         Err((what, remedy)) => {
             lacking(
                 section,
-                format!("table {table}: {what}, url=`{}`", wanted.location),
+                format!("{table}: {what}, url=`{}`", wanted.location),
                 remedy,
             );
             return None;
@@ -46,7 +48,7 @@ pub(super) async fn probe(
         Ok(None) => {
             section.fault(
                 Kind::Config,
-                format!("table {table}: no external location holds its folder, or none that the principal may see, url=`{url}`"),
+                format!("{table}: no external location holds the folder, or none that the principal may see, url=`{url}`"),
                 format!(
                     "CREATE EXTERNAL LOCATION `alluvium` URL '{}' WITH (STORAGE CREDENTIAL `NAME`), then: {}",
                     above(&url),
@@ -58,7 +60,7 @@ pub(super) async fn probe(
         Err(error) => {
             refused(
                 section,
-                &format!("table {table}: external locations are not to be had"),
+                &format!("{table}: external locations are not to be had"),
                 error,
                 "",
             );
@@ -66,14 +68,14 @@ pub(super) async fn probe(
         }
     };
     section.fine(format!(
-        "table {table}: external location {} holds {url}",
+        "{table}: external location {} holds {url}",
         found.name
     ));
     if found.read_only {
         section.fault(
             Kind::Config,
             format!(
-                "table {table}: the external location is read only, location=`{}`",
+                "{table}: the external location is read only, location=`{}`",
                 found.name
             ),
             "let it be written (Catalog Explorer, External Locations, Limit to read-only use)",
@@ -95,6 +97,7 @@ pub(super) async fn probe(
     )
     .await;
     Some(Held {
+        beside: found.covers(above(&url)),
         url,
         location: found.name,
     })

@@ -20,7 +20,9 @@ pub(super) async fn probe(section: &mut Section, unity: &Unity, me: &Me, wanted:
     if catalog.eq_ignore_ascii_case(HIVE) {
         section.fault(
             Kind::Unsupported,
-            format!("table {table}: hive_metastore is not governed by Unity Catalog, catalog=`{catalog}`"),
+            format!(
+                "{table}: hive_metastore is not governed by Unity Catalog, catalog=`{catalog}`"
+            ),
             "name a catalog of Unity Catalog",
         );
         return;
@@ -41,7 +43,7 @@ pub(super) async fn probe(section: &mut Section, unity: &Unity, me: &Me, wanted:
             };
             refused(
                 section,
-                &format!("table {table}: the catalog is not to be had"),
+                &format!("{table}: the catalog is not to be had"),
                 error,
                 remedy,
             );
@@ -60,7 +62,7 @@ pub(super) async fn probe(section: &mut Section, unity: &Unity, me: &Me, wanted:
             );
             refused(
                 section,
-                &format!("table {table}: the schema is not to be had"),
+                &format!("{table}: the schema is not to be had"),
                 error,
                 remedy,
             );
@@ -88,7 +90,7 @@ pub(super) async fn probe(section: &mut Section, unity: &Unity, me: &Me, wanted:
     .await;
     match found_schema {
         None => section.note(format!(
-            "table {table}: the schema {full} is not there yet and will be made"
+            "{table}: the schema {full} is not there yet and will be made"
         )),
         Some(found) => {
             let place = format!("SCHEMA {on_catalog}.{}", quoted(schema));
@@ -127,7 +129,9 @@ pub(super) async fn needs(section: &mut Section, unity: &Unity, me: &Me, needed:
     let held = match held(unity, me, &needed).await {
         Ok(held) => held,
         Err(error) => {
-            section.note(format!("table {table}: rights on {place} are not to be read, so they are not judged: {error}"));
+            section.note(format!(
+                "{table}: rights on {place} are not to be read, so they are not judged: {error}"
+            ));
             return;
         }
     };
@@ -138,13 +142,13 @@ pub(super) async fn needs(section: &mut Section, unity: &Unity, me: &Me, needed:
         .collect();
     match missing.is_empty() {
         true => section.fine(format!(
-            "table {table}: {} on {place}",
+            "{table}: {} on {place}",
             needed.rights.join(", ").replace('_', " ")
         )),
         false => section.fault(
             Kind::Unauthorized,
             format!(
-                "table {table}: missing {} on {place}, principal=`{}`",
+                "{table}: missing {} on {place}, principal=`{}`",
                 missing.join(", "),
                 me.principal()
             ),

@@ -244,7 +244,7 @@ async fn what_is_not_governed_is_refused() {
     );
     let (run, _) = checked("main", false, |governed| governed.location = None).await;
     assert!(
-        run.told.contains("no external location holds its folder")
+        run.told.contains("no external location holds the folder")
             && run.told.contains("CREATE EXTERNAL LOCATION"),
         "{}",
         run.told
@@ -254,7 +254,7 @@ async fn what_is_not_governed_is_refused() {
     })
     .await;
     assert!(
-        run.told.contains("no external location holds its folder"),
+        run.told.contains("no external location holds the folder"),
         "{}",
         run.told
     );
@@ -326,4 +326,24 @@ fn files(folder: &std::path::Path) -> Vec<PathBuf> {
         }
     }
     found
+}
+
+#[test]
+fn tables_side_by_side_are_tried_once() {
+    let of = |table: &str, schema: &str, location: &str| Wanted {
+        table: table.into(),
+        catalog: "main".into(),
+        schema: schema.into(),
+        location: location.into(),
+    };
+    let all = vec![
+        of("a", "web", "s3://lake/x/a"),
+        of("b", "web", "s3://lake/x/b/"),
+        of("c", "shop", "s3://lake/x/c"),
+        of("d", "web", "s3://lake/d"),
+        of("e", "web", "s3://lake/x/e"),
+        of("f", "web", "s3://lake/x/f"),
+    ];
+    let called: Vec<String> = alike(all).into_iter().map(|one| one.table).collect();
+    assert_eq!(called, ["tables a, b, e and 1 more", "table c", "table d"]);
 }

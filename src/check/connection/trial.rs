@@ -39,6 +39,13 @@ pub(super) async fn run(
     trying: &Trying<'_>,
 ) {
     let table = &wanted.table;
+    if !held.beside {
+        section.note(format!(
+            "{table}: no table is made, for external location {} holds the table's own folder alone",
+            held.location
+        ));
+        return;
+    }
     let id = uuid::Uuid::new_v4().simple().to_string();
     let url = format!("{}/{FOLDER}/table-{id}", above(&held.url));
     let location = match trying.stores.locate(&url) {
@@ -58,7 +65,7 @@ pub(super) async fn run(
     match &written {
         Ok(()) => {
             section.fine(format!(
-                "table {table}: a table was written beside it, url=`{url}`"
+                "{table}: a table was written beside it, url=`{url}`"
             ));
             registered(
                 section,
@@ -74,7 +81,7 @@ pub(super) async fn run(
         }
         Err(error) => section.fault(
             error.kind(),
-            format!("table {table}: a table cannot be written beside it: {error}"),
+            format!("{table}: a table cannot be written beside it: {error}"),
             "see the findings of its store",
         ),
     }
@@ -106,7 +113,7 @@ async fn registered(
         Err(error) => refused(
             section,
             &format!(
-                "table {table}: a table cannot be registered, location=`{}`",
+                "{table}: a table cannot be registered, location=`{}`",
                 held.location
             ),
             error,
@@ -118,17 +125,17 @@ async fn registered(
         {
             Ok(rows) if rows == [vec![Some("1".to_owned()), Some(SAID.to_owned())]] => {
                 section.fine(format!(
-                    "table {table}: what we write is read back through the workspace"
+                    "{table}: what we write is read back through the workspace"
                 ));
             }
             Ok(rows) => section.fault(
                 Kind::Corrupt,
-                format!("table {table}: what we wrote reads back otherwise, rows=`{rows:?}`"),
+                format!("{table}: what we wrote reads back otherwise, rows=`{rows:?}`"),
                 "check that the external location and the store reach the same bucket",
             ),
             Err(error) => refused(
                 section,
-                &format!("table {table}: what we wrote cannot be read back"),
+                &format!("{table}: what we wrote cannot be read back"),
                 error,
                 format!(
                     "let the storage credential of external location {} read there, and the warehouse reach the bucket",
