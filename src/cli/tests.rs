@@ -198,7 +198,7 @@ fn words(line: &str) -> Vec<String> {
 
 #[test]
 fn every_example_of_the_help_parses() {
-    fn walk(command: &clap::Command, lines: &mut Vec<String>) {
+    fn walk(command: &clap::Command, lines: &mut Vec<Vec<String>>) {
         let after = command.get_after_help().map(ToString::to_string);
         lines.extend(
             after
