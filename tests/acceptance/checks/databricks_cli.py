@@ -75,7 +75,7 @@ def run(world):
     sides = []
     try:
         sides = [Side(world, "dev"), Side(world, "prod")]
-        commands = Commands(world, sides, trusted=[echoes[0].authority])
+        commands = Commands(world, sides, trusted=[echoes[0].url])
         dev, prod = sides
         warehouses(commands, dev)
         clusters(commands, dev)
@@ -319,7 +319,6 @@ class Echo:
         self._asked = []
         self.server = web.Server(free_port(), self._answer)
         self.url = self.server.url
-        self.authority = self.url.partition("://")[2]
 
     async def _answer(self, request):
         self._asked.append(request)
