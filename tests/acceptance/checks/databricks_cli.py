@@ -16,7 +16,7 @@ from harness.workspace import Workspace
 from .secrets import excerpt, spellings
 
 SAMPLE = '[{ "name": "my_name", "value": "the name" }'  # as the page has it: a bracket is missing
-PLANTED = {name: f"planted-{name}-{number:04x}" for number, name in enumerate(("header", "query", "body", "form", "sas", "sql"), 0x51B0)}
+PLANTED = {name: f"planted-{name}-{number:04x}" for number, name in enumerate(("header", "query", "body", "form", "sas", "sql", "jdbc"), 0x51B0)}
 IDEMPOTENT = ("GET", "HEAD", "OPTIONS", "PUT", "DELETE")
 
 
@@ -52,7 +52,8 @@ class Commands:
     def __init__(self, world, sides, trusted=()):
         self._world, self._path, self.said = world, world.folder / "databricks.toml", {}
         lake = world.folder / "lake"
-        self._path.write_text(f'[lake]\nurl = "{lake}"\n[admin]\nlisten = ""\n' + "".join(side.config(trusted) for side in sides))
+        self._lake = f'[lake]\nurl = "{lake}"\n[admin]\nlisten = ""\n'
+        self._path.write_text(self._lake + "".join(side.config(trusted) for side in sides))
 
     def run(self, side, *words, code=0, debug=True):
         """(standard output, standard error) of `alluvium databricks WORDS…`, which has to end with this exit code."""
@@ -65,6 +66,17 @@ class Commands:
 
     def json(self, side, *words, **options):
         return json.loads(self.run(side, *words, **options)[0])
+
+    def pasted(self, side):
+        """A JDBC URL with a password in place of the host: it speaks TLS, which the stand-in does not."""
+        authority = side.workspace.host.partition("://")[2]
+        path = self._world.folder / "jdbc.toml"
+        url = f"jdbc:databricks://{authority}/default;transportMode=http;ssl=1;httpPath=/sql/1.0/warehouses/{side.warehouse};AuthMech=3;UID=token;PWD={PLANTED['jdbc']}"
+        path.write_text(self._lake + f'[connections.pasted]\nhost = "{url}"\nauth = {{ type = "pat", token = "dapi0123456789abcdef" }}\nretry_budget_seconds = 1.0\n')
+        for words in (["databricks", "me", "--debug"], ["check"], ["config", "show"]):
+            ended, out, error = self._world.cli(*words, "--config", path)
+            require((ended == 0) == (words[0] == "config"), f"`alluvium {words}` of a JDBC URL ended with {ended}: {out}{error}")
+            self.said[f"{words} of a JDBC URL"] = out + error
 
     def check(self, *words):
         return self._world.cli("check", "--config", self._path, *words, seconds=120)
@@ -86,6 +98,7 @@ def run(world):
         matrix(world, commands, dev)
         apart(commands, dev, prod)
         checked(commands, dev, prod)
+        commands.pasted(dev)
         silent(world, commands, sides)
     finally:
         for side in sides:
