@@ -40,8 +40,8 @@ stands for a dot, in `headers` for a `-`. A variable that names no key is refuse
 
 **References**: `${NAME}` in any string of the file is the environment variable NAME, `${NAME:-text}` with a default for one
 that is not set or empty; `$${` is a plain `${`. Where a secret is wanted, and in librdkafka `properties`, `file:PATH` is the
-content of that file without the line ends at its end. Secrets of `[stores]` are read from their files whenever they are
-needed, so they may change while Alluvium runs.
+content of that file without the line ends at its end. Secrets of `[stores]` and `[connections]` are read from their files
+whenever they are needed, so they may change while Alluvium runs.
 "#;
 
 /// The whole reference, Markdown.

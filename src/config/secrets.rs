@@ -1,5 +1,7 @@
 //! What `config show`, `Debug` and error messages must not print (invariant 7).
 
+use crate::databricks;
+
 pub(super) const REDACTED: &str = "[redacted]";
 
 /// Whether a librdkafka property holds a password, a key or a token, by its name. Names of files
@@ -26,9 +28,12 @@ pub(super) fn is_secret_property(name: &str) -> bool {
     .any(|word| name.contains(word))
 }
 
-/// Hides `user:password@` of a URL, and the signature in its query. What stands before the `@` of an `abfss:` URL
+/// Hides the password of a JDBC URL, `user:password@` of any other, and the signature in its query. What stands before the `@` of an `abfss:` URL
 /// is a container.
 pub(super) fn mask_url(text: &str) -> String {
+    if databricks::JdbcUrl::is_one(text) {
+        return databricks::JdbcUrl::masked(text);
+    }
     let text = &mask_signature(text);
     let Some(scheme_end) = text.find("://") else {
         return text.to_owned();
@@ -93,6 +98,10 @@ mod tests {
         assert_eq!(
             mask_url("abfss://c:p@a.dfs/x"),
             "abfss://[redacted]@a.dfs/x"
+        );
+        assert_eq!(
+            mask_url("jdbc:spark://h;PWD=p;x=1"),
+            "jdbc:spark://h;PWD=[redacted];x=1"
         );
         assert_eq!(
             mask_url("https://h/c?se=1&sig=p%3D&sp=r"),

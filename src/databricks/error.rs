@@ -1,7 +1,15 @@
 //! What can go wrong between a call and its answer.
 
 use super::{StatementId, commands::CommandFailure};
+use std::collections::BTreeMap;
 use std::time::Duration;
+
+mod envelope;
+mod remedy;
+#[cfg(test)]
+mod tests;
+
+pub(super) use envelope::refusal;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -59,6 +67,9 @@ impl Kind {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// A request that cannot be made as it was put.
+    #[error("{what}")]
+    Invalid { what: String },
     /// The service refuses.
     #[error("{0}")]
     Api(Box<ApiError>),
@@ -118,7 +129,9 @@ pub struct Detail {
     pub type_url: String,
     pub reason: String,
     pub domain: String,
-    pub metadata: std::collections::BTreeMap<String, serde_json::Value>,
+    pub metadata: BTreeMap<String, serde_json::Value>,
+    /// Of an entry of type `RequestInfo`.
+    pub request_id: Option<String>,
 }
 
 /// A statement that was accepted and failed: HTTP 200 with `status.error`.
@@ -137,6 +150,7 @@ pub struct StatementFailure {
 impl Error {
     pub fn kind(&self) -> Kind {
         match self {
+            Error::Invalid { .. } => Kind::InvalidParameter,
             Error::Api(error) => error.kind,
             Error::Token { kind, .. } => *kind,
             Error::Network { .. } => Kind::Network,
@@ -157,6 +171,10 @@ impl Error {
             kind,
             message: message.into(),
         }
+    }
+
+    pub fn invalid(what: impl Into<String>) -> Self {
+        Error::Invalid { what: what.into() }
     }
 
     pub fn unexpected(what: impl Into<String>) -> Self {
@@ -183,9 +201,11 @@ impl std::fmt::Display for ApiError {
             write!(f, "; {}", self.remedy)?;
         }
         if let Some(code) = &self.error_code {
-            write!(f, ", error_code=`{code}`")?;
+            write!(f, ", error_code=`{code}` status=`{}`", self.status)?;
+        } else {
+            write!(f, ", status=`{}`", self.status)?;
         }
-        write!(f, ", status=`{}` request=`{}`", self.status, self.request)?;
+        write!(f, " request=`{}`", self.request)?;
         if let Some(id) = &self.request_id {
             write!(f, " request_id=`{id}`")?;
         }

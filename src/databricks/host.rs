@@ -217,3 +217,113 @@ pub(super) fn is_loopback(url: &Url) -> bool {
         None => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn whatever_a_person_copies_is_the_same_host() {
+        for text in [
+            "https://dbc-1a2b.cloud.databricks.com",
+            "https://dbc-1a2b.cloud.databricks.com/",
+            "dbc-1a2b.cloud.databricks.com",
+            " DBC-1A2B.Cloud.Databricks.com. ",
+            "HTTPS://dbc-1a2b.cloud.databricks.com:443/?o=1234567890",
+            "https://dbc-1a2b.cloud.databricks.com/browse?o=1#notebook/2/command/3",
+            "dbc-1a2b.cloud.databricks.com/sql/warehouses",
+            "//dbc-1a2b.cloud.databricks.com",
+        ] {
+            assert_eq!(
+                Host::parse(text).unwrap().to_string(),
+                "https://dbc-1a2b.cloud.databricks.com",
+                "{text}"
+            );
+        }
+        assert_eq!(
+            Host::parse("h.example:8443/x").unwrap().authority(),
+            "h.example:8443"
+        );
+        assert_eq!(
+            Host::parse("http://127.0.0.1:8080/x").unwrap().to_string(),
+            "http://127.0.0.1:8080"
+        );
+        assert_eq!(
+            Host::parse("http://[::1]:8080").unwrap().to_string(),
+            "http://[::1]:8080"
+        );
+    }
+
+    #[test]
+    fn hosts_are_told_apart() {
+        let kind = |text: &str| Host::parse(text).unwrap().kind();
+        assert_eq!(
+            kind("dbc-1.cloud.databricks.com"),
+            HostKind::Workspace(Cloud::Aws)
+        );
+        assert_eq!(
+            kind("adb-1.2.azuredatabricks.net"),
+            HostKind::Workspace(Cloud::Azure)
+        );
+        assert_eq!(
+            kind("adb-1.2.databricks.azure.us"),
+            HostKind::Workspace(Cloud::Azure)
+        );
+        assert_eq!(
+            kind("1.2.gcp.databricks.com"),
+            HostKind::Workspace(Cloud::Gcp)
+        );
+        assert_eq!(
+            kind("https://accounts.cloud.databricks.com/login"),
+            HostKind::Account(Cloud::Aws)
+        );
+        assert_eq!(
+            kind("accounts.azuredatabricks.net"),
+            HostKind::Account(Cloud::Azure)
+        );
+        assert_eq!(
+            kind("accounts-dod.cloud.databricks.us"),
+            HostKind::Account(Cloud::Aws)
+        );
+        assert_eq!(kind("databricks.corp.example"), HostKind::Unknown);
+        for (text, words) in [
+            ("", "is empty"),
+            ("dbc-1a2b3c4d", "dbc-1a2b3c4d.cloud.databricks.com"),
+            ("https://docs.databricks.com/en", "not a workspace"),
+            ("www.databricks.com", "not a workspace"),
+            ("login.databricks.com", "not a workspace"),
+            ("docs.gcp.databricks.com", "not a workspace"),
+            ("https://<WORKSPACE-URL>/", "placeholder"),
+            ("dbc-REPLACE-ME.cloud.databricks.com", "placeholder"),
+            ("http://dbc-1.cloud.databricks.com", "must be https"),
+            ("ftp://dbc-1.cloud.databricks.com", "scheme=`ftp`"),
+            ("https://user:planted@dbc-1.cloud.databricks.com", "`auth`"),
+            ("https://", "no URL"),
+            ("a b.example", "white space"),
+        ] {
+            let error = Host::parse(text).unwrap_err();
+            assert!(
+                error.contains(words) && !error.contains("planted"),
+                "{text}: {error}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_panics_and_what_is_taken_is_stable(text in "\\PC{0,60}") {
+            if let Ok(host) = Host::parse(&text) {
+                let again = Host::parse(&host.to_string());
+                prop_assert_eq!(again, Ok(host.clone()));
+                prop_assert!(host.url().path() == "/" && host.url().query().is_none() && host.url().username().is_empty());
+            }
+        }
+
+        #[test]
+        fn tails_do_not_matter(path in "(/[a-zA-Z0-9_%.-]{0,10}){0,3}", query in "(\\?o=[0-9]{1,9})?", fragment in "(#[a-z/]{0,9})?", port in "(:443)?") {
+            let text = format!("https://dbc-1.cloud.databricks.com{port}{path}{query}{fragment}");
+            prop_assert_eq!(Host::parse(&text).unwrap().to_string(), "https://dbc-1.cloud.databricks.com");
+        }
+    }
+}

@@ -10,7 +10,7 @@
 //!
 //! The room imports nothing of ours but secrets, and [`boundary`], which tells its errors in the words of the others.
 
-pub mod auth;
+mod auth;
 mod boundary;
 mod call;
 mod client;
@@ -20,6 +20,7 @@ pub mod contexts;
 mod error;
 mod external;
 mod host;
+mod http;
 mod ids;
 mod jdbc;
 pub mod node_types;
@@ -27,17 +28,22 @@ mod options;
 mod page;
 mod raw;
 mod retry;
+mod rights;
+mod rules;
 pub mod scim;
 #[cfg(test)]
 mod scripted;
 pub mod statements;
+#[cfg(test)]
+mod testing;
 mod trace;
 pub mod unity;
 pub mod wait;
 pub mod warehouses;
 
+pub use auth::Discovery;
 pub use call::{Call, segment};
-pub use client::{Discovery, Workspace};
+pub use client::Workspace;
 pub use error::{ApiError, Detail, Error, Kind, Result, StatementFailure};
 pub use external::ExternalUrl;
 pub use host::{Cloud, Host, HostKind};
@@ -45,10 +51,11 @@ pub use ids::{
     AccountId, ApplicationId, ClusterId, CommandId, ContextId, MetastoreId, ScimId, SecretId,
     StatementId, TableId, TokenId, WarehouseId,
 };
-pub use jdbc::{Compute, JdbcUrl};
+pub use jdbc::{Compute, JdbcUrl, jdbc_url};
 pub use options::{
     AuthOptions, ConnectionOptions, EntraOptions, FederationOptions, M2mOptions, PatOptions,
     WarehouseRef,
 };
 pub use page::Page;
 pub use raw::{FilePart, RawAnswer, RawBody, RawData, RawRequest, ResponseType};
+pub use rules::{Misfit, judge};

@@ -1,6 +1,6 @@
 //! `[connections.NAME]`: how a Databricks workspace is reached. The doc comments are the configuration reference.
 
-use super::{ClusterId, WarehouseId};
+use super::{ClusterId, JdbcUrl, WarehouseId};
 use crate::secret::LiveSecret;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
@@ -12,6 +12,7 @@ use std::borrow::Cow;
 pub struct ConnectionOptions {
     /// The workspace: its URL, its host with the whole domain, or a JDBC URL, of which host and warehouse or cluster are
     /// taken. By default that of the profile or of `DATABRICKS_HOST`.
+    #[serde(deserialize_with = "address")]
     pub host: Option<String>,
     /// How this process proves who it is.
     pub auth: AuthOptions,
@@ -186,6 +187,12 @@ impl Default for ConnectionOptions {
             trusted_hosts: Vec::new(),
         }
     }
+}
+
+/// The password of a JDBC URL is not even kept.
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    Ok(text.map(|text| JdbcUrl::masked(&text)))
 }
 
 fn all_apis() -> Vec<String> {

@@ -1,10 +1,30 @@
-//! A request of the user's own making.
+//! A request of the user's own making, with the inputs that raw requests of connectors have.
+//!
+//! What is repeated, with `max_retries` above 0:
+//!
+//! | | GET, HEAD, OPTIONS, PUT, DELETE | other methods | `retry_on_all_errors`, any method |
+//! |---|---|---|---|
+//! | no connection, or a broken one | yes | yes | yes |
+//! | no answer in time | no | no | yes |
+//! | 5xx, 429 | yes | no | yes |
+//! | 3xx, other 4xx | no | no | yes |
+//!
+//! That is how the connector does it whose inputs these are. What is different: `Retry-After` is the shortest pause, the pause
+//! of `exponential_backoff` is 200, 400, 800 … ms (up to a minute, and up to a fifth more by chance) whatever `retry_delay` is, no
+//! redirect is followed, and all tries end with the connection's `retry_budget_seconds`. An answer that does not know our
+//! OAuth token has the token renewed and the request sent again, once, without counting.
 
+use super::{ApiError, Error, Result, trace};
 use bytes::Bytes;
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-/// A request as the user puts it, with the inputs that raw requests of connectors have.
-#[derive(Clone, Debug)]
+mod build;
+mod run;
+#[cfg(test)]
+mod tests;
+
+/// A request as the user puts it.
+#[derive(Clone)]
 pub struct RawRequest {
     /// Any method, also `LINK`, `PURGE`, `UNLINK`.
     pub method: String,
@@ -63,7 +83,7 @@ pub enum ResponseType {
 }
 
 /// An answer, whatever its status.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RawAnswer {
     pub status: u16,
     /// Names in lower case, in the order they came.
@@ -72,7 +92,7 @@ pub struct RawAnswer {
     /// Tries made.
     pub tries: u32,
     /// The refusal, where the status is no success.
-    pub error: Option<super::ApiError>,
+    pub error: Option<ApiError>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -102,9 +122,60 @@ impl RawRequest {
             debug: false,
         }
     }
+
+    /// Names for files, by their keys. Errors: `InvalidParameter`, a name for a file that is not there.
+    pub fn file_names(mut self, names: &BTreeMap<String, String>) -> Result<Self> {
+        for (key, name) in names {
+            let mut found = false;
+            for file in self.files.iter_mut().filter(|file| file.key == *key) {
+                file.file_name = Some(name.clone());
+                found = true;
+            }
+            if !found {
+                return Err(Error::invalid(format!(
+                    "a file name is given for a file that is not, key=`{key}`"
+                )));
+            }
+        }
+        Ok(self)
+    }
 }
 
-/// Shows sizes: bodies may hold secrets.
+impl RawAnswer {
+    /// The answer where it is a success. Errors: the refusal.
+    pub fn into_result(self) -> Result<Self> {
+        match self.error {
+            Some(error) => Err(Error::Api(Box::new(error))),
+            None => Ok(self),
+        }
+    }
+}
+
+/// Shows no value: there may be secrets anywhere.
+impl std::fmt::Debug for RawRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let url = self.url.split(['?', '#']).next().unwrap_or_default();
+        f.debug_struct("RawRequest")
+            .field("method", &self.method)
+            .field("url", &trace::text(url))
+            .field("data", &self.data)
+            .field("files", &self.files)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Shows no value either.
+impl std::fmt::Debug for RawAnswer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RawAnswer")
+            .field("status", &self.status)
+            .field("tries", &self.tries)
+            .field("error", &self.error)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Shows sizes.
 impl std::fmt::Debug for RawData {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

@@ -1,1 +1,85 @@
 //! When a call is sent again, and after which pause.
+//!
+//! As Databricks' SDKs do: after 429 and 503, after lost connections and timeouts, and after a few messages that tell of
+//! passing trouble; not after a plain 500 or 504, which may have done their work.
+
+use super::http::{Answer, Failure};
+use chrono::{DateTime, Utc};
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+use std::time::Duration;
+
+/// The pause after 429 or 503 that names none.
+const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE_SECONDS: u32 = 10;
+/// What the service says of trouble that passes.
+const PASSING: [&str; 8] = [
+    "com.databricks.backend.manager.util.UnknownWorkerEnvironmentException",
+    "does not have any associated worker environments",
+    "There is no worker environment with id",
+    "Unknown worker environment",
+    "ClusterNotReadyException",
+    "Unexpected error",
+    "Please try again later or try a faster operation.",
+    "RPC token bucket limit has been exceeded",
+];
+
+/// Why and after how long a call is sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pause {
+    /// The service named it.
+    Told(Duration),
+    /// It grows from try to try.
+    Growing,
+}
+
+impl Pause {
+    /// The pause before the try after `tried` ones, with jitter, so that many callers do not come back at once.
+    pub(super) fn length(self, tried: u32) -> Duration {
+        let base = match self {
+            Self::Told(told) => told,
+            Self::Growing => Duration::from_secs(tried.clamp(1, LONGEST_PAUSE_SECONDS).into()),
+        };
+        base + Duration::from_millis(fastrand::u64(50..750))
+    }
+}
+
+/// Whether a call that was answered so is sent again.
+///
+/// `repeatable`: it may be carried out twice. One that may not is sent again only where the service says that it refused:
+/// by 429, or by 503 with a time to come back.
+pub(super) fn after_answer(answer: &Answer, message: &str, repeatable: bool) -> Option<Pause> {
+    let told = retry_after(&answer.headers, Utc::now());
+    match answer.status {
+        429 => Some(Pause::Told(told.unwrap_or(DEFAULT_RETRY_AFTER))),
+        503 if repeatable || told.is_some() => {
+            Some(Pause::Told(told.unwrap_or(DEFAULT_RETRY_AFTER)))
+        }
+        400.. if repeatable && PASSING.iter().any(|phrase| message.contains(phrase)) => {
+            Some(Pause::Growing)
+        }
+        _ => None,
+    }
+}
+
+/// Whether a call without an answer is sent again.
+pub(super) fn after_failure(failure: &Failure, repeatable: bool) -> Option<Pause> {
+    match failure {
+        Failure::Unreachable(_) => Some(Pause::Growing),
+        Failure::Lost(_) | Failure::TimedOut if repeatable => Some(Pause::Growing),
+        _ => None,
+    }
+}
+
+/// `Retry-After`: seconds, or a date. `None` where there is none that can be read.
+pub(super) fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse::<u64>() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = DateTime::parse_from_rfc2822(text).ok()?;
+    Some(
+        (date.with_timezone(&Utc) - now)
+            .to_std()
+            .unwrap_or_default(),
+    )
+}

@@ -68,6 +68,9 @@ metrics! {
     Gauge TABLE_VERSION = "alluvium_table_version": "The last version this process saw of a table.";
     Counter STORE_REQUESTS = "alluvium_store_requests_total": "Requests to object stores, by store and status.";
     Counter CREDENTIALS_REFRESH = "alluvium_credentials_refresh_total": "Fetches of a store's credentials, by outcome.";
+    Counter DATABRICKS_REQUESTS = "alluvium_databricks_requests_total": "Requests to Databricks workspaces, by connection and status; `timeout` and `none` where no answer came.";
+    Gauge DATABRICKS_UNAUTHORIZED = "alluvium_databricks_unauthorized": "1 while a workspace refuses a connection's credential or a right it needs. Above zero a person is needed.";
+    Gauge DATABRICKS_TOKEN_EXPIRY = "alluvium_databricks_token_expiry_seconds": "When a connection's present OAuth token ends, as Unix time.";
     Gauge CREDENTIALS_EXPIRY = "alluvium_credentials_expiry_seconds": "When a store's present credentials end, as Unix time.";
     Counter ERRORS = "alluvium_errors_total": "Errors, by stage and kind.";
 }

@@ -1,3 +1,4 @@
+mod connections;
 mod errors;
 mod examples;
 mod precedence;

@@ -1,5 +1,6 @@
 //! What types cannot say: ranges of numbers, names, addresses, and what keys say of each other.
 
+mod connections;
 mod http;
 mod kafka;
 mod names;
@@ -58,6 +59,7 @@ pub(super) fn validate(config: &Config) -> Vec<Finding> {
     process(config, &mut found);
     storage(config, &mut found);
     stores::check(config, &mut found);
+    connections::check(config, &mut found);
     for (name, source) in &config.sources {
         let path = join("sources", name);
         if let Err(message) = names::check_source_name(name) {

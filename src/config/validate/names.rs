@@ -44,11 +44,20 @@ pub(super) fn check_pipeline_name(name: &str) -> Result<(), String> {
 
 /// A store's name stands in metrics and logs.
 pub(super) fn check_store_name(name: &str) -> Result<(), String> {
+    check_label(name, "a store's name")
+}
+
+/// A connection's name stands in metrics and logs.
+pub(super) fn check_connection_name(name: &str) -> Result<(), String> {
+    check_label(name, "a connection's name")
+}
+
+fn check_label(name: &str, what: &str) -> Result<(), String> {
     let legal = !name.is_empty() && name.len() <= MAX_PART_BYTES && name.chars().all(is_name_char);
     match legal {
         true => Ok(()),
         false => Err(format!(
-            "a store's name has 1 to {MAX_PART_BYTES} letters, digits, `_`, `-` and `.`"
+            "{what} has 1 to {MAX_PART_BYTES} letters, digits, `_`, `-` and `.`"
         )),
     }
 }
