@@ -9,11 +9,12 @@
 //! - `positions`, `show`, `rescued`: what a table holds
 //! - `audits`, `reread`: rule 21 of one table, and over all tables of a source
 //! - `plan`: what waits in `_rescued_data` as statements, and, asked for it, their execution
-//! - `preflight`: everything a daemon would need, tried
+//! - `preflight`: everything a daemon would need, tried; `connection`: workspaces of Databricks
 
 mod app_id;
 pub mod audit;
 mod audits;
+mod connection;
 mod files;
 pub(crate) mod open;
 mod plan;
@@ -32,6 +33,7 @@ use crate::{
     config::Config,
     error::{Kind, Result},
 };
+use tokio_util::sync::CancellationToken;
 
 /// What a check, an audit or a run found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,12 +69,17 @@ pub struct Preflight {
 
 /// Tries everything a daemon with this configuration would need, without taking an event. Every
 /// finding is in the report, each with its remedy. A thorough one makes thousands of objects in each store, so
-/// that its listings have two pages.
+/// that its listings have two pages, starts warehouses and makes a table where a catalog is to know tables; `stop` ends
+/// waits for these.
 ///
 /// # Errors
 /// None of what it finds; only where it cannot look at all.
-pub async fn preflight(config: &Config, thorough: bool) -> Result<Preflight> {
-    Box::pin(preflight::preflight(config, thorough)).await
+pub async fn preflight(
+    config: &Config,
+    thorough: bool,
+    stop: CancellationToken,
+) -> Result<Preflight> {
+    Box::pin(preflight::preflight(config, thorough, stop)).await
 }
 
 /// Schema, versions, files, rescued values by field, proposed changes, positions.

@@ -298,7 +298,10 @@ async fn a_table_that_cannot_be_read_is_a_fault_and_makes_no_others() {
         "{}",
         report.text
     );
-    let checked = preflight(&config, false).await.unwrap().report;
+    let checked = preflight(&config, false, CancellationToken::new())
+        .await
+        .unwrap()
+        .report;
     assert_eq!(
         (checked.faults, checked.kind),
         (1, Kind::Unsupported),
@@ -387,7 +390,10 @@ fn everything_below(folder: &Path) -> Vec<String> {
 async fn a_check_of_what_is_not_there_yet_succeeds_and_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let config = config(dir.path(), &format!("{WEB}[tables.clicks]\n"));
-    let report = preflight(&config, false).await.unwrap().report;
+    let report = preflight(&config, false, CancellationToken::new())
+        .await
+        .unwrap()
+        .report;
     assert_eq!(report.faults, 0, "{}", report.text);
     assert!(report.text.ends_with("Success!\n"), "{}", report.text);
     assert!(
@@ -431,7 +437,10 @@ async fn every_finding_is_told_at_once_with_its_remedy() {
         dir.path(),
         &more.replace("[\"_offset\"]", "[\"_offset\", \"_event_time\"]"),
     );
-    let report = preflight(&asked, false).await.unwrap().report;
+    let report = preflight(&asked, false, CancellationToken::new())
+        .await
+        .unwrap()
+        .report;
     assert_eq!(
         (report.faults, report.kind),
         (3, Kind::Unsupported),

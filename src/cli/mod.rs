@@ -7,6 +7,7 @@ mod backfill;
 mod check;
 mod completions;
 mod config;
+mod databricks;
 mod exit;
 mod output;
 mod schema;
@@ -73,6 +74,8 @@ enum Command {
     Audit(audit::Args),
     /// The effective configuration, or its JSON Schema
     Config(config::Args),
+    /// Ask a Databricks workspace: warehouses, clusters, commands, statements, any request
+    Databricks(databricks::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
 }
@@ -83,7 +86,17 @@ impl Cli {
     /// # Errors
     /// A log filter that does not parse.
     pub fn start_telemetry(&self) -> Result<Telemetry> {
-        Ok(telemetry::start(self.log_format, &self.log)?)
+        // A directive that names a room outranks whatever --log says of all. What a workspace refuses is a command's
+        // own answer, while a daemon logs it.
+        let more = match &self.command {
+            Command::Databricks(args) if args.debug() => {
+                ",alluvium::databricks=debug,alluvium::databricks::rights=off"
+            }
+            Command::Databricks(_) | Command::Check(_) => ",alluvium::databricks::rights=off",
+            _ => "",
+        };
+        let filter = format!("{}{more}", self.log);
+        Ok(telemetry::start(self.log_format, &filter)?)
     }
 
     /// Runs the command.
@@ -99,6 +112,7 @@ impl Cli {
             Command::Schema(args) => schema::run(args).await,
             Command::Audit(args) => audit::run(args).await,
             Command::Config(args) => config::run(args),
+            Command::Databricks(args) => databricks::run(args, telemetry).await,
             Command::Completions(args) => completions::run(args),
         }
     }

@@ -5,6 +5,7 @@ mod backfill;
 mod checks;
 mod cli;
 mod columns;
+mod databricks;
 mod faults;
 mod foreign_writers;
 mod http_answers;

@@ -5,7 +5,7 @@
 //!
 //! - `section`: what a probe found, and how it is told
 //! - `places`, `objects`, `rights`: stores, asked for what is needed of them
-//! - `disk`, `spool`, `http`, `kafka`, `tables`: the rest
+//! - `disk`, `spool`, `http`, `kafka`, `tables`: the rest; workspaces of Databricks: `check::connection`
 
 mod disk;
 mod http;
@@ -13,11 +13,11 @@ mod kafka;
 mod objects;
 mod places;
 mod rights;
-mod section;
+pub(super) mod section;
 mod spool;
 mod tables;
 
-use super::Preflight;
+use super::{Preflight, connection};
 use crate::{
     config::{Config, SourceOptions},
     databricks::Connections,
@@ -31,6 +31,7 @@ use futures::{
 };
 use section::Section;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// How long one probe may take.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -39,12 +40,21 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const PLACES_AT_ONCE: usize = 8;
 
 /// Runs every probe.
-pub(super) async fn preflight(config: &Config, thorough: bool) -> Result<Preflight> {
+pub(super) async fn preflight(
+    config: &Config,
+    thorough: bool,
+    stop: CancellationToken,
+) -> Result<Preflight> {
     let mut sections = vec![summary(config)];
     let stores = Stores::connected(&config.stores, &Connections::new(&config.connections))?;
     let places = places::all(config, &stores);
     let probed = stream::iter(&places).map(|place| places::probe(place, &stores, thorough));
     sections.extend(probed.buffered(PLACES_AT_ONCE).collect::<Vec<_>>().await);
+    let trying = connection::Trying {
+        stores: &stores,
+        thorough,
+        stop,
+    };
     let mut probes: Vec<BoxFuture<'_, Section>> = vec![
         within("dead letters", tables::dead_letters(config)).boxed(),
         within("tables", tables::probe(config)).boxed(),
@@ -65,7 +75,14 @@ pub(super) async fn preflight(config: &Config, thorough: bool) -> Result<Preflig
         }
     }
     probes.push(within("admin address", http::admin(config)).boxed());
-    sections.extend(join_all(probes).await);
+    // Limits of their own: a warehouse may take minutes to start.
+    let connections = config.connections.iter().map(|(name, options)| {
+        let wanted = connection::wanted(config, name);
+        Box::pin(connection::probe(name, options, wanted, &trying))
+    });
+    let (probed, connected) = futures::join!(join_all(probes), join_all(connections));
+    sections.extend(probed);
+    sections.extend(connected);
     Ok(section::report(&sections))
 }
 

@@ -7,13 +7,13 @@ use std::fmt::Write;
 
 /// What one probe found.
 #[derive(Debug)]
-pub(super) struct Section {
-    pub(super) title: String,
-    pub(super) lines: Vec<Line>,
+pub(in crate::check) struct Section {
+    pub(in crate::check) title: String,
+    pub(in crate::check) lines: Vec<Line>,
 }
 
 #[derive(Debug)]
-pub(super) enum Line {
+pub(in crate::check) enum Line {
     Fine(String),
     Note(String),
     Warning {
@@ -28,29 +28,34 @@ pub(super) enum Line {
 }
 
 impl Section {
-    pub(super) fn new(title: impl Into<String>) -> Self {
+    pub(in crate::check) fn new(title: impl Into<String>) -> Self {
         Self {
             title: title.into(),
             lines: Vec::new(),
         }
     }
 
-    pub(super) fn fine(&mut self, what: impl Into<String>) {
+    pub(in crate::check) fn fine(&mut self, what: impl Into<String>) {
         self.lines.push(Line::Fine(what.into()));
     }
 
-    pub(super) fn note(&mut self, what: impl Into<String>) {
+    pub(in crate::check) fn note(&mut self, what: impl Into<String>) {
         self.lines.push(Line::Note(what.into()));
     }
 
-    pub(super) fn warn(&mut self, what: impl Into<String>, remedy: impl Into<String>) {
+    pub(in crate::check) fn warn(&mut self, what: impl Into<String>, remedy: impl Into<String>) {
         self.lines.push(Line::Warning {
             what: what.into(),
             remedy: remedy.into(),
         });
     }
 
-    pub(super) fn fault(&mut self, kind: Kind, what: impl Into<String>, remedy: impl Into<String>) {
+    pub(in crate::check) fn fault(
+        &mut self,
+        kind: Kind,
+        what: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
         self.lines.push(Line::Fault {
             kind,
             what: what.into(),
@@ -59,7 +64,7 @@ impl Section {
     }
 
     /// An error whose message says what to do itself.
-    pub(super) fn error(&mut self, error: &Error) {
+    pub(in crate::check) fn error(&mut self, error: &Error) {
         self.fault(error.kind(), error.to_string(), "");
     }
 }
@@ -89,7 +94,7 @@ fn gravity(kind: Kind) -> u8 {
     }
 }
 
-pub(super) fn report(sections: &[Section]) -> Preflight {
+pub(in crate::check) fn report(sections: &[Section]) -> Preflight {
     let mut out = String::new();
     let (mut faults, mut warnings) = (0, 0);
     let mut gravest = Kind::Unavailable;

@@ -113,7 +113,10 @@ async fn positions_are_held_against_the_topic() {
     produce(&brokers, "t", &[Some("{}"), Some("{}")]);
     let dir = tempfile::tempdir().unwrap();
     let config = kafka_config(dir.path(), &brokers, "t");
-    let report = preflight(&config, false).await.unwrap().report;
+    let report = preflight(&config, false, CancellationToken::new())
+        .await
+        .unwrap()
+        .report;
     assert_eq!(report.faults, 0, "{}", report.text);
     assert!(
         report.text.contains("the start policy applies"),
@@ -130,7 +133,10 @@ async fn positions_are_held_against_the_topic() {
         &[],
     )
     .await;
-    let report = preflight(&config, false).await.unwrap().report;
+    let report = preflight(&config, false, CancellationToken::new())
+        .await
+        .unwrap()
+        .report;
     assert!(
         report
             .text
@@ -147,7 +153,10 @@ async fn positions_are_held_against_the_topic() {
         &[],
     )
     .await;
-    let report = preflight(&config, false).await.unwrap().report;
+    let report = preflight(&config, false, CancellationToken::new())
+        .await
+        .unwrap()
+        .report;
     assert_eq!(
         (report.faults, report.kind),
         (1, Kind::InvalidData),
@@ -174,7 +183,10 @@ async fn a_topic_that_is_not_there_is_a_fault() {
     mock.create_topic("other", 1, 1).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let config = kafka_config(dir.path(), &mock.bootstrap_servers(), "x");
-    let report = preflight(&config, false).await.unwrap().report;
+    let report = preflight(&config, false, CancellationToken::new())
+        .await
+        .unwrap()
+        .report;
     assert_eq!(
         (report.faults, report.kind),
         (1, Kind::Config),
@@ -203,7 +215,10 @@ async fn a_topic_made_again_is_told_by_its_id() {
         &[],
     )
     .await;
-    let report = preflight(&config, false).await.unwrap().report;
+    let report = preflight(&config, false, CancellationToken::new())
+        .await
+        .unwrap()
+        .report;
     assert_eq!(
         (report.faults, report.kind),
         (1, Kind::InvalidData),

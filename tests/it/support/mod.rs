@@ -7,6 +7,7 @@ pub(crate) mod foreign;
 pub(crate) mod home;
 pub(crate) mod kafka;
 pub(crate) mod lake;
+pub(crate) mod workspace;
 
 use std::time::{Duration, Instant};
 

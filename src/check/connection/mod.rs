@@ -1,0 +1,166 @@
+//! `alluvium check` of `[connections.NAME]`: whether a Databricks workspace can do what tables need of it.
+//!
+//! In: a connection, and what tables want through it. Out: a section of findings, each with its remedy; a missing right
+//! as the GRANT that mends it. Steps go on after one that was refused, and end where all would be answered alike.
+//!
+//! - `reach`, `identity`, `metastore`: the workspace, who we are there, Unity Catalog
+//! - `compute`: the warehouse or cluster, looked at, started where something needs it
+//! - `rights`, `place`: what tables need of catalog, schema and external location
+//! - `trial`: a table made by our writer, read back through the warehouse, taken away
+
+mod compute;
+mod identity;
+mod metastore;
+mod place;
+mod reach;
+mod rights;
+#[cfg(test)]
+mod tests;
+mod trial;
+
+use super::preflight::section::Section;
+use crate::{
+    config::Config,
+    databricks::{ConnectionOptions, HostKind, Kind as Told, Workspace, unity::Unity},
+    error::Kind,
+    storage::Stores,
+};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// How long one request may take here, and how long one call with its repetitions: a check is not to be waited for.
+const REQUEST_SECONDS: f64 = 10.0;
+const CALL_SECONDS: f64 = 20.0;
+/// Tables that are named where they are told of together.
+const NAMED: usize = 3;
+
+/// A table that a catalog is to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Wanted {
+    /// Its name in the configuration; of several alike, what they are called together.
+    pub(super) table: String,
+    pub(super) catalog: String,
+    pub(super) schema: String,
+    /// Its folder, as the configuration names it.
+    pub(super) location: String,
+}
+
+/// The tables of a configuration that use a connection.
+pub(super) fn wanted(_config: &Config, _connection: &str) -> Vec<Wanted> {
+    Vec::new()
+}
+
+/// What is to be tried, and by what.
+pub(super) struct Trying<'a> {
+    pub(super) stores: &'a Stores,
+    /// Start what does not run, and make a table.
+    pub(super) thorough: bool,
+    /// Ends waits and statements; what was made is removed all the same.
+    pub(super) stop: CancellationToken,
+}
+
+/// Checks one connection for the tables that use it.
+pub(super) async fn probe(
+    name: &str,
+    options: &ConnectionOptions,
+    wanted: Vec<Wanted>,
+    trying: &Trying<'_>,
+) -> Section {
+    let mut section = Section::new(format!("connection {name}"));
+    let mut options = options.clone();
+    options.timeout_seconds = options.timeout_seconds.min(REQUEST_SECONDS);
+    options.retry_budget_seconds = options.retry_budget_seconds.min(CALL_SECONDS);
+    let workspace = match Workspace::new(name, &options) {
+        Ok(workspace) => workspace,
+        Err(error) => {
+            section.error(&error.into());
+            return section;
+        }
+    };
+    section.title = format!("connection {name} {}", workspace.host());
+    if !reach::probe(&mut section, &workspace).await {
+        return section;
+    }
+    if let HostKind::Account(_) = workspace.host().kind() {
+        identity::account(&mut section, &workspace).await;
+        return section;
+    }
+    let Some(me) = identity::probe(&mut section, &workspace, &options).await else {
+        return section;
+    };
+    let governed = metastore::probe(&mut section, &workspace).await;
+    let needed = trying.thorough || !wanted.is_empty();
+    let compute = compute::probe(&mut section, &workspace, &me, needed, &trying.stop).await;
+    if !governed {
+        return section;
+    }
+    let unity = Unity::new(&workspace);
+    for table in &alike(wanted) {
+        let at = place::probe(&mut section, &unity, &me, table, trying.stores).await;
+        rights::probe(&mut section, &unity, &me, table).await;
+        if let (true, Some(compute), Some(at)) = (trying.thorough, &compute, at) {
+            trial::run(&mut section, &workspace, compute, table, &at, trying).await;
+        }
+    }
+    section
+}
+
+/// Tables that lie side by side in one schema need the same: one of them is tried for all.
+fn alike(wanted: Vec<Wanted>) -> Vec<Wanted> {
+    let mut groups: Vec<(Wanted, Vec<String>)> = Vec::new();
+    let beside = |a: &Wanted, b: &Wanted| {
+        let folder = |one: &Wanted| place::above(one.location.trim_end_matches('/')).to_owned();
+        (&a.catalog, &a.schema, folder(a)) == (&b.catalog, &b.schema, folder(b))
+    };
+    for one in wanted {
+        let name = one.table.clone();
+        match groups.iter_mut().find(|(first, _)| beside(first, &one)) {
+            Some((_, names)) => names.push(name),
+            None => groups.push((one, vec![name])),
+        }
+    }
+    let called = |(first, names): (Wanted, Vec<String>)| {
+        let table = match names.as_slice() {
+            [one] => format!("table {one}"),
+            some if some.len() <= NAMED => format!("tables {}", some.join(", ")),
+            many => format!(
+                "tables {} and {} more",
+                many[..NAMED].join(", "),
+                many.len() - NAMED
+            ),
+        };
+        Wanted { table, ..first }
+    };
+    groups.into_iter().map(called).collect()
+}
+
+/// A refusal of the service as a finding: its words, and the remedy in a line of its own.
+fn refused(
+    section: &mut Section,
+    what: &str,
+    error: crate::databricks::Error,
+    remedy: impl Into<String>,
+) {
+    let remedy = remedy.into();
+    let denied = error.kind() == Told::PermissionDenied;
+    let error = crate::error::Error::from(error);
+    let remedy = match (denied, remedy.is_empty()) {
+        (_, false) => remedy,
+        (true, true) => "give the credential's principal that right".into(),
+        (false, true) => String::new(),
+    };
+    section.fault(error.kind(), format!("{what}: {error}"), remedy);
+}
+
+/// What has to be stopped is: a wait in a check tells where it is, in the log.
+fn waiting(limit: Duration, stop: &CancellationToken) -> crate::databricks::wait::Waiting {
+    crate::databricks::wait::Waiting::default()
+        .limit(limit)
+        .stop(stop.clone())
+        .progress(|progress| tracing::info!("{progress}"))
+}
+
+/// A section's fault for something that the configuration lacks.
+fn lacking(section: &mut Section, what: impl Into<String>, remedy: impl Into<String>) {
+    section.fault(Kind::Config, what, remedy);
+}

@@ -1,0 +1,262 @@
+//! Results of statements, chunk by chunk: a table, one JSON document, CSV, an Arrow stream.
+
+use super::{
+    session::Session,
+    show::{cell, table},
+};
+use crate::{
+    databricks::statements::{Chunk, Column, Outcome, Results, Statements},
+    error::{Error, Kind, Result},
+};
+use arrow::ipc::{reader::StreamReader, writer::StreamWriter};
+use serde_json::{Value, json};
+use std::{
+    fs::File,
+    io::{self, IsTerminal, Write},
+    path::{Path, PathBuf},
+};
+
+/// Rows of a table on a terminal; the other forms have all.
+const MOST_SHOWN: usize = 1_000;
+
+/// The form of results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Form {
+    /// Columns for people; the first thousand rows
+    Table,
+    /// One document: `columns`, and `rows` as arrays of texts and nulls
+    Json,
+    /// As the service writes it, with a head
+    Csv,
+    /// One Arrow IPC stream
+    Arrow,
+}
+
+/// Where bytes go: stdout, or a file.
+pub(super) struct Sink {
+    out: Box<dyn Write>,
+    name: String,
+    /// Whoever read stdout has gone (`| head`), so the rest is not wanted.
+    gone: bool,
+}
+
+impl Sink {
+    /// # Errors
+    /// Config for a file that cannot be made, and for `binary` on a terminal.
+    pub(super) fn open(output: Option<&Path>, binary: bool) -> Result<Self> {
+        let (out, name): (Box<dyn Write>, String) = match output {
+            Some(path) if path != Path::new("-") => {
+                let name = path.display().to_string();
+                let file = File::create(path).map_err(|error| {
+                    Error::new(
+                        Kind::Config,
+                        format!("cannot write: {error}, file=`{name}`"),
+                    )
+                })?;
+                (Box::new(io::BufWriter::new(file)), name)
+            }
+            _ if binary && io::stdout().is_terminal() => {
+                return Err(Error::new(
+                    Kind::Config,
+                    "this is binary and stdout is a terminal: give a file with --output, or a pipe",
+                ));
+            }
+            _ => (Box::new(io::stdout()), "stdout".into()),
+        };
+        Ok(Self {
+            out,
+            name,
+            gone: false,
+        })
+    }
+
+    pub(super) fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        let written = match self.gone {
+            true => Ok(()),
+            false => self.out.write_all(bytes),
+        };
+        self.settle(written)
+    }
+
+    pub(super) fn end(mut self) -> Result<()> {
+        let flushed = self.out.flush();
+        self.settle(flushed)
+    }
+
+    fn settle(&mut self, written: io::Result<()>) -> Result<()> {
+        match written {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.gone = true;
+                Ok(())
+            }
+            Err(error) => Err(Error::new(
+                Kind::Unavailable,
+                format!("cannot write: {error}, file=`{}`", self.name),
+            )),
+            Ok(()) => Ok(()),
+        }
+    }
+}
+
+/// For Arrow's writer.
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.put(bytes)
+            .map_err(|error| io::Error::other(error.to_string()))?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Prints the result of a statement that has succeeded.
+pub(super) async fn print(
+    session: &Session,
+    outcome: Outcome,
+    form: Option<Form>,
+    output: Option<&PathBuf>,
+) -> Result<()> {
+    let statement = outcome.statement.clone();
+    let mut results = Statements::new(&session.workspace).results(outcome)?;
+    let output = output.map(PathBuf::as_path);
+    match (results.manifest().format.as_str(), form) {
+        ("CSV", _) => {
+            let mut sink = Sink::open(output, false)?;
+            while let Some(chunk) = next(&mut results, &sink).await? {
+                match chunk {
+                    Chunk::Bytes(bytes) => sink.put(&bytes)?,
+                    Chunk::Rows(_) => return Err(unexpected("rows where CSV was asked for")),
+                }
+            }
+            sink.end()
+        }
+        ("ARROW_STREAM", _) => arrow(&mut results, Sink::open(output, true)?).await,
+        (_, Some(Form::Table)) => people(&mut results, &mut Sink::open(output, false)?).await,
+        (_, None) if !session.show.is_json() && output.is_none() => {
+            people(&mut results, &mut Sink::open(None, false)?).await
+        }
+        _ => {
+            let head = json!({
+                "statement_id": statement,
+                "state": "SUCCEEDED",
+                "columns": columns(&results.manifest().schema.columns),
+                "total_row_count": results.manifest().total_row_count,
+                "truncated": results.manifest().truncated,
+            });
+            programs(&mut results, &head, Sink::open(output, false)?).await
+        }
+    }
+}
+
+async fn next(results: &mut Results, sink: &Sink) -> Result<Option<Chunk>> {
+    match sink.gone {
+        true => Ok(None),
+        false => Ok(results.next().await?),
+    }
+}
+
+fn columns(columns: &[Column]) -> Value {
+    let column = |column: &Column| json!({"name": column.name, "type": column.type_text});
+    columns.iter().map(column).collect()
+}
+
+/// `head` with `rows` as its last field, a row a line; no more than one chunk is held.
+async fn programs(results: &mut Results, head: &Value, mut sink: Sink) -> Result<()> {
+    let head = head.to_string();
+    let open = head.strip_suffix('}').unwrap_or(&head);
+    sink.put(format!("{open},\"rows\":[").as_bytes())?;
+    let mut between = "\n";
+    while let Some(chunk) = next(results, &sink).await? {
+        let Chunk::Rows(rows) = chunk else {
+            return Err(unexpected("bytes where rows were asked for"));
+        };
+        let mut text = String::new();
+        for row in &rows {
+            text.push_str(between);
+            text.push_str(&json!(row).to_string());
+            between = ",\n";
+        }
+        sink.put(text.as_bytes())?;
+    }
+    sink.put(b"]}\n")?;
+    sink.end()
+}
+
+async fn people(results: &mut Results, sink: &mut Sink) -> Result<()> {
+    let names: Vec<String> = results
+        .manifest()
+        .schema
+        .columns
+        .iter()
+        .map(|column| column.name.clone())
+        .collect();
+    let (total, truncated) = (
+        results.manifest().total_row_count,
+        results.manifest().truncated,
+    );
+    let mut shown: Vec<Vec<String>> = Vec::new();
+    'chunks: while let Some(chunk) = results.next().await? {
+        let Chunk::Rows(rows) = chunk else {
+            return Err(unexpected("bytes where rows were asked for"));
+        };
+        for row in rows {
+            if shown.len() == MOST_SHOWN {
+                break 'chunks;
+            }
+            shown.push(
+                row.iter()
+                    .map(|value| value.as_deref().map_or_else(|| "NULL".to_owned(), cell))
+                    .collect(),
+            );
+        }
+    }
+    let count = shown.len() as u64;
+    if names.is_empty() {
+        sink.put(b"done\n")?;
+    } else {
+        let head: Vec<&str> = names.iter().map(String::as_str).collect();
+        sink.put(table(&head, shown).as_bytes())?;
+    }
+    if total > count {
+        sink.put(
+            format!("{count} of {total} rows; --format json or csv has them all\n").as_bytes(),
+        )?;
+    }
+    if truncated {
+        sink.put(b"the service cut the result off at a limit\n")?;
+    }
+    sink.settle(Ok(()))
+}
+
+/// The service's chunks are streams of their own; readers want one.
+async fn arrow(results: &mut Results, sink: Sink) -> Result<()> {
+    let broken = |error: arrow::error::ArrowError| {
+        unexpected(&format!("a chunk that is no Arrow stream: {error}"))
+    };
+    let mut writer: Option<StreamWriter<Sink>> = None;
+    let mut sink = Some(sink);
+    while let Some(chunk) = results.next().await? {
+        let Chunk::Bytes(bytes) = chunk else {
+            return Err(unexpected("rows where an Arrow stream was asked for"));
+        };
+        let reader = StreamReader::try_new(bytes.as_ref(), None).map_err(broken)?;
+        if let Some(sink) = sink.take() {
+            writer = Some(StreamWriter::try_new(sink, &reader.schema()).map_err(broken)?);
+        }
+        for batch in reader {
+            if let Some(writer) = &mut writer {
+                writer.write(&batch.map_err(broken)?).map_err(broken)?;
+            }
+        }
+    }
+    match writer {
+        Some(writer) => writer.into_inner().map_err(broken)?.end(),
+        None => Ok(()),
+    }
+}
+
+fn unexpected(what: &str) -> Error {
+    Error::new(Kind::Unavailable, format!("the service answered {what}"))
+}
