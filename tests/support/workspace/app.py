@@ -28,6 +28,14 @@ from .sql.runner import Runner
 from .statements import Statements
 from .store import Store
 from .tokens import Tokens
+from .unity.catalogs import Catalogs
+from .unity.grants import Grants
+from .unity.locations import Locations
+from .unity.metastore import Metastore
+from .unity.rights import Rights
+from .unity.securables import Securables
+from .unity.tables import Tables
+from .unity.vending import Vending
 from .warehouses import Warehouses
 from .wire import BadBody, Listener, Reply, Request
 
@@ -55,11 +63,23 @@ class App:
         self.entra = Entra(self.auth, self.clock, self.settings, self.principals, self.ids["tenant_id"])
         self.warehouses = Warehouses(self.store, self.clock, self.settings, self.acl, self.ids["workspace_id"])
         self.links = Links(self.store, self.clock, self.settings)
-        self.runner = Runner(self.store, Front(engine))
+        self.securables = Securables(self.store, self.clock, self.ids)
+        self.rights = Rights(self.store, self.securables)
+        self.metastore = Metastore(self.securables, self.settings, ADMIN)
+        self.catalogs = Catalogs(self.securables, self.rights, self.settings)
+        self.tables = Tables(self.securables, self.rights, self.settings)
+        self.locations = Locations(self.securables, self.rights, self.settings)
+        self.grants = Grants(self.securables, self.rights, self.principals, self.settings)
+        self.vending = Vending(self.securables, self.rights, self.settings, self.clock)
+        front = Front(engine, self.securables, self.rights, self.principals, self.metastore, self.catalogs, self.tables, self.grants)
+        self.runner = Runner(self.store, front)
         self.statements = Statements(self.store, self.clock, self.settings, self.warehouses, self.links, self.runner)
         self.acl.exists_if("warehouses", lambda id: id in self.warehouses.records)
         self._first_start()
-        apis = (self.oidc, self.entra, self.acl, self.tokens, self.warehouses, self.links, self.statements)
+        apis = (
+            self.oidc, self.entra, self.acl, self.tokens, self.warehouses, self.links, self.statements, self.metastore, self.catalogs, self.tables,
+            self.locations, self.grants, self.vending,
+        )
         self._router = Router(route for api in apis for route in api.routes())
         self._control = Router(Control(self).routes())
         self._listeners = {host: Listener(host, self._answer) for host in HOSTS}
@@ -77,6 +97,8 @@ class App:
         if self.principals.by_name(ADMIN) is None:
             admin = self.principals.add_user(ADMIN, groups=["users", "admins"], account_admin=True)
             self.tokens.make(admin, admin, "administrator", None, self.ids["admin_token"])
+            self.rights.change("metastore", "metastore", ADMIN, ["CREATE_CATALOG", "CREATE_EXTERNAL_LOCATION", "CREATE_STORAGE_CREDENTIAL"], [])
+            self.catalogs.make_catalog(admin, self.metastore.assigned()["default_catalog_name"])
         self.store.commit()
 
     async def start(self, ports: dict[str, int]) -> None:

@@ -29,6 +29,7 @@ DEFAULTS: dict[str, Any] = {
     "page_size_max": 1000,  # of every list; small values make many pages
     "scim_delete_by_application_id": False,
     "token_quota": 600,
+    "storage_failures": {},  # {credential: [operations that fail on its storage]}
     "vending_versions": ["2.0"],  # under which /api/VERSION/unity-catalog/temporary-… is served
     "vended_seconds": 3600,
     "vended_aws": None,  # {access_key_id, secret_access_key, session_token}; made up where none is given

@@ -5,7 +5,7 @@ from typing import Any
 
 from ..store import Store
 from .engine import Result, parse_error
-from .front import Front, Session
+from .front import Front
 from .parameters import bind
 from .script import Script
 from .tokens import significant
@@ -35,6 +35,6 @@ class Runner:
             raise parse_error(f"'{extra.text}': extra input '{extra.text}'", extra.start)
         self._working.add(record["id"])
         try:
-            return await self._front.run(Session(record["owner"], record.get("catalog"), record.get("schema")), sql)
+            return await self._front.run(record["owner"], record.get("catalog"), record.get("schema"), sql)
         finally:
             self._working.discard(record["id"])
