@@ -8,8 +8,11 @@ from typing import Any
 
 from . import control
 from .acl import Acl
+from .admin import Admin
 from .auth import Auth
 from .clock import Clock
+from .clusters import Clusters
+from .commands import Commands
 from .control import Control
 from .entra import Entra
 from .errors import ApiError, envelope, no_such_api
@@ -20,6 +23,7 @@ from .links import Links
 from .oidc import Oidc
 from .principals import Principal, Principals
 from .routes import Call, Router
+from .scim import Scim
 from .secrets import token
 from .settings import Settings
 from .sql.engine import Engine
@@ -74,11 +78,15 @@ class App:
         front = Front(engine, self.securables, self.rights, self.principals, self.metastore, self.catalogs, self.tables, self.grants)
         self.runner = Runner(self.store, front)
         self.statements = Statements(self.store, self.clock, self.settings, self.warehouses, self.links, self.runner)
+        self.clusters = Clusters(self.store, self.clock, self.settings, self.acl)
+        self.commands = Commands(self.store, self.clock, self.settings, self.clusters)
+        self.scim = Scim(self.principals, self.tokens, self.settings, self.ids)
+        self.admin = Admin(self.store, self.principals, self.tokens, self.clock, self.settings, self.ids)
         self.acl.exists_if("warehouses", lambda id: id in self.warehouses.records)
         self._first_start()
         apis = (
             self.oidc, self.entra, self.acl, self.tokens, self.warehouses, self.links, self.statements, self.metastore, self.catalogs, self.tables,
-            self.locations, self.grants, self.vending,
+            self.locations, self.grants, self.vending, self.clusters, self.commands, self.scim, self.admin,
         )
         self._router = Router(route for api in apis for route in api.routes())
         self._control = Router(Control(self).routes())

@@ -3,7 +3,7 @@
 GET  state | journal?since=&method=&path=&host= | faults | settings | script | endpoints | clock | warehouses
 POST clock {advance_seconds} | faults {rule} | script {rule} | principals {…} | secrets {principal, …} | tokens {principal, …}
      grants {principal, add, remove, on: [type, name]} | permissions {principal, object: [type, id], level}
-     revoke {principal} | federation {policy} | issuer {claims} | warehouses {name, …} | seed {seed}
+     commands {rule} | metastore {…} | revoke {principal} | federation {policy} | issuer {claims} | warehouses {name, …} | seed {seed}
 PATCH settings {…} | principals/{name} {…}
 DELETE journal | faults[/{number}] | script
 """
@@ -34,7 +34,7 @@ class Control:
             ("PATCH", "principals/{name}"): self.change_principal, ("POST", "secrets"): self.add_secret, ("POST", "tokens"): self.add_token,
             ("POST", "grants"): self.grant, ("POST", "permissions"): self.permit, ("POST", "revoke"): self.revoke,
             ("POST", "federation"): self.federate, ("POST", "issuer"): self.issue, ("GET", "warehouses"): self.warehouses,
-            ("POST", "warehouses"): self.add_warehouse, ("POST", "seed"): self.seed, ("POST", "metastore"): self.metastore,
+            ("POST", "warehouses"): self.add_warehouse, ("POST", "seed"): self.seed, ("POST", "commands"): self.add_command, ("POST", "metastore"): self.metastore,
         }
         for (method, path), answer in answers.items():
             yield Route(method, f"{PREFIX}/{path}", answer, auth=False)
@@ -86,6 +86,9 @@ class Control:
 
     async def add_script(self, call: Call) -> Answer:
         return {"number": self._app.runner.script.add(call.json())}
+
+    async def add_command(self, call: Call) -> Answer:
+        return {"number": self._app.commands.answers.add(call.json())}
 
     async def clear_script(self, call: Call) -> Answer:
         self._app.runner.script.clear()
