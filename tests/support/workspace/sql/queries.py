@@ -3,7 +3,7 @@
 import asyncio
 
 from ..store import Record
-from .engine import Engine, Result, Work, failed
+from .engine import Engine, Result, SqlError, Work, failed
 from .places import Places, Session
 from .simple import select
 from .tokens import Token, name, tokens
@@ -85,16 +85,22 @@ class Queries:
             self._places.need(session, ("MODIFY" if writes and position == 0 else "SELECT", "table", record["full_name"]))
         if verb is not None and verb.is_word("CREATE", "DROP") and not found:
             raise failed("UNSUPPORTED_FEATURE", "0A000", "The stand-in does not make such things.")
-        if self._engine is None:
-            functions = {
-                "current_user": session.principal.name, "session_user": session.principal.name, "user": session.principal.name,
-                "current_catalog": session.catalog, "current_schema": session.schema, "current_database": session.schema,
-                "current_metastore": self._places.securables.metastore["metastore_id"], "version": "4.2.0 stand-in",
-            }
-            return select(sql, functions)
+        try:
+            return select(sql, self._functions(session))
+        except SqlError:
+            if self._engine is None:
+                raise
         text, names = rewritten(self._places, session, sql)
         result = await asyncio.to_thread(self._engine.run, Work(text, names))
         return self._named(result, names) if verb is not None and verb.is_word("DESCRIBE", "DESC") else result
+
+    def _functions(self, session: Session) -> dict[str, str]:
+        """What only the catalog knows; a query of such things and literals needs no engine."""
+        user = session.principal.name
+        return {
+            "current_user": user, "session_user": user, "user": user, "current_catalog": session.catalog, "current_schema": session.schema,
+            "current_database": session.schema, "current_metastore": self._places.securables.metastore["metastore_id"], "version": "4.2.0 stand-in",
+        }
 
     @staticmethod
     def _named(result: Result, names: dict[str, str]) -> Result:
