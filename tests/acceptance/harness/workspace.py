@@ -116,6 +116,10 @@ class Workspace:
         """Entries after number `since`; `method`, `path` (a regular expression), `host`."""
         return self.control("GET", f"journal?{urllib.parse.urlencode({'since': since, **query})}")["entries"]
 
+    def journal_text(self):
+        """As it lies in its file."""
+        return (self.folder / "journal.jsonl").read_text()
+
     def statements(self, since=0):
         """The texts of all statements that were submitted."""
         return [entry["body"]["statement"] for entry in self.journal(since, method="POST", path="/api/2.0/sql/statements$") if isinstance(entry["body"], dict)]

@@ -121,8 +121,8 @@ class Commands:
 
     @staticmethod
     def _body(call: Call) -> dict[str, Any]:
-        """JSON, or a form: this API is old."""
-        if "x-www-form-urlencoded" in call.request.headers.get("content-type", ""):
+        """JSON, or a form (curl calls JSON a form too): this API is old."""
+        if "x-www-form-urlencoded" in call.request.headers.get("content-type", "") and not call.request.body.lstrip().startswith(b"{"):
             return dict(call.request.form())
         return call.json()
 

@@ -58,11 +58,11 @@ class TableStatements:
         catalog, schema_name = schema["full_name"].split(".")
         full = f"{schema['full_name']}.{check_name(parts[-1], 'CreateTable')}"
         principal = session.principal
-        self._places.need(session, *self._places.rights.into(catalog, schema_name))
-        existing = self._places.securables.get("table", full)
+        existing, into = self._places.securables.get("table", full), self._places.rights.into(catalog, schema_name)
         if existing and tolerant:
+            self._places.need(session, *into)
             return Result()
-        self._places.need(session, ("CREATE_TABLE", "schema", schema["full_name"]))
+        self._places.need(session, *into, ("CREATE_TABLE", "schema", schema["full_name"]))
         if existing and not replace:
             text = f"Cannot create table or view {name(*full.split('.')[1:])} because it already exists. Choose a different name, drop or replace the existing object, or add the IF NOT EXISTS clause to tolerate pre-existing objects."
             raise failed("TABLE_OR_VIEW_ALREADY_EXISTS", "42P07", text)

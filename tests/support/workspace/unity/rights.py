@@ -34,7 +34,7 @@ class Denied(ApiError):
     """The right that is missing; `words` is the plain sentence, which SQL dresses otherwise than REST."""
 
     def __init__(self, privileges: list[str], type: str, name: str):
-        spoken = " and ".join(privilege.replace("_", " ") for privilege in privileges)
+        spoken = " and ".join(privilege.replace("_", " ") for privilege in sorted(privileges))
         self.words = f"User does not have {spoken} on {SHOWN[type]} '{name}'."
         details = error_details("PERMISSION_DENIED", principalName="User", msg=spoken, resourceType=SHOWN[type], resourceName=name)
         refusal = denied(self.words, details)
