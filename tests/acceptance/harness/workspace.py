@@ -134,3 +134,35 @@ class Workspace:
                 return answer.status, json.loads(answer.read() or b"{}")
         except urllib.error.HTTPError as error:
             return error.code, json.loads(error.read() or b"{}")
+
+
+class SparkEngine:
+    """The run's Spark session as the engine of stand-in workspaces, at `url`. It lives on when a workspace is killed."""
+
+    def __init__(self, spark, places=None):
+        sys.path.insert(0, str(SUPPORT))
+        from workspace.sql.remote import EngineServer
+        from workspace.sql.spark import SparkEngine as Engine
+
+        self._server = EngineServer(Engine(spark.session, places))
+        self.url = self._server.url
+
+    def stop(self):
+        self._server.stop()
+
+
+def unparsed(statements):
+    """Those that sqlglot's databricks dialect does not parse. Of OPTIMIZE, VACUUM and MSCK it knows nothing."""
+    import sqlglot
+
+    found = []
+    for statement in statements:
+        if statement.split(None, 1)[0].upper() in ("OPTIMIZE", "VACUUM", "MSCK"):
+            continue
+        try:
+            tree = sqlglot.parse_one(statement, dialect="databricks", error_level=sqlglot.ErrorLevel.RAISE)
+            if isinstance(tree, sqlglot.exp.Command):
+                found.append((statement, "not understood"))
+        except sqlglot.errors.ParseError as error:
+            found.append((statement, str(error).splitlines()[0]))
+    return found

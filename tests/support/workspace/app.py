@@ -124,7 +124,9 @@ class App:
     async def stop(self) -> None:
         for listener in self._listeners.values():
             await listener.stop()
+        self.statements.stop()
         self.store.close()
+        self.journal.close()
         if self.engine is not None:
             self.engine.stop()
 

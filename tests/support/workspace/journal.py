@@ -49,6 +49,9 @@ class Journal:
             and (pattern is None or pattern.match(entry["path"]))
         ]
 
+    def close(self) -> None:
+        self._file.close()
+
     def clear(self) -> None:
         self.entries.clear()
         self._file.close()

@@ -38,6 +38,7 @@ class Statements:
         self._warehouses, self._links, self._runner = warehouses, links, runner
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._chunked: dict[str, Chunks] = {}
+        self._stopped = False
         links.fetch = self._linked
 
     def routes(self) -> Iterator[Route]:
@@ -56,11 +57,25 @@ class Statements:
             elif record["state"] == "RUNNING":
                 self._end(id, SqlError("The query was aborted because the warehouse went away.", None, "ABORTED"))
 
+    def stop(self) -> None:
+        """What waits is left as it is, for the next start."""
+        self._stopped = True
+        for task in self._tasks.values():
+            task.cancel()
+
     # The life of a statement.
 
     def _launch(self, id: str) -> None:
         self._warehouses.enter(self.records[id]["warehouse_id"])
-        self._tasks[id] = asyncio.create_task(self._live(id))
+        self._tasks[id] = task = asyncio.create_task(self._live(id))
+        task.add_done_callback(lambda _: self._left(id))  # also of one that is cancelled before it begins
+
+    def _left(self, id: str) -> None:
+        if self._stopped:
+            return
+        self._warehouses.leave(self.records[id]["warehouse_id"])
+        self._tasks.pop(id, None)
+        self._store.commit()
 
     async def _live(self, id: str) -> None:
         record = self.records[id]
@@ -79,10 +94,6 @@ class Statements:
             self._end(id, error)
         except Exception as error:  # a fault of the stand-in, which its user is to hear of
             self._end(id, SqlError(f"{type(error).__name__}: {error}", None, "INTERNAL_ERROR"))
-        finally:
-            self._warehouses.leave(record["warehouse_id"])
-            self._tasks.pop(id, None)
-            self._store.commit()
 
     def _move(self, id: str, state: str) -> None:
         self.records[id]["state"] = state

@@ -41,7 +41,7 @@ def tables_in(places: Places, session: Session, sql: str) -> list[tuple[list[Tok
     common = _common_names(sql)
     for chain, parts, before in chains(sql):
         due = before is not None and before.is_word(*BEFORE_TABLE)
-        if chain[0].is_word(*BEFORE_TABLE) and len(parts) == 1:
+        if chain[0].is_word(*BEFORE_TABLE, "SET", "SELECT") and len(parts) == 1:  # … THEN UPDATE SET, INSERT INTO TABLE
             continue
         if len(parts) == 3 or (due and len(parts) < 3):
             record = places.securables.get("table", places.table_name(session, parts))

@@ -1,6 +1,8 @@
 """Spark with Delta as the engine: tables are paths, so what a statement changes is the log that everybody else reads."""
 
 import contextlib
+import logging
+import re
 import secrets
 from typing import Any
 
@@ -17,6 +19,7 @@ class SparkEngine:
 
     def __init__(self, session: Any, places: dict[str, str] | None = None, owned: bool = False):
         self._session, self._places, self._owned = session, places or {}, owned
+        logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)  # it prints every failure with its stack
 
     def spelled(self, location: str) -> str:
         """A location of the catalog as Spark takes it."""
@@ -30,25 +33,38 @@ class SparkEngine:
         for location in work.names:
             sql = sql.replace(f"delta.{name(location)}", f"delta.{name(self.spelled(location))}")
         with self._told(work.names):
-            return self._result(self._session.sql(sql))
+            result = self._result(self._session.sql(sql))
+            inserts = sql.lstrip()[:6].upper() == "INSERT" and not result.columns and work.names
+            return self._inserted(work) if inserts else result
 
     def _result(self, frame: Any) -> Result:
         fields = frame.schema.fields
         columns = [(field.name, type_text(field.dataType)) for field in fields]
         if not fields:
             return Result()
-        odd = {"variant": "to_json", "interval": "string"}
-        if any(field.dataType.typeName().split(" ")[0] in odd for field in fields):
+        kinds = [field.dataType.typeName() for field in fields]
+        if any(kind == "variant" or "interval" in kind for kind in kinds):  # which Arrow does not carry as the API shows them
             shown = [
-                f"to_json({name(field.name)}) as {name(field.name)}" if field.dataType.typeName() == "variant"
-                else f"string({name(field.name)}) as {name(field.name)}" if "interval" in field.dataType.typeName() else name(field.name)
-                for field in fields
+                f"{'to_json' if kind == 'variant' else 'string'}({name(field.name)}) as {name(field.name)}" if kind == "variant" or "interval" in kind else name(field.name)
+                for field, kind in zip(fields, kinds, strict=True)
             ]
             frame = frame.selectExpr(*shown)
             fields = frame.schema.fields
-        table = frame.toArrow()
-        values = [column.to_pylist() for column in table.columns]
-        return Result(columns, [[text(values[c][r], fields[c].dataType) for c in range(len(fields))] for r in range(table.num_rows)])
+        try:
+            table = frame.toArrow()
+            rows = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
+        except Exception as error:
+            if "pyarrow" not in type(error).__module__ and not isinstance(error, ValueError | TypeError | NotImplementedError):
+                raise
+            rows = [tuple(row.asDict(recursive=True).values()) for row in frame.collect()]
+        return Result(columns, [[text(value, field.dataType) for value, field in zip(row, fields, strict=True)] for row in rows])
+
+    def _inserted(self, work: Work) -> Result:
+        """What an INSERT tells, which Delta alone does not."""
+        location = next(iter(work.names))
+        metrics = self._session.sql(f"describe history delta.{name(self.spelled(location))} limit 1").first()["operationMetrics"]
+        count = metrics.get("numOutputRows", "0")
+        return Result([("num_affected_rows", "BIGINT"), ("num_inserted_rows", "BIGINT")], [[count, count]])
 
     def columns(self, location: str) -> list[dict[str, Any]] | None:
         path = name(self.spelled(location))
@@ -90,6 +106,9 @@ def _told(error: Exception, names: dict[str, str]) -> SqlError:
     """What Spark says, with tables called as the statement did."""
     java = getattr(error, "java_exception", None)
     message = java.getMessage() if java is not None else str(error).split("\n\nJVM stacktrace")[0]
+    # Spark adds where, and the plan; the service only where.
+    message = re.sub(r"; line (\d+) pos (\d+);?\n.*", r" (line \1, pos \2)", message, flags=re.DOTALL)
+    message = message.strip()
     state = None
     for source in (error, java):
         with contextlib.suppress(Exception):
