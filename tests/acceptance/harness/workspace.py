@@ -152,12 +152,12 @@ class SparkEngine:
 
 
 def unparsed(statements):
-    """Those that sqlglot's databricks dialect does not parse. Of OPTIMIZE, VACUUM and MSCK it knows nothing."""
+    """Those that sqlglot's databricks dialect does not parse. Of OPTIMIZE, VACUUM, MSCK and DESCRIBE DETAIL it knows nothing."""
     import sqlglot
 
     found = []
     for statement in statements:
-        if statement.split(None, 1)[0].upper() in ("OPTIMIZE", "VACUUM", "MSCK"):
+        if statement.upper().startswith(("OPTIMIZE ", "VACUUM ", "MSCK ", "DESCRIBE DETAIL ")):
             continue
         try:
             tree = sqlglot.parse_one(statement, dialect="databricks", error_level=sqlglot.ErrorLevel.RAISE)
