@@ -28,6 +28,7 @@ def run(world):
 
 
 def audit(server):
-    """No secret stands in the journal or the log."""
+    """No secret stands in the journal, and the stand-in has stumbled over nothing."""
     text = server.journal_text()
+    require("the stand-in stumbled" not in text and "Traceback" not in server.log.read_text(), f"it stumbled: {server.log.read_text()[-2000:]}")
     require(server.admin_token not in text and "dose" not in text and "eyJ" not in text, "a secret stands in the journal")

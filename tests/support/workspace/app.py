@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import traceback
 import uuid
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,7 @@ from .wire import BadBody, Listener, Reply, Request
 
 HOSTS = ("workspace", "account", "storage", "login")
 ADMIN = "admin@example.com"
+STUMBLED = "the stand-in stumbled"
 
 
 class App:
@@ -171,10 +173,11 @@ class App:
         except ApiError as error:
             return envelope(request.path, error, request.id), principal
         except BadBody:
-            error = ApiError(400, "MALFORMED_REQUEST", "Invalid JSON given in the body of the request - failed to parse given JSON")
-            return envelope(request.path, error, request.id), principal
+            malformed = ApiError(400, "MALFORMED_REQUEST", "Invalid JSON given in the body of the request - failed to parse given JSON")
+            return envelope(request.path, malformed, request.id), principal
         except Exception as error:  # a fault of the stand-in: said aloud, and no end of it
-            text = f"the stand-in stumbled: {type(error).__name__}: {error}"
+            traceback.print_exc()
+            text = f"{STUMBLED}: {type(error).__name__}: {error}"
             return envelope(request.path, ApiError(500, "INTERNAL_ERROR", text), request.id), principal
 
     async def _steer(self, request: Request) -> Reply:

@@ -43,7 +43,7 @@ class Control:
         return {"now": self._app.clock.now()}
 
     async def advance(self, call: Call) -> Answer:
-        return {"now": self._app.clock.advance(float(call.json()["advance_seconds"]))}
+        return {"now": self._app.clock.advance(float(call.request.json()["advance_seconds"]))}
 
     async def state(self, call: Call) -> Answer:
         kept = ("signing", "results")
@@ -65,30 +65,30 @@ class Control:
         return self._app.faults.all()
 
     async def add_fault(self, call: Call) -> Answer:
-        return {"number": self._app.faults.add(call.json())}
+        return {"number": self._app.faults.add(call.request.json())}
 
     async def clear_faults(self, call: Call) -> Answer:
         self._app.faults.clear(call.at.get("number"))
         return {}
 
     async def seed(self, call: Call) -> Answer:
-        self._app.faults.seed(int(call.json()["seed"]))
+        self._app.faults.seed(int(call.request.json()["seed"]))
         return {}
 
     async def settings(self, call: Call) -> Answer:
         return self._app.settings.all()
 
     async def change_settings(self, call: Call) -> Answer:
-        return self._app.settings.change(call.json())
+        return self._app.settings.change(call.request.json())
 
     async def script(self, call: Call) -> Answer:
         return self._app.runner.script.all()
 
     async def add_script(self, call: Call) -> Answer:
-        return {"number": self._app.runner.script.add(call.json())}
+        return {"number": self._app.runner.script.add(call.request.json())}
 
     async def add_command(self, call: Call) -> Answer:
-        return {"number": self._app.commands.answers.add(call.json())}
+        return {"number": self._app.commands.answers.add(call.request.json())}
 
     async def clear_script(self, call: Call) -> Answer:
         self._app.runner.script.clear()
@@ -96,7 +96,7 @@ class Control:
 
     async def add_principal(self, call: Call) -> Answer:
         """`user_name`, or `display_name` and perhaps `application_id`; then any field of the record."""
-        fields = call.json()
+        fields = call.request.json()
         if "user_name" in fields:
             principal = self._app.principals.add_user(fields.pop("user_name"), **fields)
         else:
@@ -105,28 +105,28 @@ class Control:
 
     async def change_principal(self, call: Call) -> Answer:
         principal = self._app.principals.find(call.at["name"])
-        self._app.principals.change(principal, **call.json())
+        self._app.principals.change(principal, **call.request.json())
         return self._app.principals.find(principal.id).record
 
     async def add_secret(self, call: Call) -> Answer:
         """An OAuth secret: `lifetime_seconds` (two years), `value` (made up)."""
-        body = call.json()
+        body = call.request.json()
         principal = self._app.principals.find(body["principal"])
         record, value = self._app.principals.add_secret(principal, self._app.clock.now(), body.get("lifetime_seconds", 2 * 365 * 86400), body.get("value"))
         return {"client_id": principal.name, "client_secret": value, "id": record["id"]}
 
     async def add_token(self, call: Call) -> Answer:
         """A personal access token: `lifetime_seconds` (none: for ever), `value` (made up), `comment`."""
-        body = call.json()
+        body = call.request.json()
         principal = self._app.principals.find(body["principal"])
         record, value = self._app.tokens.make(principal, principal, body.get("comment", ""), body.get("lifetime_seconds"), body.get("value") or token("dapi"))
         return {"token_value": value, "token_id": record["token_id"]}
 
     async def revoke(self, call: Call) -> Answer:
-        return {"tokens": self._app.auth.revoke(self._app.principals.find(call.json()["principal"]))}
+        return {"tokens": self._app.auth.revoke(self._app.principals.find(call.request.json()["principal"]))}
 
     async def grant(self, call: Call) -> Answer:
-        body = call.json()
+        body = call.request.json()
         principal = body["principal"]
         if principal not in self._app.principals.groups and principal != "account users":
             principal = self._app.principals.find(principal).name
@@ -135,18 +135,18 @@ class Control:
         return {}
 
     async def permit(self, call: Call) -> Answer:
-        body = call.json()
+        body = call.request.json()
         type, id = body["object"]
         self._app.acl.grant(type, id, self._app.principals.find(body["principal"]).name, body.get("level"))
         return {}
 
     async def federate(self, call: Call) -> Answer:
-        return {"id": self._app.federation.add(call.json())}
+        return {"id": self._app.federation.add(call.request.json())}
 
     async def issue(self, call: Call) -> Answer:
         """A token of the stand-in's own issuer, an hour long unless the claims say otherwise."""
         now = int(self._app.clock.now())
-        return {"token": self._app.federation.own_token({"iat": now, "exp": now + 3600, **call.json()["claims"]})}
+        return {"token": self._app.federation.own_token({"iat": now, "exp": now + 3600, **call.request.json()["claims"]})}
 
     async def warehouses(self, call: Call) -> Answer:
         found: dict[str, Any] = {}
@@ -158,8 +158,8 @@ class Control:
         return found
 
     async def add_warehouse(self, call: Call) -> Answer:
-        return self._app.warehouses.add(call.json())
+        return self._app.warehouses.add(call.request.json())
 
     async def metastore(self, call: Call) -> Answer:
         """Changes the metastore; `{"assigned": false}` leaves the workspace without one."""
-        return self._app.metastore.change(call.json())
+        return self._app.metastore.change(call.request.json())

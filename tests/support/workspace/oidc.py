@@ -45,7 +45,8 @@ class Oidc:
         return Reply.json(body)
 
     async def metadata(self, call: Call) -> Reply:
-        self._account(call)
+        if call.at.get("account", self._ids["account_id"]) != self._ids["account_id"]:
+            raise ApiError(404, "RESOURCE_DOES_NOT_EXIST", f"Account {call.at['account']} does not exist.")
         root = call.request.origin + call.request.raw_path.removesuffix("/.well-known/oauth-authorization-server")
         return Reply.json({
             "issuer": root, "authorization_endpoint": f"{root}/v1/authorize", "token_endpoint": f"{root}/v1/token", "jwks_uri": f"{root}/jwks.json",

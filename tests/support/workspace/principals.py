@@ -99,8 +99,8 @@ class Principals:
         return self._add({"application_id": application_id, "display_name": display_name, **fields})
 
     def _add(self, fields: Record) -> Principal:
-        id = fields.pop("id", None) or _number()
-        defaults = {"id": id, "active": True, "entitlements": [], "groups": ["users"], "roles": [], "assigned": True, "account_admin": False}
+        id = str(fields.pop("id", None) or _number())
+        defaults: Record = {"id": id, "active": True, "entitlements": [], "groups": ["users"], "roles": [], "assigned": True, "account_admin": False}
         self.records[id] = {**defaults, **fields}
         return Principal(self.records[id])
 
@@ -117,7 +117,7 @@ class Principals:
     def add_secret(self, principal: Principal, now: float, lifetime_seconds: float, value: str | None = None) -> tuple[Record, str]:
         """An OAuth secret: (its record, its value, which is kept only as a digest)."""
         value = value or hidden.token("dose", 32)
-        record = {
+        record: Record = {
             "id": secrets.token_hex(16), "principal": principal.id, "digest": hidden.digest(value), "create_time": now,
             "expire_time": now + lifetime_seconds, "status": "ACTIVE",
         }

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from . import shapes
 from .principals import Principal
 from .wire import Reply, Request
 
@@ -22,7 +23,10 @@ class Call:
         return self.request.query
 
     def json(self) -> dict[str, Any]:
-        return self.request.json()
+        """The body; its fields are of the kinds that they should be."""
+        body = self.request.json()
+        shapes.check(body)
+        return body
 
 
 Answer = Reply | dict[str, Any] | list[Any]

@@ -97,6 +97,9 @@ class Scim:
             resources = [each for each in resources if test(each)]
         if sort := query.get("sortBy"):
             resources.sort(key=lambda each: str(each.get(sort, "")).lower(), reverse=query.get("sortOrder") == "descending")
+        for name in ("startIndex", "count"):
+            if query.get(name) and not query[name].lstrip("-").isdecimal():
+                raise ApiError(400, "invalidValue", f"{name} must be a number")
         start = max(1, int(query.get("startIndex") or 1))
         count = min(int(query["count"]) if query.get("count") else 100, self._settings["page_size_max"])
         found, _ = page(resources[start - 1:], {}, max(0, count))

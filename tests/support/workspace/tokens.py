@@ -4,7 +4,7 @@ A value is shown once, when it is made; what is kept is its digest.
 """
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from .acl import Acl
 from .auth import Auth
@@ -24,7 +24,7 @@ DISABLED = "Personal access tokens are disabled for this workspace."
 class Tokens:
     def __init__(self, auth: Auth, clock: Clock, settings: Settings, principals: Principals, acl: Acl):
         self._records, self._clock, self._settings, self._principals, self._acl = auth.pats, clock, settings, principals, acl
-        self.conf: dict[str, Record] = {}
+        self.conf: Mapping[str, Record] = {}
 
     def routes(self) -> Iterator[Route]:
         yield Route("POST", f"{OWN}/create", self.create)
@@ -38,7 +38,7 @@ class Tokens:
     def make(self, owner: Principal, creator: Principal, comment: str, lifetime: float | None, value: str) -> tuple[Record, str]:
         """A token of `owner`; no lifetime is one that never ends."""
         now = self._clock.now_ms()
-        record = {
+        record: Record = {
             "token_id": secrets.token_hex(32), "digest": digest(value), "comment": comment, "creation_time": now,
             "expiry_time": -1 if lifetime is None else now + int(lifetime * 1000), "owner_id": owner.id, "created_by_id": creator.id,
             "created_by_username": creator.name,

@@ -193,7 +193,7 @@ class Warehouses:
         return {}
 
     def _spec(self, body: Record, id: str | None) -> Record:
-        spec = {"min_num_clusters": 1, "max_num_clusters": 1, "auto_stop_mins": 120, "warehouse_type": "CLASSIC", "enable_photon": True}
+        spec: Record = {"min_num_clusters": 1, "max_num_clusters": 1, "auto_stop_mins": 120, "warehouse_type": "CLASSIC", "enable_photon": True}
         spec |= {key: value for key, value in body.items() if key in FIELDS and value is not None}
         if len(spec["name"]) >= 100:
             raise invalid("name must be fewer than 100 characters.")

@@ -7,12 +7,13 @@ columns are what the statements said (top-level ones), or what the log of a tabl
 from ..errors import ApiError
 from ..principals import Principals
 from ..unity.catalogs import Catalogs
+from ..unity.columns import BadType
 from ..unity.grants import Grants
 from ..unity.metastore import Metastore
 from ..unity.rights import Rights
 from ..unity.securables import Securables
 from ..unity.tables import Tables
-from .engine import Engine, Result, SqlError
+from .engine import Engine, Result, SqlError, parse_error
 from .grants import GrantStatements
 from .places import Places, Session, in_sql
 from .queries import Queries
@@ -41,6 +42,8 @@ class Front:
             return await self._dispatch(session, sql)
         except ApiError as error:
             raise in_sql(error) from None
+        except BadType as error:
+            raise parse_error(f"'{error}'") from None
 
     async def _dispatch(self, session: Session, sql: str) -> Result:
         for part in (self._schemas, self._grants):

@@ -109,14 +109,17 @@ def _told(error: Exception, names: dict[str, str]) -> SqlError:
     # Spark adds where, and the plan; the service only where.
     message = re.sub(r"; line (\d+) pos (\d+);?\n.*", r" (line \1, pos \2)", message, flags=re.DOTALL)
     message = message.strip()
-    state = None
-    for source in (error, java):
-        with contextlib.suppress(Exception):
-            state = state or source.getSqlState()
+    state = _state(error) or _state(java)
     for internal, shown in names.items():
         for spelling in (f"delta.{name(internal)}", name(*internal.split(".")), internal):
             message = message.replace(spelling, name(*shown.split(".")))
     return SqlError(message, state)
+
+
+def _state(error: Any) -> str | None:
+    with contextlib.suppress(Exception):  # not every failure has one
+        return error.getSqlState()
+    return None
 
 
 def session(jars: str | None = None, settings: dict[str, str] | None = None) -> Any:

@@ -16,6 +16,10 @@ TYPES = {
 ALIASES = {"byte": "tinyint", "short": "smallint", "integer": "int", "long": "bigint", "real": "float", "dec": "decimal", "numeric": "decimal"}
 
 
+class BadType(ValueError):
+    """The text is no SQL type."""
+
+
 def column(name: str, type_text: str, position: int, nullable: bool = True, comment: str | None = None) -> dict[str, Any]:
     text = canonical(type_text)
     base = re.split(r"[(<]", text, maxsplit=1)[0]
@@ -45,12 +49,14 @@ class _Parser:
         return self._tokens[self._next].text if self._next < len(self._tokens) else ""
 
     def _take(self) -> Token:
+        if self._next >= len(self._tokens):
+            raise BadType("a type ends too early")
         self._next += 1
         return self._tokens[self._next - 1]
 
     def type(self) -> str:
         if self._next >= len(self._tokens):
-            raise ValueError("a type is missing")
+            raise BadType("a type is missing")
         word = self._take().text.lower()
         word = ALIASES.get(word, word)
         if word == "decimal":

@@ -9,7 +9,7 @@ from ..principals import Principal
 from ..routes import Call, Route
 from ..settings import Settings
 from ..store import Record
-from .columns import column
+from .columns import BadType, column
 from .rights import Rights
 from .securables import Securables, check_name, clean, new_id
 
@@ -84,10 +84,13 @@ class Tables:
         if full_name in self._securables.tables:
             raise ApiError(400, "TABLE_ALREADY_EXISTS", f"Table '{full_name}' already exists")
         location = self.check_place(call.principal, full_name, body["storage_location"], external_use=True)
-        columns = [
-            column(str(each.get("name")), str(each.get("type_text")), position, each.get("nullable", True), each.get("comment"))
-            for position, each in enumerate(body.get("columns") or [])
-        ]
+        try:
+            columns = [
+                column(str(each.get("name")), str(each.get("type_text")), position, each.get("nullable", True), each.get("comment"))
+                for position, each in enumerate(body.get("columns") or [])
+            ]
+        except BadType as error:
+            raise invalid(f"Invalid type_text of a column: {error}.") from None
         return self.register(call.principal, full_name, location, columns, properties=body.get("properties") or {})
 
     def _find(self, call: Call) -> Record:
