@@ -11,17 +11,13 @@ import unittest
 from pathlib import Path
 
 from ..app import STUMBLED, App
+from ..shapes import LISTS, NUMBERS, OBJECTS, STRINGS
 from ..unity.columns import column
 from ..wire import Request
 
 VALUES = [None, "", 0, -1, 1.5, True, [], {}, ["x"], [{"a": 1}], {"a": None}, "x" * 300, "`'\"", "main", "admin@example.com", "10s", "users", [None], [[1]], "CAN_USE"]
-FIELDS = (
-    "name warehouse_id statement parameters wait_timeout disposition format row_limit byte_limit catalog schema cluster_id spark_version node_type_id num_workers "
-    "spark_conf autoscale clusterId contextId language command commandId application_id lifetime_seconds comment access_control_list permission_level displayName userName "
-    "entitlements schemas Operations changes principal add remove url credential_name storage_credential_name external_location_name aws_iam_role table_id operation "
-    "catalog_name schema_name storage_root properties table_type data_source_format storage_location columns permissions lifetime instance_profile_arn "
-    "maxTokenLifetimeDays auto_stop_mins min_num_clusters cluster_size tags token_id active filter owner roles max_results page_token page_size startIndex count"
-).split()
+OTHERS = {"parameters", "row_limit", "byte_limit", "principal", "permission_level", "add", "remove", "active", "filter", "roles", "max_results", "page_token", "startIndex", "count"}
+FIELDS = sorted(STRINGS | NUMBERS | OBJECTS | LISTS | OTHERS)
 WORDS = (
     "select insert into merge using create or replace table schema catalog if not exists drop alter add columns column type comment on is null grant revoke to from show "
     "tables schemas grants use describe detail msck repair sync metadata location tblproperties cluster by as values set where `a``b` `c` main default t users 'x' '" + "\" 1 2.5 ( ) , . ; = :p ? -- /* */ "
