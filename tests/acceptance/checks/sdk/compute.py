@@ -16,6 +16,7 @@ def clusters(world, server):
     admin = client(server, token=server.admin_token)
     spec = {"spark_version": "15.4.x-scala2.12", "node_type_id": "i3.xlarge", "num_workers": 1}
     made = admin.clusters.create_and_wait(cluster_name="loader", autotermination_minutes=30, spark_conf={"a": "b"}, timeout=datetime.timedelta(seconds=30), **spec)
+    server.settings(cluster_pending_seconds=0, cluster_terminating_seconds=0)  # it has waited once
     require(made.state is compute.State.RUNNING and made.spark_conf == {"a": "b"}, f"made: {made}")
     edited = admin.clusters.edit_and_wait(made.cluster_id, cluster_name="edited", timeout=datetime.timedelta(seconds=30), **spec)
     require(edited.cluster_name == "edited" and not edited.spark_conf and edited.spark_context_id != made.spark_context_id, f"edited: {edited}")
@@ -67,6 +68,7 @@ def commands(world, server):
 
     done = execute("print('hello')")
     require(done.results.result_type is compute.ResultType.TEXT and done.results.data == "hello", f"text: {done}")
+    server.settings(command_seconds=0)
     failed = execute("raise ValueError('no')")
     require(failed.status is compute.CommandStatus.FINISHED and failed.results.result_type is compute.ResultType.ERROR and "ValueError" in failed.results.cause, f"error: {failed}")
     table = execute("SELECT 1 AS a, 'x' AS b", language=compute.Language.SQL)
