@@ -8,7 +8,8 @@ import asyncio
 from typing import Any
 
 from ..store import Record
-from ..unity.columns import column, of_definitions
+from ..unity.columns import column, definitions, of_definitions
+from ..unity.nested import FieldExists, NoField, added, widened
 from ..unity.securables import check_name
 from ..unity.tables import Tables
 from . import log
@@ -152,17 +153,32 @@ class TableStatements:
         columns = record["columns"]
         if words.takes("ADD", "COLUMNS") or words.takes("ADD", "COLUMN"):
             words.takes("IF", "NOT", "EXISTS")
-            new = of_definitions(words.parenthesised() if words.sees("(") else words.rest(), len(columns))
-            for each in new:
-                if any(old["name"].lower() == each["name"].lower() for old in columns):
-                    raise failed("FIELD_ALREADY_EXISTS", "42710", f"Cannot add column, because {name(each['name'])} already exists in the table's schema.")
-            columns += new
+            for definition in definitions(words.parenthesised() if words.sees("(") else words.rest()):
+                self._add(columns, definition)
         elif words.takes("ALTER", "COLUMN") or words.takes("CHANGE", "COLUMN"):
             parts = words.name()
-            if words.takes("TYPE") and len(parts) == 1:
-                old = next(each for each in columns if each["name"].lower() == parts[0].lower())
-                text = " ".join(token.text for token in words.rest())
-                columns[columns.index(old)] = column(old["name"], text, old["position"], old["nullable"], old.get("comment"))
+            if words.takes("TYPE"):
+                try:
+                    widened(columns, parts, " ".join(token.text for token in words.rest()))
+                except NoField as error:
+                    raise failed("UNRESOLVED_COLUMN.WITHOUT_SUGGESTION", "42703", f"A column with name {name(str(error))} cannot be resolved.") from None
+
+    @staticmethod
+    def _add(columns: list[Record], definition: list[Token]) -> None:
+        path = definition[:1 + next((i for i in range(0, len(definition), 2) if definition[i + 1:i + 2] and definition[i + 1].text != "."), len(definition))]
+        parts = [token.identifier or "" for token in path if token.text != "."]
+        new = of_definitions([path[-1], *definition[len(path):]], len(columns))[0]
+        try:
+            if len(parts) > 1:
+                added(columns, parts, new["type_text"])
+                return
+        except NoField as error:
+            raise failed("FIELD_NOT_FOUND", "42704", f"No such struct field {name(str(error))}.") from None
+        except FieldExists:
+            pass
+        if len(parts) > 1 or any(old["name"].lower() == parts[0].lower() for old in columns):
+            raise failed("FIELD_ALREADY_EXISTS", "42710", f"Cannot add column, because {name(parts[-1])} already exists in the table's schema.")
+        columns.append(new)
 
     @staticmethod
     def _set_properties(words: Words, record: Record) -> None:

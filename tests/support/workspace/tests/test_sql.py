@@ -10,6 +10,7 @@ from ..sql.queries import chains
 from ..sql.spelling import real
 from ..sql.tokens import name, quoted, significant, tokens, unquoted
 from ..unity.columns import canonical, column, of_definitions
+from ..unity.nested import FieldExists, NoField, added, widened
 
 
 class Tokens(unittest.TestCase):
@@ -20,6 +21,7 @@ class Tokens(unittest.TestCase):
     def test_markers_stand_outside_of_strings_comments_and_casts(self):
         found = [token.text for token in tokens("select ':a', `:b`, x::int, :c, ? -- :d\n/* :e */") if token.kind == "marker"]
         self.assertEqual(found, [":c", "?"])
+        self.assertEqual([token.text for token in tokens("STRUCT<a:INT, `b`:DATE>") if token.kind == "marker"], [])
 
     def test_strings(self):
         for value in ("plain", "it's", "a\\b", "line\nbreak\ttab", "日本", ""):
@@ -75,6 +77,22 @@ class Columns(unittest.TestCase):
     def test_the_field_as_delta_has_it(self):
         self.assertEqual(column("n", "BIGINT", 0)["type_json"], '{"name":"n","type":"long","nullable":true,"metadata":{}}')
         self.assertIn('"elementType":{"type":"struct"', column("n", "array<struct<a:int>>", 0)["type_json"])
+
+
+class Nested(unittest.TestCase):
+    def test_fields_within_columns(self):
+        columns = of_definitions(significant("c STRUCT<a: INT>, items ARRAY<STRUCT<n: INT>>, labels MAP<STRING, STRUCT<x: DATE>>"))
+        added(columns, ["c", "vip`s"], "BOOLEAN")
+        added(columns, ["items", "element", "price"], "DECIMAL(38,18)")
+        added(columns, ["LABELS", "value", "at"], "TIMESTAMP_NTZ")
+        widened(columns, ["items", "element", "n"], "DOUBLE")
+        self.assertEqual([each["type_text"] for each in columns], [
+            "struct<a:int,vip`s:boolean>", "array<struct<n:double,price:decimal(38,18)>>", "map<string,struct<x:date,at:timestamp_ntz>>"])
+        with self.assertRaises(FieldExists):
+            added(columns, ["c", "A"], "INT")
+        for path in (["none", "x"], ["c", "a", "x"], ["items", "x"]):
+            with self.subTest(path), self.assertRaises(NoField):
+                added(columns, path, "INT")
 
 
 class Results(unittest.TestCase):

@@ -129,7 +129,7 @@ def _split(text: str) -> list[str]:
 def of_definitions(tokens: list[Token], first_position: int = 0) -> list[dict[str, Any]]:
     """The columns of a parenthesised list of definitions, its parentheses excluded. Constraints are passed over."""
     columns: list[dict[str, Any]] = []
-    for definition in _definitions(tokens):
+    for definition in definitions(tokens):
         if definition[0].is_word("CONSTRAINT", "PRIMARY", "FOREIGN", "CHECK") and len(definition) > 2:
             continue
         name = definition[0].identifier or ""
@@ -147,7 +147,7 @@ def _depth(tokens: list[Token]) -> int:
     return sum(token.text.count("<") + token.text.count("(") - token.text.count(">") - token.text.count(")") for token in tokens if token.kind == "sign")
 
 
-def _definitions(tokens: list[Token]) -> list[list[Token]]:
+def definitions(tokens: list[Token]) -> list[list[Token]]:
     found: list[list[Token]] = [[]]
     for i, token in enumerate(tokens):
         if token.text == "," and _depth(tokens[:i]) == 0:
