@@ -1,0 +1,1 @@
+"""The parts of the check workspace_sdk, one file per kind of API."""
