@@ -19,9 +19,6 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 use tokio::time::Instant;
 use url::Url;
 
-#[cfg(test)]
-mod tests;
-
 const WORKSPACE_ID: HeaderName = HeaderName::from_static("x-databricks-workspace-id");
 /// Pages of one list at most: more is a service that does not end it.
 const MOST_PAGES: usize = 100_000;
@@ -481,3 +478,6 @@ fn read<T: DeserializeOwned>(answer: &Answer, request: &str) -> Result<T> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests;

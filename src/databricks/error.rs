@@ -6,8 +6,6 @@ use std::time::Duration;
 
 mod envelope;
 mod remedy;
-#[cfg(test)]
-mod tests;
 
 pub(super) use envelope::refusal;
 
@@ -212,3 +210,6 @@ impl std::fmt::Display for ApiError {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,9 +9,6 @@ use reqwest::{
 use std::{fmt, sync::Arc, time::Duration};
 use url::Url;
 
-#[cfg(test)]
-mod tests;
-
 /// An answer longer than this is not read to its end. Results of statements have 25 MiB at most, chunks of external
 /// results less than 100.
 const LONGEST_ANSWER: usize = 256 << 20;
@@ -246,3 +243,6 @@ impl Outgoing {
         format!("{} {}", self.method, self.url.path())
     }
 }
+
+#[cfg(test)]
+mod tests;

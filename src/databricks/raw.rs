@@ -21,8 +21,6 @@ use std::{collections::BTreeMap, time::Duration};
 
 mod build;
 mod run;
-#[cfg(test)]
-mod tests;
 
 /// A request as the user puts it.
 #[derive(Clone)]
@@ -196,3 +194,6 @@ impl std::fmt::Debug for FilePart {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,9 +11,6 @@ use serde_json::Value;
 use std::{borrow::Cow, fmt::Write, sync::LazyLock};
 use url::Url;
 
-#[cfg(test)]
-mod tests;
-
 /// Of the log lines that show requests and answers.
 pub(super) const TARGET: &str = "alluvium::databricks";
 pub(super) const REDACTED: &str = "[redacted]";
@@ -361,3 +358,6 @@ fn form(words: &str) -> String {
     }
     out
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,8 +7,6 @@ mod kept;
 mod oauth;
 mod profile;
 mod surroundings;
-#[cfg(test)]
-mod tests;
 mod token;
 mod unified;
 
@@ -316,3 +314,6 @@ pub(super) fn identify(
         host,
     })
 }
+
+#[cfg(test)]
+mod tests;
