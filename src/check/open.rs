@@ -3,6 +3,7 @@
 use crate::{
     commit::{TableLog, TableState},
     config::Config,
+    databricks::Connections,
     error::{Error, Kind, Result},
     pipeline::TableSettings,
     storage::{Lake, Stores, TableLocation},
@@ -19,7 +20,7 @@ pub(crate) struct Table {
 
 /// The lake of a configuration.
 pub(crate) fn lake(config: &Config) -> Result<Lake> {
-    let stores = Stores::new(&config.stores)?;
+    let stores = Stores::connected(&config.stores, &Connections::new(&config.connections))?;
     Ok(Lake::open(&config.lake.url, &stores)?)
 }
 

@@ -3,7 +3,8 @@
 use super::source::tagged;
 use crate::storage::{
     AccountKeyOptions, AssumeRoleOptions, CredentialOptions, EntraOptions, LandingZoneOptions,
-    ManagedIdentityOptions, ProfileOptions, SasOptions, StaticKeys, WebIdentityOptions,
+    ManagedIdentityOptions, ProfileOptions, SasOptions, StaticKeys, UnityCatalogOptions,
+    WebIdentityOptions,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
@@ -53,6 +54,12 @@ impl JsonSchema for CredentialOptions {
             "landing_zone",
             LandingZoneOptions::json_schema(generator),
             &[verb],
+        );
+        let operation = ("operation", json!("read_write"));
+        kind(
+            "unity_catalog",
+            UnityCatalogOptions::json_schema(generator),
+            &[operation],
         );
         json_schema!({
             "description": "Where credentials come from; `type` says which way.",

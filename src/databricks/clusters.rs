@@ -184,7 +184,6 @@ impl Clusters {
             Call::post(format!("{PATH}/restart"))
                 .json(json!({ "cluster_id": id }))
                 .once(),
-            id,
         )
         .await
     }
@@ -234,7 +233,7 @@ impl Clusters {
         let call = Call::post(format!("{PATH}/edit"))
             .json(after.request(id))
             .once();
-        self.done(call, id).await?;
+        self.done(call).await?;
         Ok(true)
     }
 
@@ -314,34 +313,15 @@ impl Clusters {
 
     async fn shown<T: serde::de::DeserializeOwned>(&self, id: &ClusterId) -> Result<T> {
         let call = Call::get(format!("{PATH}/get")).query("cluster_id", id);
-        self.workspace
-            .send(call)
-            .await
-            .map_err(|error| missing(error, id))
+        self.workspace.send(call).await
     }
 
     async fn ask(&self, what: &str, id: &ClusterId) -> Result<()> {
         let call = Call::post(format!("{PATH}/{what}")).json(json!({ "cluster_id": id }));
-        self.done(call, id).await
+        self.done(call).await
     }
 
-    async fn done(&self, call: Call, id: &ClusterId) -> Result<()> {
-        let answer = self.workspace.send::<Value>(call).await;
-        answer.map(drop).map_err(|error| missing(error, id))
-    }
-}
-
-/// 400 INVALID_PARAMETER_VALUE "Cluster … does not exist" is what the SDKs call not found.
-fn missing(error: Error, id: &ClusterId) -> Error {
-    match error {
-        Error::Api(mut told)
-            if told.status == 400
-                && told.message.contains(id.as_str())
-                && told.message.contains("does not exist") =>
-        {
-            told.kind = Kind::NotFound;
-            Error::Api(told)
-        }
-        error => error,
+    async fn done(&self, call: Call) -> Result<()> {
+        self.workspace.send::<Value>(call).await.map(drop)
     }
 }

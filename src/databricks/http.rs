@@ -56,8 +56,8 @@ pub(super) struct Answer {
 pub(super) enum Failure {
     /// No connection was made, so nothing was sent.
     Unreachable(String),
-    /// The other side is not who it should be, or wants another TLS; trying again does not help.
-    Tls(String),
+    /// The same, as nobody has the name, or another has it (its certificate, no TLS); trying again does not help.
+    WrongAddress(String),
     /// The connection broke; what was sent may have been carried out.
     Lost(String),
     /// The same, as no answer came in time.
@@ -145,23 +145,32 @@ fn failure(error: reqwest::Error) -> Failure {
     let text = chain(&error);
     if error.is_timeout() && !error.is_connect() {
         Failure::TimedOut
-    } else if error.is_builder() || error.is_request() && text.contains("invalid") {
+    } else if error.is_builder() {
         Failure::Unsendable(text)
     } else if error.is_connect() {
-        let tls = [
-            "certificate",
-            "tls handshake",
-            "UnknownIssuer",
-            "HandshakeFailure",
-            "ProtocolVersion",
-        ];
-        match tls.iter().any(|word| text.contains(word)) {
-            true => Failure::Tls(text),
+        match is_wrong_address(&text) {
+            true => Failure::WrongAddress(text),
             false => Failure::Unreachable(text),
         }
     } else {
         Failure::Lost(text)
     }
+}
+
+/// Whether a connection fails for what stays as it is: nobody has the name, or another answers by it. What resolvers and
+/// rustls say.
+fn is_wrong_address(text: &str) -> bool {
+    [
+        "Name or service not known",
+        "nodename nor servname",
+        "No address associated",
+        "invalid peer certificate",
+        "received corrupt message",
+        "HandshakeFailure",
+        "ProtocolVersion",
+    ]
+    .iter()
+    .any(|words| text.contains(words))
 }
 
 /// An error with all its causes.
@@ -182,7 +191,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreachable(text)
-            | Self::Tls(text)
+            | Self::WrongAddress(text)
             | Self::Lost(text)
             | Self::Unsendable(text) => f.write_str(text),
             Self::TimedOut => f.write_str("no answer in time"),

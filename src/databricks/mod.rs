@@ -16,6 +16,7 @@ mod call;
 mod client;
 pub mod clusters;
 pub mod commands;
+mod connections;
 pub mod contexts;
 mod error;
 mod external;
@@ -32,7 +33,7 @@ mod rights;
 mod rules;
 pub mod scim;
 #[cfg(test)]
-mod scripted;
+pub(crate) mod scripted;
 pub mod statements;
 #[cfg(test)]
 mod testing;
@@ -44,6 +45,7 @@ pub mod warehouses;
 pub use auth::Discovery;
 pub use call::{Call, segment};
 pub use client::Workspace;
+pub use connections::Connections;
 pub use error::{ApiError, Detail, Error, Kind, Result, StatementFailure};
 pub use external::ExternalUrl;
 pub use host::{Cloud, Host, HostKind};

@@ -34,7 +34,7 @@ pub struct ConnectionOptions {
     pub retry_budget_seconds: f64,
     /// The version in the path of Unity Catalog's temporary credentials: `2.0` on Databricks, `2.1` on the open Unity Catalog.
     pub vending_api_version: String,
-    /// Hosts beside the workspace that `alluvium databricks request` may send the token to, as `accounts.cloud.databricks.com`.
+    /// Hosts beside the workspace that secrets may go to, as `accounts.cloud.databricks.com`: the token by `alluvium databricks request`, and what a token is asked for with.
     pub trusted_hosts: Vec<String>,
 }
 

@@ -5,6 +5,7 @@
 //! | | GET, HEAD, OPTIONS, PUT, DELETE | other methods | `retry_on_all_errors`, any method |
 //! |---|---|---|---|
 //! | no connection, or a broken one | yes | yes | yes |
+//! | a name that nobody has, a wrong certificate | no | no | yes |
 //! | no answer in time | no | no | yes |
 //! | 5xx, 429 | yes | no | yes |
 //! | 3xx, other 4xx | no | no | yes |

@@ -282,16 +282,15 @@ fn scopes(scopes: &[String], wrong: &mut dyn FnMut(&str, String)) {
     }
 }
 
-/// What is wrong with an id, which stands in headers and paths.
-fn id(value: &str, spaces: bool) -> Option<String> {
-    let legal = |c: char| {
-        c.is_ascii_graphic() && !matches!(c, '/' | '?' | '#' | '%' | '\\') || spaces && c == ' '
-    };
+/// What is wrong with an id, which stands in headers and paths. `name`: a name, which may hold what ids do not.
+fn id(value: &str, name: bool) -> Option<String> {
+    let of_id = |c: char| c.is_ascii_graphic() && !matches!(c, '/' | '?' | '#' | '%' | '\\');
+    let legal = |c: char| if name { !c.is_control() } else { of_id(c) };
     if value.is_empty() {
         Some("is empty; give a value, or leave the key out".into())
     } else if placeholder(value) {
         Some("is still the placeholder of an example".into())
-    } else if !value.chars().all(legal) && !(spaces && !value.chars().any(char::is_control)) {
+    } else if !value.chars().all(legal) {
         Some("has a character that no id has".into())
     } else {
         None
@@ -329,10 +328,8 @@ pub(super) fn doubts(options: &ConnectionOptions) -> Vec<&'static str> {
     };
     let mut doubts = Vec::new();
     match &options.auth {
-        AuthOptions::Pat(pat) => {
-            if !starts(&pat.token, &["dapi", "dkea"]) {
-                doubts.push("the personal access token does not begin with `dapi`");
-            }
+        AuthOptions::Pat(pat) if !starts(&pat.token, &["dapi", "dkea"]) => {
+            doubts.push("the personal access token does not begin with `dapi`");
         }
         AuthOptions::OauthM2m(m2m) => {
             if !uuid(&m2m.client_id) {

@@ -11,27 +11,27 @@ use tokio::{
     time::Instant,
 };
 
-pub(super) const TOKEN: &str = "dapi-planted-token";
+pub(crate) const TOKEN: &str = "dapi-planted-token";
 
 /// A request as it came.
 #[derive(Clone, Debug)]
-pub(super) struct Seen {
-    pub(super) method: String,
+pub(crate) struct Seen {
+    pub(crate) method: String,
     /// With its query.
-    pub(super) path: String,
-    pub(super) headers: Vec<(String, String)>,
-    pub(super) body: String,
-    pub(super) at: Instant,
+    pub(crate) path: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
+    pub(crate) at: Instant,
     /// How many came before it.
-    pub(super) number: usize,
+    pub(crate) number: usize,
 }
 
 impl Seen {
-    pub(super) fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         format!("{} {}", self.method, self.path)
     }
 
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let found = self
             .headers
             .iter()
@@ -39,12 +39,12 @@ impl Seen {
         found.map(|(_, value)| value.as_str())
     }
 
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_default()
     }
 }
 
-pub(super) enum Reply {
+pub(crate) enum Reply {
     Json(u16, Value),
     Bytes(u16, Vec<u8>),
     /// The connection is closed without an answer.
@@ -59,13 +59,13 @@ impl From<Value> for Reply {
 
 type Script = Arc<dyn Fn(&Seen) -> Reply + Send + Sync>;
 
-pub(super) struct Server {
-    pub(super) address: String,
+pub(crate) struct Server {
+    pub(crate) address: String,
     seen: Arc<Mutex<Vec<Seen>>>,
 }
 
 impl Server {
-    pub(super) async fn start(script: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start(script: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
@@ -86,11 +86,11 @@ impl Server {
         Self { address, seen }
     }
 
-    pub(super) fn workspace(&self) -> Workspace {
+    pub(crate) fn workspace(&self) -> Workspace {
         self.workspace_with(|_| {})
     }
 
-    pub(super) fn workspace_with(&self, change: impl FnOnce(&mut ConnectionOptions)) -> Workspace {
+    pub(crate) fn workspace_with(&self, change: impl FnOnce(&mut ConnectionOptions)) -> Workspace {
         let mut options = ConnectionOptions {
             host: Some(self.address.clone()),
             auth: AuthOptions::Pat(PatOptions {
@@ -102,12 +102,12 @@ impl Server {
         Workspace::new("test", &options).unwrap()
     }
 
-    pub(super) fn seen(&self) -> Vec<Seen> {
+    pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().clone()
     }
 
     /// Methods and paths, in their order.
-    pub(super) fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         self.seen.lock().iter().map(Seen::line).collect()
     }
 }
@@ -117,6 +117,7 @@ async fn serve(
     script: Script,
     journal: Arc<Mutex<Vec<Seen>>>,
 ) -> Option<()> {
+    stream.set_nodelay(true).ok()?;
     let mut buffer = Vec::new();
     loop {
         let end = loop {
@@ -173,13 +174,14 @@ async fn serve(
             "HTTP/1.1 {status} Status\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n",
             body.len()
         );
-        stream.write_all(head.as_bytes()).await.ok()?;
-        stream.write_all(&body).await.ok()?;
+        // In one piece: a second one would wait for an acknowledgement in real time, while the virtual one runs on.
+        let answer = [head.into_bytes(), body].concat();
+        stream.write_all(&answer).await.ok()?;
     }
 }
 
 /// An error as the service answers it.
-pub(super) fn refusal(status: u16, code: &str, message: &str) -> Reply {
+pub(crate) fn refusal(status: u16, code: &str, message: &str) -> Reply {
     Reply::Json(
         status,
         serde_json::json!({ "error_code": code, "message": message }),

@@ -1,7 +1,7 @@
 //! SQL warehouses, `/api/2.0/sql/warehouses` (Databricks REST reference, "SQL Warehouses").
 
 use super::{
-    Call, Error, Kind, Result, WarehouseId, Workspace,
+    Call, Error, Kind, Result, WarehouseId, WarehouseRef, Workspace,
     page::Page,
     wait::{Look, Waiting},
 };
@@ -361,6 +361,16 @@ impl Warehouses {
                     ),
                 ))
             }
+        }
+    }
+
+    /// The warehouse that a configuration names.
+    ///
+    /// Errors as of [`Warehouses::find`].
+    pub async fn of(&self, which: &WarehouseRef) -> Result<Warehouse> {
+        match which {
+            WarehouseRef::Id(id) => self.get(id).await,
+            WarehouseRef::Name(name) => self.find(name).await,
         }
     }
 

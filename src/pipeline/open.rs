@@ -14,6 +14,7 @@ use super::{
 use crate::{
     commit::TableLog,
     config::Config,
+    databricks::Connections,
     error::{Error, Kind, Result},
     event::ByteBudget,
     storage::{Lake, Stores, TableLocation},
@@ -83,7 +84,7 @@ impl Pipeline {
     }
 
     fn without_probe(config: Arc<Config>, rates: Arc<Rates>) -> Result<Self> {
-        let stores = Stores::new(&config.stores)?;
+        let stores = Stores::connected(&config.stores, &Connections::new(&config.connections))?;
         let lake = Lake::open(&config.lake.url, &stores)?;
         let budget = ByteBudget::new(config.memory_budget_bytes);
         let cancel = CancellationToken::new();

@@ -39,6 +39,7 @@ mod stores;
 pub mod suite;
 #[cfg(test)]
 mod testing;
+mod unity_catalog;
 
 pub use durable::DurableLocal;
 pub use error::{Error, kind_of, ours};
@@ -48,7 +49,7 @@ pub use opened::Opened;
 pub use options::{
     AccountKeyOptions, AssumeRoleOptions, Checksum, CredentialOptions, Encryption, EntraOptions,
     LandingZoneOptions, ManagedIdentityOptions, ProfileOptions, RefreshMethod, SasOptions,
-    StaticKeys, StoreOptions, WebIdentityOptions,
+    StaticKeys, StoreOptions, UnityCatalogOptions, VendingOperation, WebIdentityOptions,
 };
 pub(crate) use place::holds_placeholder;
 pub use place::{Account, Place, Remote, Service};

@@ -1,5 +1,6 @@
 //! `[stores.NAME]`: how the object stores are reached.
 
+use super::unity_catalog::Resolved;
 use crate::secret::LiveSecret;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -69,6 +70,8 @@ pub enum CredentialOptions {
     ManagedIdentity(ManagedIdentityOptions),
     /// Azure: a container whose credentials a web service hands out, as Adobe's data landing zone does.
     LandingZone(Box<LandingZoneOptions>),
+    /// Temporary credentials of Unity Catalog, for S3 and Azure.
+    UnityCatalog(Box<UnityCatalogOptions>),
 }
 
 impl CredentialOptions {
@@ -85,6 +88,7 @@ impl CredentialOptions {
             Self::Entra(_) => "entra",
             Self::ManagedIdentity(_) => "managed_identity",
             Self::LandingZone(_) => "landing_zone",
+            Self::UnityCatalog(_) => "unity_catalog",
         }
     }
 }
@@ -225,6 +229,34 @@ pub struct LandingZoneOptions {
     /// How long before its end a signature is no longer used.
     #[serde(default = "landing_zone_margin")]
     pub margin_seconds: f64,
+}
+
+/// Temporary credentials that Unity Catalog hands out for a table or a path ("credential vending").
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UnityCatalogOptions {
+    /// The Databricks workspace that is asked, `NAME` of `[connections.NAME]`.
+    pub connection: String,
+    /// The external table whose files are here, `catalog.schema.table`; the store's `url` is its location.
+    pub table: Option<String>,
+    /// Instead of a table a URL within an external location; by default the store's `url`.
+    pub path: Option<String>,
+    /// What they are good for: `read_write`, `read`, or, of a path, `create_table`, where no table is yet.
+    #[serde(default)]
+    pub operation: VendingOperation,
+    /// What `connection` and the store's place are, once the store is opened.
+    #[serde(skip)]
+    pub(super) resolved: Option<Resolved>,
+}
+
+/// What temporary credentials are good for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum VendingOperation {
+    Read,
+    #[default]
+    ReadWrite,
+    CreateTable,
 }
 
 /// The verb that demands a new signature.

@@ -1,9 +1,10 @@
 //! The configured stores, and which of them serves a place.
 
 use super::{
-    Account, Error, Opened, Place, Remote, Result, Service, StoreOptions, TableLocation, azure,
-    guard::Guard, location::Folder, rules, s3, single_writer::SingleWriter,
+    Account, CredentialOptions, Error, Opened, Place, Remote, Result, Service, StoreOptions,
+    TableLocation, azure, guard::Guard, location::Folder, rules, s3, single_writer::SingleWriter,
 };
+use crate::databricks::Connections;
 use parking_lot::Mutex;
 use std::{
     cmp::Ordering,
@@ -24,6 +25,7 @@ pub struct Stores {
 struct Inner {
     entries: Vec<Entry>,
     open: Open,
+    connections: Connections,
     /// Buckets that are open, by the store (none: of the environment).
     opened: Mutex<HashMap<Key, Opened>>,
 }
@@ -38,14 +40,31 @@ struct Entry {
 }
 
 impl Stores {
-    /// The stores of `[stores]`. None is opened yet.
+    /// The stores of `[stores]`, of which none has credentials of Unity Catalog. None is opened yet.
     ///
     /// Errors: `Config`, the first of what [`rules::judge`] finds.
     pub fn new(options: &BTreeMap<String, StoreOptions>) -> Result<Self> {
-        Self::opening(options, open)
+        Self::connected(options, &Connections::default())
     }
 
+    /// The same with the workspaces that hand out credentials.
+    pub fn connected(
+        options: &BTreeMap<String, StoreOptions>,
+        connections: &Connections,
+    ) -> Result<Self> {
+        Self::opening_with(options, open, connections)
+    }
+
+    #[cfg(test)]
     pub(super) fn opening(options: &BTreeMap<String, StoreOptions>, open: Open) -> Result<Self> {
+        Self::opening_with(options, open, &Connections::default())
+    }
+
+    fn opening_with(
+        options: &BTreeMap<String, StoreOptions>,
+        open: Open,
+        connections: &Connections,
+    ) -> Result<Self> {
         if let Some(misfit) = rules::judge(options).into_iter().next() {
             return Err(Error::Options {
                 store: misfit.store,
@@ -64,6 +83,7 @@ impl Stores {
             inner: Arc::new(Inner {
                 entries: options.iter().map(entry).collect::<Result<_>>()?,
                 open,
+                connections: connections.clone(),
                 opened: Mutex::default(),
             }),
         })
@@ -117,7 +137,16 @@ impl Stores {
             Some((_, entry)) => (entry.name.as_str(), entry.options.clone()),
             None => (BY_ENVIRONMENT, StoreOptions::default()),
         };
-        let options = completed(options, &place);
+        let mut options = completed(options, &place);
+        if let (CredentialOptions::UnityCatalog(unity), Some((_, entry))) =
+            (&mut options.credentials, entry)
+        {
+            let connected = unity.connect(&entry.place, &self.inner.connections);
+            connected.map_err(|reason| Error::InvalidStore {
+                store: name.to_owned(),
+                reason,
+            })?;
+        }
         let mut bucket = (self.inner.open)(name, &place, &options)?;
         if options.single_writer {
             bucket.store = Arc::new(SingleWriter::new(bucket.store));
@@ -174,6 +203,7 @@ impl Default for Stores {
             inner: Arc::new(Inner {
                 entries: Vec::new(),
                 open,
+                connections: Connections::default(),
                 opened: Mutex::default(),
             }),
         }

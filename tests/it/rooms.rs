@@ -11,7 +11,7 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
     BTreeMap::from([
         ("event", &[][..]),
         ("telemetry", &[]),
-        ("storage", &[]),
+        ("storage", &["databricks"]),
         ("json", &[]),
         ("databricks", &[]),
         ("schema", &[]),
@@ -54,8 +54,17 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         (
             "pipeline",
             &[
-                "batch", "check", "commit", "config", "decode", "route", "schema", "source",
-                "storage", "write",
+                "batch",
+                "check",
+                "commit",
+                "config",
+                "databricks",
+                "decode",
+                "route",
+                "schema",
+                "source",
+                "storage",
+                "write",
             ],
         ),
         (

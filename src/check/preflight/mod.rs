@@ -20,6 +20,7 @@ mod tables;
 use super::{Preflight, connection};
 use crate::{
     config::{Config, SourceOptions},
+    databricks::Connections,
     error::{Kind, Result},
     storage::Stores,
 };
@@ -45,7 +46,7 @@ pub(super) async fn preflight(
     stop: CancellationToken,
 ) -> Result<Preflight> {
     let mut sections = vec![summary(config)];
-    let stores = Stores::new(&config.stores)?;
+    let stores = Stores::connected(&config.stores, &Connections::new(&config.connections))?;
     let places = places::all(config, &stores);
     let probed = stream::iter(&places).map(|place| places::probe(place, &stores, thorough));
     sections.extend(probed.buffered(PLACES_AT_ONCE).collect::<Vec<_>>().await);

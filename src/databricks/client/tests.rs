@@ -5,6 +5,8 @@ use crate::databricks::testing::*;
 use serde::Deserialize;
 use serde_json::{Value, json as j};
 
+type First = Box<dyn Fn() -> Reply + Send + Sync>;
+
 const PATH: &str = "/api/2.0/x";
 
 async fn call(fake: &Arc<Fake>, call: Call) -> Result<Value> {
@@ -93,11 +95,11 @@ async fn empty_answers_are_read_as_what_is_wanted() {
 async fn what_is_repeated_and_what_is_not() {
     let lost = || Reply::Fail(Failure::Lost("reset".into()));
     let unreachable = || Reply::Fail(Failure::Unreachable("refused".into()));
-    let tls = || Reply::Fail(Failure::Tls("certificate".into()));
+    let tls = || Reply::Fail(Failure::WrongAddress("certificate".into()));
     let late = || Reply::After(Duration::from_secs(100), Box::new(json(200, j!({}))));
     let phrase = || json(400, j!({ "message": "ClusterNotReadyException: wait" }));
     // (first answer, repeated, repeated where it may not be carried out twice)
-    let cases: Vec<(&str, Box<dyn Fn() -> Reply + Send + Sync>, bool, bool)> = vec![
+    let cases: Vec<(&str, First, bool, bool)> = vec![
         ("429", Box::new(|| with(429, "x-a", "b")), true, true),
         ("503", Box::new(|| text(503, "")), true, false),
         (

@@ -157,3 +157,37 @@ async fn failures_are_told_apart_and_hold_no_url() {
     .0;
     assert!(matches!(failed(half).await, Failure::Lost(_)));
 }
+
+#[tokio::test]
+async fn a_wrong_address_is_told_from_one_that_does_not_answer() {
+    // A server without TLS.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let mut buffer = [0; 64];
+            let _ = socket.read(&mut buffer).await;
+            let _ = socket
+                .write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
+                .await;
+        }
+    });
+    let http = client(true).unwrap();
+    let failure = http
+        .send(get(Url::parse(&url).unwrap()))
+        .await
+        .map(|_| ())
+        .unwrap_err();
+    assert!(matches!(failure, Failure::WrongAddress(_)), "{failure:?}");
+    assert!(is_wrong_address(
+        "dns error: failed to lookup address information: Name or service not known"
+    ));
+    assert!(is_wrong_address("invalid peer certificate: UnknownIssuer"));
+    assert!(!is_wrong_address(
+        "dns error: Temporary failure in name resolution"
+    ));
+    assert!(!is_wrong_address("tls handshake eof"));
+    assert!(!is_wrong_address(
+        "tcp connect error: Connection refused (os error 111)"
+    ));
+}

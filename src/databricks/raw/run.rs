@@ -74,7 +74,7 @@ fn repeated(result: &Result<Answer, Failure>, method: &Method, all: bool) -> boo
             _ => all,
         },
         Err(Failure::Unreachable(_) | Failure::Lost(_)) => true,
-        Err(Failure::TimedOut | Failure::Tls(_)) => all,
+        Err(Failure::TimedOut | Failure::WrongAddress(_)) => all,
         Err(Failure::Unsendable(_)) => false,
     }
 }

@@ -29,6 +29,10 @@ fn answers() -> Vec<(&'static str, First)> {
         Arc::new(|| Reply::Fail(Failure::Unreachable("refused".into()))),
     ));
     all.push((
+        "wrong address",
+        Arc::new(|| Reply::Fail(Failure::WrongAddress("certificate".into()))),
+    ));
+    all.push((
         "lost",
         Arc::new(|| Reply::Fail(Failure::Lost("reset".into()))),
     ));
@@ -61,6 +65,7 @@ async fn the_matrix_of_method_answer_and_flag() {
                 let expected = match (what, status) {
                     (_, Some(200..=299)) => false,
                     ("unreachable" | "lost", _) => true,
+                    ("wrong address", _) => all,
                     ("timeout", _) => all,
                     (_, Some(429 | 500..)) => all || IDEMPOTENT.contains(&method),
                     _ => all,
@@ -79,7 +84,7 @@ async fn the_matrix_of_method_answer_and_flag() {
             }
         }
     }
-    assert_eq!(cells, 10 * 20 * 2);
+    assert_eq!(cells, 10 * 21 * 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -124,7 +129,8 @@ async fn pauses_are_fixed_or_grow_and_heed_the_service() {
         ..retried(3)
     };
     // The shortest pause is the service's.
-    let cases: [(u64, fn() -> Reply, u64); 4] = [
+    type Case = (u64, fn() -> Reply, u64);
+    let cases: [Case; 4] = [
         (0, failed, 0),
         (250, failed, 250),
         (250, told, 2_000),

@@ -16,7 +16,7 @@ use crate::{
     storage::{
         AccountKeyOptions, CredentialOptions, EntraOptions, LandingZoneOptions,
         ManagedIdentityOptions, Result, SasOptions, StoreOptions, credentials::Clock,
-        landing_zone::LandingZone,
+        landing_zone::LandingZone, unity_catalog::TableSignature,
     },
 };
 use std::sync::Arc;
@@ -113,11 +113,15 @@ impl Sources<'_> {
             | CredentialOptions::AssumeRole(_)
             | CredentialOptions::WebIdentity(_) => {
                 return Err(super::config(
-                    "these credentials are for S3; for Azure use `sas`, `account_key`, `entra`, `managed_identity`, `landing_zone` or `environment`",
+                    "these credentials are for S3; for Azure use `sas`, `account_key`, `entra`, `managed_identity`, `landing_zone`, `unity_catalog` or `environment`",
                 ));
             }
             CredentialOptions::LandingZone(options) => {
                 Box::new(self.landing_zone(options, Some(account))?)
+            }
+            CredentialOptions::UnityCatalog(options) => {
+                let vending = options.vending().map_err(super::config)?;
+                Box::new(TableSignature(vending))
             }
         })
     }

@@ -2,7 +2,7 @@
 
 use super::{
     Judged, Service,
-    common::{address, is_near, secret, web_url},
+    common::{address, is_near, secret, unity_catalog, web_url},
 };
 use crate::storage::{Checksum, CredentialOptions, EntraOptions, LandingZoneOptions, StoreOptions};
 
@@ -33,13 +33,14 @@ pub(super) fn judge(options: &StoreOptions, judged: &mut Judged) {
             }
         }
         CredentialOptions::LandingZone(zone) => landing_zone(zone, options.allow_http, judged),
+        CredentialOptions::UnityCatalog(unity) => unity_catalog("credentials", unity, judged),
         CredentialOptions::Static(_)
         | CredentialOptions::Profile(_)
         | CredentialOptions::AssumeRole(_)
         | CredentialOptions::WebIdentity(_) => judged.wrong(
             "credentials.type",
             format!(
-                "`{}` is of S3, and `url` is in Azure; use environment, sas, account_key, entra, managed_identity or landing_zone, or change `url`",
+                "`{}` is of S3, and `url` is in Azure; use environment, sas, account_key, entra, managed_identity, landing_zone or unity_catalog, or change `url`",
                 options.credentials.kind()
             ),
         ),

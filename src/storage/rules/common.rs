@@ -2,6 +2,7 @@
 
 use super::{Judged, StoreOptions};
 use crate::secret::LiveSecret;
+use crate::storage::{Place, UnityCatalogOptions, VendingOperation};
 use std::net::IpAddr;
 use url::{Host, Url};
 
@@ -82,5 +83,45 @@ pub(super) fn secret(key: &str, secret: &LiveSecret, judged: &mut Judged) {
         judged.wrong(key, "is empty; give the secret, or file:PATH");
     } else if enclosed || ["replace-me", "changeme", "change-me"].contains(&plain.as_str()) {
         judged.wrong(key, "is a placeholder that was not replaced");
+    }
+}
+
+/// Temporary credentials: of a table or of a path.
+pub(super) fn unity_catalog(key: &str, unity: &UnityCatalogOptions, judged: &mut Judged) {
+    let at = |below: &str| format!("{key}.{below}");
+    judged.filled(&at("connection"), &unity.connection);
+    match (&unity.table, &unity.path) {
+        (Some(_), Some(_)) => judged.wrong(at("path"), "and `table` exclude each other"),
+        (Some(table), None) => {
+            let parts: Vec<&str> = table.split('.').collect();
+            let legal = |part: &&str| !part.is_empty() && !part.contains([' ', '/', '`']);
+            if judged.filled(&at("table"), table) && !(parts.len() == 3 && parts.iter().all(legal))
+            {
+                judged.wrong(
+                    at("table"),
+                    format!("is written catalog.schema.table, without quotes, not `{table}`"),
+                );
+            }
+            if unity.operation == VendingOperation::CreateTable {
+                judged.wrong(
+                    at("operation"),
+                    "`create_table` is for a `path`, where no table is yet; take `read_write`",
+                );
+            }
+        }
+        (None, Some(path)) => {
+            if judged.filled(&at("path"), path)
+                && !matches!(Place::parse(path), Ok(Place::Remote(_)))
+            {
+                judged.wrong(
+                    at("path"),
+                    format!(
+                        "is no URL of an object store, path=`{}`",
+                        crate::storage::place::redacted(path)
+                    ),
+                );
+            }
+        }
+        (None, None) => {}
     }
 }

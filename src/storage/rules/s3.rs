@@ -2,7 +2,7 @@
 
 use super::{
     Judged, Service,
-    common::{address, secret},
+    common::{address, secret, unity_catalog},
 };
 use crate::storage::{
     AssumeRoleOptions, CredentialOptions, Encryption, StoreOptions, place::check_region,
@@ -92,6 +92,11 @@ fn credentials(
                 judged,
             );
         }
+        CredentialOptions::UnityCatalog(unity) if depth == 1 => unity_catalog(key, unity, judged),
+        CredentialOptions::UnityCatalog(_) => judged.wrong(
+            at("type"),
+            "`unity_catalog` credentials are for the files of a place alone and assume no role; use static, profile or environment",
+        ),
         CredentialOptions::Sas(_)
         | CredentialOptions::AccountKey(_)
         | CredentialOptions::Entra(_)
@@ -99,7 +104,7 @@ fn credentials(
         | CredentialOptions::LandingZone(_) => judged.wrong(
             at("type"),
             format!(
-                "`{}` is of Azure, and `url` is in S3; use environment, static, profile, assume_role or web_identity, or change `url`",
+                "`{}` is of Azure, and `url` is in S3; use environment, static, profile, assume_role, web_identity or unity_catalog, or change `url`",
                 options.kind()
             ),
         ),

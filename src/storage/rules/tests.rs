@@ -323,3 +323,48 @@ fn ranges_and_addresses() {
         "exclude",
     );
 }
+
+#[test]
+fn temporary_credentials_are_of_a_table_or_a_path() {
+    let s3 = |options: &str| format!("{S3}credentials = {{ type = 'unity_catalog', {options} }}");
+    for right in [
+        s3("connection = 'prod'"),
+        s3("connection = 'prod', table = 'c.s.t', operation = 'read'"),
+        s3("connection = 'prod', path = 's3://raw/x', operation = 'create_table'"),
+        format!("{AZURE}credentials = {{ type = 'unity_catalog', connection = 'prod' }}"),
+    ] {
+        assert_eq!(judged(&right), Vec::<String>::new(), "{right}");
+    }
+    let wrong = |options: &str, key: &str, words: &str| {
+        one(&s3(options), &format!("raw.credentials.{key}"), words);
+    };
+    wrong("connection = ''", "connection", "empty");
+    wrong(
+        "connection = 'p', table = 'c.s.t', path = 's3://raw'",
+        "path",
+        "exclude",
+    );
+    wrong(
+        "connection = 'p', table = 's.t'",
+        "table",
+        "catalog.schema.table",
+    );
+    wrong(
+        "connection = 'p', table = 'c.s.`t`'",
+        "table",
+        "without quotes",
+    );
+    wrong("connection = 'p', path = '/raw'", "path", "no URL");
+    wrong(
+        "connection = 'p', table = 'c.s.t', operation = 'create_table'",
+        "operation",
+        "`path`",
+    );
+    one(
+        &format!(
+            "{S3}credentials = {{ type = 'assume_role', {ROLE}, source = {{ type = 'unity_catalog', connection = 'p' }} }}"
+        ),
+        "raw.credentials.source.type",
+        "assume no role",
+    );
+}

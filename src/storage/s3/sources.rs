@@ -8,7 +8,7 @@ use crate::{
     secret::LiveSecret,
     storage::{
         AssumeRoleOptions, CredentialOptions, ProfileOptions, Result, StaticKeys,
-        WebIdentityOptions, credentials::Source,
+        WebIdentityOptions, credentials::Source, unity_catalog::TableKeys,
     },
 };
 use object_store::aws::AwsCredential;
@@ -42,6 +42,7 @@ impl Sources {
             CredentialOptions::Entra(_) => return Err(azure("entra")),
             CredentialOptions::ManagedIdentity(_) => return Err(azure("managed_identity")),
             CredentialOptions::LandingZone(_) => return Err(azure("landing_zone")),
+            CredentialOptions::UnityCatalog(options) => Box::new(TableKeys(options.vending()?)),
         })
     }
 
@@ -132,7 +133,7 @@ fn static_keys(keys: &StaticKeys) -> Result<StaticSource, Fault> {
 
 fn azure(kind: &str) -> Fault {
     format!(
-        "credentials of type `{kind}` are for Azure, an S3 store takes environment, static, profile, assume_role or web_identity"
+        "credentials of type `{kind}` are for Azure, an S3 store takes environment, static, profile, assume_role, web_identity or unity_catalog"
     )
 }
 

@@ -36,6 +36,9 @@ fn echo() -> Arc<Fake> {
     })
 }
 
+/// What is tried, the connection, the variables, the file of profiles, what comes of it.
+type Case<'a, T> = (&'a str, Value, &'a [(&'a str, &'a str)], Option<&'a str>, T);
+
 /// Who calls which host, or what is wrong.
 async fn who(
     options: Value,
@@ -66,7 +69,7 @@ async fn the_order_is_connection_environment_profile() {
         ("DATABRICKS_HOST", "https://env.cloud.databricks.com"),
         ("DATABRICKS_TOKEN", "dapi-env"),
     ];
-    let cases: [(&str, Value, &[(&str, &str)], Option<&str>, (&str, &str)); 12] = [
+    let cases: [Case<(&str, &str)>; 12] = [
         (
             "DEFAULT where nothing else is set",
             j!({}),
@@ -164,7 +167,7 @@ async fn what_cannot_be_is_told() {
         ("DATABRICKS_HOST", "https://env.cloud.databricks.com"),
         ("DATABRICKS_TOKEN", "dapi-env"),
     ];
-    let cases: [(&str, Value, &[(&str, &str)], Option<&str>, &str); 11] = [
+    let cases: [Case<&str>; 11] = [
         (
             "two kinds",
             j!({ "profile": "both" }),
@@ -287,4 +290,26 @@ async fn two_workspaces_do_not_share_tokens() {
     );
     assert_eq!(a.unwrap()["by"], "Bearer dapi-a");
     assert_eq!(b.unwrap()["by"], "Bearer dapi-b");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_place_of_description_that_is_set_is_trusted() {
+    let fake = Fake::new(|request, _| match request.url.as_str() {
+        "https://sign.in.example/d" => json(
+            200,
+            j!({ "token_endpoint": "https://sign.in.example/token" }),
+        ),
+        "https://sign.in.example/token" => token(1, 3600),
+        _ => json(200, j!({})),
+    });
+    let variables = [
+        ("DATABRICKS_DISCOVERY_URL", "https://sign.in.example/d"),
+        ("DATABRICKS_CLIENT_ID", "a"),
+        ("DATABRICKS_CLIENT_SECRET", "s"),
+        ("DATABRICKS_HOST", "h.cloud.databricks.com"),
+    ];
+    let around = surroundings(Path::new("/nowhere"), &variables);
+    let workspace = try_workspace(&ConnectionOptions::default(), &around, &fake).unwrap();
+    workspace.send::<Value>(Call::get(ME)).await.unwrap();
+    assert_eq!(fake.lines()[..2], ["GET /d", "POST /token"]);
 }
