@@ -9,6 +9,7 @@
 //! - [`batch`]: flush policy and accumulation per table
 //! - [`write`]: Arrow to Parquet, statistics, upload
 //! - [`commit`]: the Delta log
+//! - [`control`]: schema changes through a SQL warehouse
 //! - [`json`]: JSON text, for those that read it
 //! - [`storage`]: object stores by URL
 //! - [`databricks`]: a client of Databricks workspaces
@@ -20,6 +21,7 @@ pub mod check;
 pub mod cli;
 pub mod commit;
 pub mod config;
+pub mod control;
 pub mod databricks;
 pub mod decode;
 pub mod error;

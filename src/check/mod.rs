@@ -1,13 +1,14 @@
 //! Preflight of a configuration, and audit of tables against their offsets.
 //!
 //! In: a configuration. Out: a [`Report`] for people, with the number of faults and the gravest kind.
-//! Nothing is changed but a probe that is removed; tables are opened to read. `audit` is pure: what
+//! Nothing is changed but a probe that is removed, and what `schema apply` is asked for. `audit` is pure: what
 //! commits say of themselves in, what they prove out; the files around it read logs and sources.
 //!
 //! - `open`, `app_id`, `text`: tables, identities and words that the others share
 //! - `files`: data files as commits name them
 //! - `positions`, `show`, `rescued`: what a table holds
 //! - `audits`, `reread`: rule 21 of one table, and over all tables of a source
+//! - `plan`: what waits in `_rescued_data` as statements, and, asked for it, their execution
 //! - `preflight`: everything a daemon would need, tried; `connection`: workspaces of Databricks
 
 mod app_id;
@@ -16,6 +17,7 @@ mod audits;
 mod connection;
 mod files;
 pub(crate) mod open;
+mod plan;
 mod positions;
 mod preflight;
 mod reread;
@@ -24,6 +26,8 @@ mod show;
 #[cfg(test)]
 mod tests;
 pub(crate) mod text;
+
+pub use plan::SchemaPlan;
 
 use crate::{
     config::Config,
@@ -92,6 +96,19 @@ pub async fn show_table(config: &Config, table: &str) -> Result<Report> {
 /// As [`show_table`].
 pub async fn table_positions(config: &Config, table: &str) -> Result<Report> {
     positions::table_positions(config, table).await
+}
+
+/// What would make room for rescued values: of one table, or of all whose evolution is not `none`.
+///
+/// # Errors
+/// Config for a table that is not there; those of loading tables.
+pub async fn plan_schema(config: &Config, table: Option<&str>) -> Result<SchemaPlan> {
+    Box::pin(plan::plan(config, table)).await
+}
+
+/// Does what a plan says. Returned is what was done, and the error of the first table that failed.
+pub async fn apply_schema(config: &Config, plan: &SchemaPlan) -> (String, Result<()>) {
+    Box::pin(plan.apply(config)).await
 }
 
 /// Proves rule 21 of one table; faults are of kind InvalidData.

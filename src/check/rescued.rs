@@ -37,6 +37,8 @@ const MAX_BYTES: usize = 32 << 20;
 pub(super) struct Proposed {
     /// Statements that would make room, in the order they would be run.
     pub(super) statements: Vec<String>,
+    /// The same, not yet as text.
+    pub(super) changes: Vec<SchemaChange>,
     pub(super) warnings: Vec<String>,
     pub(super) files: usize,
     pub(super) rows: usize,
@@ -91,12 +93,13 @@ pub(super) async fn propose(
     }
     let policy = EvolutionPolicy {
         evolution: Evolution::Plan,
-        ..settings.evolution.clone()
+        ..settings.evolution_of(Some(state))
     };
     let seen = seen(state, settings, &events)?;
     let evolved = schema::evolve(&state.schema, &seen, &policy);
     proposed.statements = statements(&settings.name, &evolved.proposals);
     proposed.warnings = evolved.warnings;
+    proposed.changes = evolved.proposals;
     Ok(proposed)
 }
 

@@ -10,6 +10,7 @@ mod config;
 mod databricks;
 mod exit;
 mod output;
+mod schema;
 mod serve;
 mod table;
 
@@ -67,6 +68,8 @@ enum Command {
     Check(check::Args),
     /// Look at a table, its positions, its proof; sweep it
     Table(table::Args),
+    /// Print, or run, the statements that make room for rescued values
+    Schema(schema::Args),
     /// Prove that no event of a source is lost or doubled, over all its tables
     Audit(audit::Args),
     /// The effective configuration, or its JSON Schema
@@ -106,6 +109,7 @@ impl Cli {
             Command::Backfill(args) => backfill::run(args, telemetry).await,
             Command::Check(args) => check::run(args).await,
             Command::Table(args) => table::run(args).await,
+            Command::Schema(args) => schema::run(args).await,
             Command::Audit(args) => audit::run(args).await,
             Command::Config(args) => config::run(args),
             Command::Databricks(args) => databricks::run(args, telemetry).await,

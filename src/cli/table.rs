@@ -200,7 +200,7 @@ async fn reset(args: Reset) -> Result<()> {
 }
 
 /// Only the whole word is a yes.
-fn confirmed(answer: &mut impl BufRead, prompt: &mut impl Write) -> Result<bool> {
+pub(super) fn confirmed(answer: &mut impl BufRead, prompt: &mut impl Write) -> Result<bool> {
     let mut line = String::new();
     write!(prompt, "Type yes to do this: ")
         .and_then(|()| prompt.flush())

@@ -32,7 +32,7 @@ pub use problems::{ConfigErrors, Origin, Problem};
 pub use reference::markdown;
 pub use show::{schema, show};
 pub use source::SourceOptions;
-pub use table::{Compression, MetadataColumn, ParquetEncoding, Table, TableOptions};
+pub use table::{Compression, MetadataColumn, ParquetEncoding, Registration, Table, TableOptions};
 pub use validate::check_table_name;
 
 use crate::storage::Place;

@@ -20,8 +20,17 @@ pub struct TableOptions {
     /// What happens when events bring fields that the table lacks: `auto`, `plan` or `none`. With `plan` or `none` a new
     /// table without declared columns has metadata columns alone, and everything stands in `_rescued_data`.
     pub evolution: Option<Evolution>,
-    /// Who changes the schema: `log` or `warehouse`. This version has `log` alone and refuses `warehouse`.
+    /// Who changes the schema: `log` or `warehouse`. `warehouse` needs `connection`, `catalog` and `schema`.
     pub authority: Option<Authority>,
+    /// The Databricks connection, `[connections.NAME]`, in whose Unity Catalog the table is registered, as an external
+    /// table at its place. Its `warehouse` runs the statements. By default the table is in no catalog.
+    pub connection: Option<String>,
+    /// The catalog.
+    pub catalog: Option<String>,
+    /// The schema in it, made where it is not there.
+    pub schema: Option<String>,
+    /// The table's name in the schema; by default its name here, dots as `_`.
+    pub table_name: Option<String>,
     /// What to do with a value that does not fit its column, tried in order: `widen`, `sibling`, `rescue`, `reject`.
     /// The last one is `rescue` or `reject`, which always can.
     pub on_conflict: Option<Vec<OnConflict>>,
@@ -158,6 +167,8 @@ pub struct Table {
     pub flush_interval: Duration,
     pub evolution: Evolution,
     pub authority: Authority,
+    /// Where a catalog has it.
+    pub registration: Option<Registration>,
     /// Never empty; the last is `Rescue` or `Reject`.
     pub on_conflict: Vec<OnConflict>,
     pub target_file_size_bytes: u64,
@@ -174,6 +185,16 @@ pub struct Table {
     pub checkpoint_interval_commits: u64,
 }
 
+/// A table in a catalog.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registration {
+    /// `NAME` of `[connections.NAME]`.
+    pub connection: String,
+    pub catalog: String,
+    pub schema: String,
+    pub table: String,
+}
+
 /// What holds where neither the table nor `[table_defaults]` speaks; the reference and the resolved
 /// [`Table`] both read it.
 pub(super) fn built_in() -> TableOptions {
@@ -184,6 +205,10 @@ pub(super) fn built_in() -> TableOptions {
         flush_interval_seconds: Some(10.0),
         evolution: Some(Evolution::Auto),
         authority: Some(Authority::Log),
+        connection: None,
+        catalog: None,
+        schema: None,
+        table_name: None,
         on_conflict: Some(vec![
             OnConflict::Widen,
             OnConflict::Sibling,
@@ -220,6 +245,20 @@ pub(super) fn resolve(
                 .unwrap_or_default()
         };
     }
+    let registration = || {
+        let key = |key: fn(&TableOptions) -> &Option<String>| {
+            let own = own.and_then(|own| key(own).clone());
+            own.or_else(|| key(defaults).clone())
+        };
+        Some(Registration {
+            connection: key(|table| &table.connection)?,
+            catalog: key(|table| &table.catalog)?,
+            schema: key(|table| &table.schema)?,
+            table: own
+                .and_then(|own| own.table_name.clone())
+                .unwrap_or_else(|| name.replace('.', "_")),
+        })
+    };
     let own_url = own.and_then(|own| own.url.clone());
     Table {
         name: name.to_owned(),
@@ -234,6 +273,7 @@ pub(super) fn resolve(
             .unwrap_or(Duration::from_secs(10)),
         evolution: first!(evolution),
         authority: first!(authority),
+        registration: registration(),
         on_conflict: first!(on_conflict),
         target_file_size_bytes: first!(target_file_size_bytes),
         max_commit_rows: first!(max_commit_rows),

@@ -8,12 +8,14 @@
 //! - `catch_up`: when a table that was left behind is given again what it lacks
 //! - `resume`: where to read, as a pure rule
 //! - `inbox`, `worker`, `lane`, `flusher`: one table's line from routed batches to commits
+//! - `desk`: tables of catalogs, whose schemas are changed at the side
 //! - `ledger`, `marks`: dead letters and low-water marks
 //! - `serve`, `sources`, `backfill`: the processes made of these
 
 mod admin;
 mod backfill;
 mod catch_up;
+pub(crate) mod desk;
 mod flusher;
 mod inbox;
 mod intake;

@@ -118,6 +118,11 @@ impl Pipeline {
             failure: OnceLock::new(),
         });
         let tables = Arc::new(Tables::new(config.clone(), lake.clone(), shared));
+        // Connections that cannot be are refused before the first event; no request is made.
+        let named = config.tables.keys().map(String::as_str).chain([""]);
+        for registration in named.filter_map(|name| config.table(name).registration) {
+            tables.catalogs().agent(&config, &registration.connection)?;
+        }
         Ok(Self {
             config,
             lake,

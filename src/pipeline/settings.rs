@@ -2,7 +2,7 @@
 
 use crate::{
     batch::FlushPolicy,
-    commit::CommitOptions,
+    commit::{CommitOptions, TableState},
     config::{self, Config},
     decode::DecodeOptions,
     error::{Error, Kind, Result},
@@ -27,7 +27,8 @@ pub(crate) struct TableSettings {
     pub(crate) decode: Arc<DecodeOptions>,
     pub(crate) write: WriteOptions,
     pub(crate) commit: CommitOptions,
-    authority: Authority,
+    pub(crate) authority: Authority,
+    pub(crate) registration: Option<config::Registration>,
     declared: Vec<schema::ColumnOptions>,
     metadata: Vec<MetadataColumn>,
     partition_by: Vec<String>,
@@ -160,6 +161,7 @@ impl TableSettings {
             },
             evolution,
             authority: table.authority,
+            registration: table.registration,
             declared: table.columns,
             metadata,
             partition_by: table.partition_by,
@@ -183,9 +185,24 @@ impl TableSettings {
         Ok(schema::missing_columns(table, &self.metadata)?)
     }
 
-    /// Whether we may change the schema ourselves.
+    /// Whether columns that the table lacks will be there without a person's doing.
     pub(crate) fn may_evolve(&self) -> bool {
-        self.evolution.evolution == Evolution::Auto && self.authority == Authority::Log
+        self.evolution.evolution == Evolution::Auto
+    }
+
+    /// What becomes of fields that the table lacks; types are widened where a warehouse may and the table has the
+    /// feature on.
+    pub(crate) fn evolution_of(&self, table: Option<&TableState>) -> EvolutionPolicy {
+        let is_on = |table: &TableState| {
+            table
+                .properties
+                .get("delta.enableTypeWidening")
+                .is_some_and(|value| value == "true")
+        };
+        EvolutionPolicy {
+            widening: self.authority == Authority::Warehouse && table.is_some_and(is_on),
+            ..self.evolution.clone()
+        }
     }
 
     pub(crate) fn refuse_missing(&self, missing: &[SchemaChange]) -> Error {

@@ -1,6 +1,7 @@
 //! The open tables of this process: one worker and one flusher each, made at a table's first event.
 
 use super::{
+    desk::{Catalogs, Desk},
     flusher::Flusher,
     inbox::Inbox,
     settings::TableSettings,
@@ -47,6 +48,7 @@ pub(crate) struct Tables {
     config: Arc<Config>,
     lake: Lake,
     shared: Arc<Shared>,
+    catalogs: Catalogs,
     open: Mutex<HashMap<Arc<str>, Handle>>,
     /// Requests of uploads, so many at once to each store, however many tables flush together. Tables of
     /// another store do not wait for them.
@@ -73,7 +75,7 @@ impl Handle {
         let sent = match &control {
             Control::Flush(_) => Some(&self.gauges.flush_sent),
             Control::Shed => Some(&self.gauges.shed_sent),
-            Control::Urge(..) | Control::Release(..) => None,
+            Control::Urge(..) | Control::Release(..) | Control::Reload => None,
         };
         if sent.is_none_or(|sent| !sent.swap(true, Ordering::AcqRel)) {
             // A worker that has stopped holds nothing.
@@ -88,6 +90,7 @@ impl Tables {
         Self {
             config,
             lake,
+            catalogs: Catalogs::new(shared.cancel.clone()),
             shared,
             open: Mutex::new(HashMap::new()),
             upload_requests: Mutex::default(),
@@ -139,6 +142,7 @@ impl Tables {
         let table: Arc<str> = name.into();
         let inbox = Inbox::new(INBOX);
         let (control, controls) = mpsc::unbounded_channel();
+        let desk = self.desk(&settings, &log, &control)?;
         let (jobs, job_queue) = mpsc::channel(JOBS);
         let (done, dones) = mpsc::unbounded_channel();
         let gauges = Arc::new(WorkerGauges::default());
@@ -163,6 +167,7 @@ impl Tables {
         let worker = Worker {
             table,
             settings,
+            desk,
             log: log.clone(),
             shared: self.shared.clone(),
             inbox: inbox.clone(),
@@ -181,6 +186,30 @@ impl Tables {
             log,
             gauges,
         })
+    }
+
+    /// The table's desk, where a catalog has it. Dead letters are in none: their schema never changes.
+    fn desk(
+        &self,
+        settings: &TableSettings,
+        log: &Arc<TableLog>,
+        control: &mpsc::UnboundedSender<Control>,
+    ) -> Result<Option<Desk>> {
+        let Some(registration) = &settings.registration else {
+            return Ok(None);
+        };
+        if settings.name == *self.shared.ledger.name {
+            return Ok(None);
+        }
+        let agent = self
+            .catalogs
+            .agent(&self.config, &registration.connection)?;
+        let authority = settings.authority;
+        Desk::new(agent, registration, authority, log.clone(), control.clone()).map(Some)
+    }
+
+    pub(crate) fn catalogs(&self) -> &Catalogs {
+        &self.catalogs
     }
 
     fn requests_of(&self, location: &TableLocation) -> Arc<Semaphore> {
@@ -371,6 +400,7 @@ impl Tables {
     pub(crate) async fn stopped(&self) {
         self.tasks.close();
         self.tasks.wait().await;
+        self.catalogs.stopped().await;
     }
 }
 

@@ -21,6 +21,7 @@ pub(crate) use stall::{FlightBytes, WorkerGauges, withhold_inbox};
 pub(crate) use state::State;
 
 use super::{
+    desk::Desk,
     flusher::{Done, Job},
     inbox::Inbox,
     ledger::Ledger,
@@ -58,6 +59,8 @@ pub(crate) enum Control {
     /// The partition is no longer ours: drop what is held of it up to this epoch. Later ones belong to an
     /// assignment since.
     Release(SourcePartition, Epoch),
+    /// The table's schema was changed at the side: look at it before the next rows.
+    Reload,
     /// The table stands still and the budget is nearly spent: give up what is not on its way.
     Shed,
 }
@@ -132,6 +135,8 @@ impl Shared {
 pub(crate) struct Worker {
     pub(crate) table: Arc<str>,
     pub(crate) settings: Arc<TableSettings>,
+    /// Where a catalog has the table.
+    pub(crate) desk: Option<Desk>,
     pub(crate) log: Arc<TableLog>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) inbox: Arc<Inbox>,
@@ -249,6 +254,7 @@ impl Worker {
                 }
                 self.state.lanes.remove(&partition);
             }
+            Control::Reload => self.state.loaded = false,
             Control::Shed => {
                 self.gauges.shed_sent.store(false, Ordering::Release);
                 self.shed();

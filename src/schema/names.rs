@@ -69,6 +69,26 @@ pub fn event_field(field: &Field) -> &str {
         .map_or(field.name().as_str(), String::as_str)
 }
 
+/// What a column's comment says about the event's field that feeds it, where a table's schema is changed by
+/// SQL, which reaches no other metadata of a column.
+pub fn event_field_comment(name: &str) -> String {
+    format!("{COMMENT_START}{}", serde_json::Value::from(name))
+}
+
+const COMMENT_START: &str = "event field ";
+
+/// The event's field that a comment names, as the whole of it or in parentheses at its end.
+pub fn event_field_of_comment(comment: &str) -> Option<String> {
+    if let Some(text) = comment.strip_prefix(COMMENT_START) {
+        return serde_json::from_str(text).ok();
+    }
+    let inside = comment.strip_suffix(')')?;
+    let start = format!("({COMMENT_START}");
+    inside
+        .match_indices(&start)
+        .find_map(|(at, _)| serde_json::from_str(&inside[at + start.len()..]).ok())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,6 +104,24 @@ mod tests {
         for name in ["", " ", "a\u{0}", "a=b"] {
             assert!(!is_valid_column_name(name), "{name:?}");
             assert!(is_valid_column_name(&safe_column_name(name)));
+        }
+    }
+
+    #[test]
+    fn a_comment_names_the_events_field() {
+        for name in ["a b", "a\"b", "a)\n", "", "event field \"x\"", "größe {"] {
+            let comment = event_field_comment(name);
+            assert_eq!(event_field_of_comment(&comment).as_deref(), Some(name));
+            let beside = format!("The size ({comment})");
+            assert_eq!(event_field_of_comment(&beside).as_deref(), Some(name));
+        }
+        for comment in [
+            "",
+            "the event field \"x\"",
+            "event field x",
+            "(event field \"x\"",
+        ] {
+            assert_eq!(event_field_of_comment(comment), None, "{comment}");
         }
     }
 

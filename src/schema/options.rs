@@ -10,7 +10,7 @@ pub enum Evolution {
     /// Columns are added as fields appear.
     #[default]
     Auto,
-    /// Changes are proposed (`alluvium table show`) and wait for a person; until then the fields are kept in `_rescued_data`.
+    /// Changes are proposed (`alluvium schema plan`) and wait for a person; until then the fields are kept in `_rescued_data`.
     Plan,
     /// Columns never change; unknown fields are kept in `_rescued_data`.
     None,

@@ -1,9 +1,10 @@
 //! A table's schema at one version, its fingerprint, and whether a file fits it.
 
-use super::types;
+use super::{names, types};
 use crate::event::SchemaFingerprint;
-use arrow::datatypes::{DataType, Field, FieldRef, Fields, SchemaRef};
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 use sha2::{Digest, Sha256};
+use std::sync::Arc;
 
 /// Delta's field metadata that says under which name a column lies in the files.
 pub const PHYSICAL_NAME: &str = "delta.columnMapping.physicalName";
@@ -75,9 +76,51 @@ impl TableSchema {
             .collect()
     }
 
+    /// The schema with the events' fields that comments name ([`names::event_field_comment`]), where the metadata does
+    /// not: a table whose schema was changed by SQL has no other place for them. The fingerprint is the same.
+    pub fn with_commented_fields(&self) -> TableSchema {
+        let fields = fields_of_comments(self.columns.fields());
+        let metadata = self.columns.metadata().clone();
+        TableSchema {
+            columns: Arc::new(Schema::new_with_metadata(fields, metadata)),
+            partition_columns: self.partition_columns.clone(),
+            fingerprint: self.fingerprint,
+        }
+    }
+
     /// How many columns there are, the fields of structs counted.
     pub fn column_count(&self) -> usize {
         count(self.columns.fields())
+    }
+}
+
+fn fields_of_comments(fields: &Fields) -> Fields {
+    let named = |field: &FieldRef| {
+        let inner = inside_of_comments(field.data_type());
+        let mut field = field.as_ref().clone().with_data_type(inner);
+        let comment = field.metadata().get("comment");
+        if let Some(name) = comment.and_then(|text| names::event_field_of_comment(text))
+            && !field.metadata().contains_key(names::EVENT_FIELD)
+        {
+            let mut metadata = field.metadata().clone();
+            metadata.insert(names::EVENT_FIELD.into(), name);
+            field = field.with_metadata(metadata);
+        }
+        field
+    };
+    fields.iter().map(named).collect()
+}
+
+fn inside_of_comments(data_type: &DataType) -> DataType {
+    let of_field = |field: &FieldRef| {
+        let inner = inside_of_comments(field.data_type());
+        Arc::new(field.as_ref().clone().with_data_type(inner))
+    };
+    match data_type {
+        DataType::Struct(fields) => DataType::Struct(fields_of_comments(fields)),
+        DataType::List(element) => DataType::List(of_field(element)),
+        DataType::Map(entries, sorted) => DataType::Map(of_field(entries), *sorted),
+        other => other.clone(),
     }
 }
 

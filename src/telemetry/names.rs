@@ -48,6 +48,10 @@ metrics! {
     Counter DECODE_DEAD_LETTERS = "alluvium_decode_dead_letters_total": "Records that became dead letters, by reason.";
     Counter DECODE_RESCUED_ROWS = "alluvium_decode_rescued_rows_total": "Rows with a value in _rescued_data.";
     Counter SCHEMA_CHANGES = "alluvium_schema_changes_total": "Changes of tables' schemas.";
+    Gauge CONTROL_PENDING_CHANGES = "alluvium_control_pending_changes": "Changes of schemas that wait for a SQL warehouse, by connection.";
+    Gauge CONTROL_FAILING_TABLES = "alluvium_control_failing_tables": "Tables whose schema could not be changed when it was last tried, by connection. Above zero a person is needed; data goes on.";
+    Counter CONTROL_STATEMENTS = "alluvium_control_statements_total": "Statements run on SQL warehouses, by outcome.";
+    Counter CONTROL_WAKEUPS = "alluvium_control_wakeups_total": "Times a SQL warehouse was asked to take statements, by connection.";
     Gauge TABLES_OPEN = "alluvium_tables_open": "Tables this process has open.";
     Counter BATCH_FLUSHES = "alluvium_batch_flushes_total": "Batches closed and handed to the writer, by reason.";
     Gauge PIPELINE_LAGGING_TABLES = "alluvium_pipeline_lagging_tables": "Tables that were left behind because they stood still, and have not caught up yet.";

@@ -17,7 +17,8 @@ from harness.world import World
 
 CHECKS = [
     "quickstart", "shutdown", "http", "backfill", "kafka_source", "kafka", "kafka_range", "spark_tables", "formats", "limits", "secrets",
-    "store_servers", "s3_roles", "s3_expiry", "azure_sas", "landing_zone", "stores_network", "stores_race", "stores_suite", "backfill_stores", "store_secrets", "databricks_cli",
+    "store_servers", "s3_roles", "s3_expiry", "azure_sas", "landing_zone", "stores_network", "stores_race", "stores_suite", "backfill_stores", "store_secrets",
+    "control_sql", "databricks_cli",
 ]
 
 

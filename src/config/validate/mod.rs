@@ -4,6 +4,7 @@ mod connections;
 mod http;
 mod kafka;
 mod names;
+mod registration;
 mod stores;
 mod tables;
 

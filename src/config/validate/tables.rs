@@ -1,6 +1,8 @@
 //! `[tables.NAME]` and `[table_defaults]`.
 
-use super::{Findings, MIN_MEMORY_BUDGET_BYTES, check_place, check_table_name, kafka};
+use super::{
+    Findings, MIN_MEMORY_BUDGET_BYTES, check_place, check_table_name, kafka, registration,
+};
 use crate::{
     config::{
         conform::near,
@@ -10,7 +12,7 @@ use crate::{
         tree::join,
     },
     decode::MAX_EVENT_BYTES,
-    schema::{Authority, ColumnOptions, OnConflict},
+    schema::{ColumnOptions, OnConflict},
     storage::Stores,
 };
 
@@ -27,6 +29,7 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
         ("source", defaults.source.is_some()),
         ("topics", defaults.topics.is_some()),
         ("url", defaults.url.is_some()),
+        ("table_name", defaults.table_name.is_some()),
     ];
     for (key, set) in not_default {
         if set {
@@ -40,6 +43,7 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
     // What holds for tables that are not listed.
     let unlisted = resolve("", &config.lake.url, None, defaults);
     partition_columns("table_defaults", &unlisted, found);
+    registration::check("table_defaults", defaults, &unlisted, config, found);
     for (name, table) in &config.tables {
         let path = join("tables", name);
         if let Err(message) = check_table_name(name) {
@@ -56,6 +60,7 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
         merged(name, &path, config, found);
     }
     overlaps(config, found);
+    registration::apart(config, found);
 }
 
 /// What can be judged of each layer by itself.
@@ -81,12 +86,6 @@ fn values(path: &str, table: &TableOptions, found: &mut Findings) {
     }
     if let Some(commits) = table.checkpoint_interval_commits {
         found.within(at("checkpoint_interval_commits"), commits, 1, 1 << 20);
-    }
-    if table.authority == Some(Authority::Warehouse) {
-        found.add(
-            at("authority"),
-            "`warehouse` needs a connection to Databricks, which this version does not have; use `log`",
-        );
     }
     if let Some(url) = &table.url
         && let Err(message) = check_place(url)
@@ -299,6 +298,9 @@ fn merged(name: &str, path: &str, config: &Config, found: &mut Findings) {
     }) || defaults.partition_by.is_none()
     {
         partition_columns(path, &table, found);
+    }
+    if let Some(own) = own {
+        registration::check(path, own, &table, config, found);
     }
     let kept = [MetadataColumn::Headers, MetadataColumn::Key];
     if let Some(column) = kept

@@ -42,8 +42,22 @@ impl Worker {
             if !self.settings.may_evolve() {
                 return Err(self.settings.refuse_missing(&missing));
             }
+            if let Some(desk) = self.desk.as_ref().filter(|desk| desk.is_authority()) {
+                desk.want(&missing);
+                // Without them its rows would not be found again: it is looked at until they are there.
+                return Err(Error::new(
+                    Kind::Unavailable,
+                    "the table lacks columns that its rows need; the warehouse was asked to add them",
+                ));
+            }
             state = match self.log.evolve(&state, &missing).await? {
-                Evolved::Applied(state) | Evolved::Moved(state) => state,
+                Evolved::Applied(state) => {
+                    if let Some(desk) = &self.desk {
+                        desk.evolved();
+                    }
+                    state
+                }
+                Evolved::Moved(state) => state,
             };
         }
         self.adopt(state);
@@ -71,8 +85,13 @@ impl Worker {
                 .is_some_and(|spec| *spec == table.spec);
         if !is_same {
             self.close_writers();
-            self.state.schema = Some(table.schema.clone());
+            self.state.schema = Some(Arc::new(table.schema.with_commented_fields()));
             self.state.spec = Some(table.spec.clone());
+        }
+        if self.state.table.is_none()
+            && let Some(desk) = &self.desk
+        {
+            desk.exists();
         }
         self.state.table = Some(table);
     }
@@ -122,15 +141,23 @@ impl Worker {
         if decoded_for.is_some_and(|before| before.fingerprint != schema.fingerprint) {
             return Ok(true);
         }
-        let evolution = schema::evolve(&schema, seen, &self.settings.evolution);
+        let policy = self.settings.evolution_of(self.state.table.as_deref());
+        let evolution = schema::evolve(&schema, seen, &policy);
         self.settings.warn(&evolution.warnings);
-        if evolution.changes.is_empty() || !self.settings.may_evolve() {
+        if evolution.changes.is_empty() {
             return Ok(false);
         }
         let Some(table) = self.state.table.clone() else {
             self.set_new_schema(schema.apply(&evolution.changes)?);
             return Ok(true);
         };
+        if let Some(desk) = self.desk.as_ref().filter(|desk| desk.is_authority()) {
+            // Rows do not wait: until the columns are there, what is new rides in `_rescued_data`.
+            for refused in desk.want(&evolution.changes) {
+                self.settings.evolution_failed(&refused.into());
+            }
+            return Ok(false);
+        }
         let cancel = self.shared.cancel.clone();
         let name = self.table.clone();
         let mut backoff = Backoff::new("evolve", &name);
@@ -140,6 +167,9 @@ impl Worker {
                     let changes = evolution.changes.len();
                     tracing::info!(version = state.version, changes, "schema evolved");
                     metrics::counter!("alluvium_schema_changes_total").increment(changes as u64);
+                    if let Some(desk) = &self.desk {
+                        desk.evolved();
+                    }
                     break state;
                 }
                 Ok(Evolved::Moved(state)) => break state,

@@ -30,6 +30,7 @@ async fn bench() -> Bench {
     let worker = Worker {
         table: "t".into(),
         settings: Arc::new(TableSettings::new(&config, "t").unwrap()),
+        desk: None,
         log: pipeline.tables().log("t").unwrap(),
         inbox: Inbox::new(4),
         control,

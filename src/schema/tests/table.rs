@@ -124,3 +124,29 @@ fn changes_apply_at_any_depth_or_not_at_all() {
         assert!(table.apply(std::slice::from_ref(&bad)).is_err(), "{bad:?}");
     }
 }
+
+#[test]
+fn comments_name_the_events_fields_where_metadata_does_not() {
+    let comment = |text: &str| [("comment".to_string(), text.to_string())].into();
+    let inner =
+        Field::new("x_y", DataType::Int64, true).with_metadata(comment("event field \"x y\""));
+    let list = types::list_of(DataType::Struct(vec![inner].into()));
+    let fields = vec![
+        Field::new("a_b", DataType::Utf8, true).with_metadata(comment("Its (event field \"a b\")")),
+        Field::new("plain", DataType::Utf8, true).with_metadata(comment("no field")),
+        Field::new("list", list, true),
+    ];
+    let before = TableSchema::new(Arc::new(Schema::new(fields)), Vec::new());
+    let after = before.with_commented_fields();
+    assert_eq!(after.fingerprint, before.fingerprint);
+    let named = |field: &Field| names::event_field(field).to_owned();
+    assert_eq!(named(after.columns.field(0)), "a b");
+    assert_eq!(named(after.columns.field(1)), "plain");
+    let DataType::List(element) = after.columns.field(2).data_type() else {
+        panic!("a list");
+    };
+    let DataType::Struct(inner) = element.data_type() else {
+        panic!("a struct");
+    };
+    assert_eq!(named(&inner[0]), "x y");
+}

@@ -1,0 +1,341 @@
+//! The task that serves a warehouse: what tables want is gathered, and one wake-up serves them all.
+
+use super::{
+    changes,
+    error::ControlError,
+    sql::{Statement, alterations},
+    turn::{self, Failure, Wants},
+    warehouse::{SqlRunner, Target},
+};
+use crate::schema::SchemaChange;
+use parking_lot::Mutex;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tokio::{sync::Notify, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+/// After the first table wants something, others may join before the warehouse is asked.
+const GATHER: Duration = Duration::from_secs(3);
+/// The pause after the first failure; each later one is twice as long, up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_secs(15);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30 * 60);
+
+/// The desk of one warehouse. Cheap to clone; asking never waits.
+#[derive(Clone)]
+pub struct Agent {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    connection: String,
+    runner: Arc<dyn SqlRunner>,
+    /// By full name.
+    tables: Mutex<BTreeMap<String, Entry>>,
+    /// What was last told of the warehouse itself.
+    told: Mutex<Option<String>>,
+    news: Notify,
+}
+
+struct Entry {
+    target: Target,
+    wants: Wants,
+    /// Something was asked for since the last turn began.
+    asked: bool,
+    failures: u32,
+    not_before: Instant,
+    /// What was last told of it.
+    told: Option<String>,
+}
+
+/// One table's part of a round.
+struct Turn {
+    key: String,
+    target: Target,
+    wants: Wants,
+    statements: Vec<Statement>,
+    outcome: Result<(), Failure>,
+}
+
+impl Agent {
+    /// The desk, and the task that serves it until `cancel`.
+    pub fn new(
+        connection: &str,
+        runner: Arc<dyn SqlRunner>,
+        cancel: CancellationToken,
+    ) -> (Self, impl Future<Output = ()> + Send + 'static) {
+        let agent = Self {
+            shared: Arc::new(Shared {
+                connection: connection.to_owned(),
+                runner,
+                tables: Mutex::default(),
+                told: Mutex::default(),
+                news: Notify::new(),
+            }),
+        };
+        let shared = agent.shared.clone();
+        let task = async move {
+            tokio::select! {
+                () = shared.serve() => {}
+                () = cancel.cancelled() => {}
+            }
+        };
+        (agent, task)
+    }
+
+    /// Sees to it that the catalog has the table, as soon as its log is there.
+    pub fn register(&self, target: &Target) {
+        self.ask(target, |_| true);
+    }
+
+    /// Columns or types that the table is to get. Asked again, the same costs nothing. Returned is why some cannot be
+    /// written as SQL; those stay in `_rescued_data`.
+    pub fn want(&self, target: &Target, changes: &[SchemaChange]) -> Vec<ControlError> {
+        let (mut possible, mut refused) = (Vec::new(), Vec::new());
+        for change in changes {
+            match alterations(&target.name, std::slice::from_ref(change)) {
+                Ok(_) => possible.push(change.clone()),
+                Err(error) => refused.push(error),
+            }
+        }
+        self.ask(target, |wants| {
+            let before = wants.changes.clone();
+            changes::merge(&mut wants.changes, &possible);
+            before != wants.changes
+        });
+        refused
+    }
+
+    /// The log's schema was changed by us: the catalog is to take it over.
+    pub fn sync(&self, target: &Target) {
+        self.ask(target, |wants| !std::mem::replace(&mut wants.sync, true));
+    }
+
+    /// Why the last turn of a table failed, with what would mend it.
+    pub fn problem(&self, target: &Target) -> Option<String> {
+        let tables = self.shared.tables.lock();
+        let entry = tables.get(&target.name.full_name())?;
+        entry.told.clone()
+    }
+
+    /// What is wanted of a table and not done yet.
+    pub fn pending(&self, target: &Target) -> Vec<SchemaChange> {
+        let tables = self.shared.tables.lock();
+        let entry = tables.get(&target.name.full_name());
+        entry.map_or_else(Vec::new, |entry| entry.wants.changes.clone())
+    }
+
+    fn ask(&self, target: &Target, add: impl FnOnce(&mut Wants) -> bool) {
+        let mut tables = self.shared.tables.lock();
+        let entry = tables
+            .entry(target.name.full_name())
+            .or_insert_with(|| Entry {
+                target: target.clone(),
+                wants: Wants::default(),
+                asked: false,
+                failures: 0,
+                not_before: Instant::now(),
+                told: None,
+            });
+        if add(&mut entry.wants) && !entry.asked {
+            entry.asked = true;
+            self.shared.news.notify_one();
+        }
+    }
+}
+
+impl Shared {
+    async fn serve(&self) {
+        loop {
+            let due = self.next_due();
+            tokio::select! {
+                () = self.news.notified() => {}
+                () = until(due) => {}
+            }
+            // What others want in this moment goes along.
+            if self.next_due().is_some_and(|due| due <= Instant::now()) {
+                tokio::time::sleep(GATHER).await;
+                self.round().await;
+            }
+        }
+    }
+
+    /// When the next table is due that still wants something.
+    fn next_due(&self) -> Option<Instant> {
+        let tables = self.tables.lock();
+        let wanting = tables.values().filter(|entry| entry.is_wanting());
+        wanting.map(|entry| entry.not_before).min()
+    }
+
+    /// Serves all tables that are due.
+    async fn round(&self) {
+        let mut turns = self.begin();
+        for turn in &mut turns {
+            let found = turn::statements(&*self.runner, &turn.target, &mut turn.wants).await;
+            match found {
+                Ok(statements) => turn.statements = statements,
+                Err(error) => turn.outcome = Err(error.into()),
+            }
+        }
+        // Only statements wake a warehouse.
+        if turns.iter().any(|turn| !turn.statements.is_empty()) {
+            metrics::counter!("alluvium_control_wakeups_total", "connection" => self.connection.clone())
+                .increment(1);
+            let awake = self.runner.ensure_running().await;
+            self.tell_warehouse(&awake);
+            for turn in &mut turns {
+                self.run(turn, &awake).await;
+            }
+        }
+        for turn in turns {
+            self.end(turn).await;
+        }
+        self.count();
+    }
+
+    async fn run(&self, turn: &mut Turn, awake: &Result<(), ControlError>) {
+        if turn.statements.is_empty() || turn.outcome.is_err() {
+            return;
+        }
+        let statements = std::mem::take(&mut turn.statements);
+        turn.outcome = match awake {
+            Ok(()) => turn::run(&*self.runner, &turn.target, &mut turn.wants, statements).await,
+            Err(error) => Err(Failure {
+                error: error.clone(),
+                statement: statements.into_iter().next(),
+                is_common: true,
+            }),
+        };
+    }
+
+    /// What keeps all tables waiting is told once, not of each.
+    fn tell_warehouse(&self, awake: &Result<(), ControlError>) {
+        let connection = &self.connection;
+        let mut told = self.told.lock();
+        match awake {
+            Ok(()) if told.take().is_some() => {
+                tracing::info!(connection, "the warehouse takes statements again");
+            }
+            Ok(()) => {}
+            Err(error) => {
+                let (kind, text) = (error.kind().as_str(), error.to_string());
+                if told.as_ref() != Some(&text) {
+                    tracing::error!(
+                        connection,
+                        kind,
+                        "the warehouse takes no statements; data goes on, new fields stand in _rescued_data, and it is tried again; `alluvium schema plan` prints the statements: {text}"
+                    );
+                    *told = Some(text);
+                }
+            }
+        }
+    }
+
+    fn begin(&self) -> Vec<Turn> {
+        let now = Instant::now();
+        let mut tables = self.tables.lock();
+        let due = tables
+            .iter_mut()
+            .filter(|(_, entry)| entry.is_wanting() && entry.not_before <= now);
+        due.map(|(key, entry)| {
+            entry.asked = false;
+            Turn {
+                key: key.clone(),
+                target: entry.target.clone(),
+                wants: entry.wants.clone(),
+                statements: Vec::new(),
+                outcome: Ok(()),
+            }
+        })
+        .collect()
+    }
+
+    /// Takes the outcome into account, with what was asked for meanwhile.
+    async fn end(&self, turn: Turn) {
+        let told = match &turn.outcome {
+            Ok(()) => None,
+            Err(failure) => Some(failure.told(&*self.runner).await),
+        };
+        let mut tables = self.tables.lock();
+        let Some(entry) = tables.get_mut(&turn.key) else {
+            return;
+        };
+        let table = &turn.key;
+        let connection = &self.connection;
+        entry.settle(&turn);
+        match (told, turn.outcome) {
+            (Some(told), Err(failure)) => {
+                let kind = failure.error.kind().as_str();
+                metrics::counter!("alluvium_errors_total", "stage" => "control", "kind" => kind)
+                    .increment(1);
+                entry.failed();
+                // Once: what is new is said, not how often it was tried.
+                if !failure.is_common && entry.told.as_ref() != Some(&told) {
+                    tracing::error!(
+                        table,
+                        connection,
+                        kind,
+                        "the catalog's table could not be changed; its data goes on, new fields stand in _rescued_data, and it is tried again: {told}"
+                    );
+                }
+                entry.told = Some(told);
+            }
+            _ => {
+                entry.failures = 0;
+                if entry.told.take().is_some() {
+                    tracing::info!(table, connection, "the catalog's table could be changed");
+                }
+                // Its log is not there yet: whoever makes it asks again.
+                if !entry.wants.is_done() && !entry.asked {
+                    entry.not_before = Instant::now() + FIRST_PAUSE;
+                }
+            }
+        }
+    }
+
+    fn count(&self) {
+        let tables = self.tables.lock();
+        let pending: usize = tables.values().map(|entry| entry.wants.changes.len()).sum();
+        let failing = tables.values().filter(|entry| entry.failures > 0).count();
+        let gauge = |name: &'static str, value: usize| {
+            metrics::gauge!(name, "connection" => self.connection.clone()).set(value as f64);
+        };
+        gauge("alluvium_control_pending_changes", pending);
+        gauge("alluvium_control_failing_tables", failing);
+    }
+}
+
+impl Entry {
+    fn is_wanting(&self) -> bool {
+        !self.wants.is_done()
+    }
+
+    /// What is left, after a turn that began with some of it.
+    fn settle(&mut self, turn: &Turn) {
+        let mut wants = turn.wants.clone();
+        if self.asked {
+            // What stands meanwhile is struck in the next turn, before anything is run.
+            changes::merge(&mut wants.changes, &self.wants.changes);
+            wants.sync |= self.wants.sync;
+        }
+        self.wants = wants;
+    }
+
+    fn failed(&mut self) {
+        // It may have been dropped from the catalog.
+        self.wants.registered = false;
+        let doubled = FIRST_PAUSE.saturating_mul(1 << self.failures.min(16));
+        let pause = doubled.min(LONGEST_PAUSE);
+        self.failures = self.failures.saturating_add(1);
+        // Jitter: daemons that failed together do not come back together.
+        self.not_before = Instant::now() + pause.mul_f64(0.75 + fastrand::f64() / 4.0);
+    }
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,4 @@
+mod golden;
+mod print;
+mod properties;
+mod rules;

@@ -1,0 +1,266 @@
+//! One table's turn: from what is wanted to what its log shows.
+
+use super::{
+    changes::outstanding,
+    error::{ControlError, Result},
+    sql::{CreateTable, Principal, Statement, alterations},
+    warehouse::{SqlRunner, Target},
+};
+use crate::{error::Kind, schema::SchemaChange};
+
+/// How often what is left is tried again at once when somebody else was quicker.
+const RACES: usize = 5;
+
+/// What a table wants of its catalog.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Wants {
+    /// Whether the catalog is known to have the table.
+    pub(super) registered: bool,
+    pub(super) changes: Vec<SchemaChange>,
+    /// The log's schema was changed by us, and the catalog is to take it over.
+    pub(super) sync: bool,
+}
+
+impl Wants {
+    pub(super) fn is_done(&self) -> bool {
+        self.registered && self.changes.is_empty() && !self.sync
+    }
+}
+
+/// What failed, and what a person would run to mend it.
+#[derive(Clone, Debug)]
+pub(super) struct Failure {
+    pub(super) error: ControlError,
+    /// The statement that failed, or that could not be run.
+    pub(super) statement: Option<Statement>,
+    /// It concerns all tables of the warehouse.
+    pub(super) is_common: bool,
+}
+
+impl From<ControlError> for Failure {
+    fn from(error: ControlError) -> Self {
+        Failure {
+            error,
+            statement: None,
+            is_common: false,
+        }
+    }
+}
+
+/// What is to be run now, from what the catalog and the log say; nothing of it needs the warehouse. What is done
+/// already is struck from `wants`.
+pub(super) async fn statements(
+    runner: &dyn SqlRunner,
+    target: &Target,
+    wants: &mut Wants,
+) -> Result<Vec<Statement>> {
+    let mut statements = Vec::new();
+    // A catalog takes the schema from the log, so there must be one.
+    let Some(schema) = target.log.schema().await? else {
+        return Ok(statements);
+    };
+    if !wants.registered {
+        match runner.find_table(&target.name).await? {
+            Some(found) => match found.misfit(&target.location) {
+                Some(problem) => {
+                    return Err(ControlError::Misfit {
+                        problem,
+                        table: target.name.to_string(),
+                    });
+                }
+                None => wants.registered = true,
+            },
+            None => {
+                statements.push(Statement::CreateSchema {
+                    schema: target.name.schema().clone(),
+                    comment: None,
+                });
+                let create = CreateTable::register(target.name.clone(), target.location.clone());
+                statements.push(Statement::CreateTable(create));
+            }
+        }
+    }
+    let left = outstanding(&schema, &wants.changes);
+    if left != wants.changes {
+        wants.changes = left;
+        target.log.changed();
+    }
+    statements.extend(alterations(&target.name, &wants.changes)?);
+    if wants.sync {
+        // A table that is registered only now takes the schema as it is.
+        match wants.registered {
+            true => statements.push(Statement::SyncMetadata {
+                table: target.name.clone(),
+            }),
+            false => wants.sync = false,
+        }
+    }
+    Ok(statements)
+}
+
+/// The statements that would do what a table wants, as text. The catalog is asked; no warehouse is started.
+///
+/// # Errors
+/// Those of the catalog and of the log; a table of the catalog that is not ours.
+pub async fn plan(
+    runner: &dyn SqlRunner,
+    target: &Target,
+    changes: Vec<SchemaChange>,
+    sync: bool,
+) -> Result<Vec<String>> {
+    let mut wants = Wants {
+        registered: false,
+        changes,
+        sync,
+    };
+    let todo = statements(runner, target, &mut wants).await?;
+    todo.iter().map(Statement::sql).collect()
+}
+
+/// What a table wants, done now: for a command that a person runs. Returned is what was run, as text; nothing where
+/// catalog and log show it all. The warehouse is started where there is something to run.
+///
+/// # Errors
+/// What failed, with the statement and the grants that would mend it.
+pub async fn apply(
+    runner: &dyn SqlRunner,
+    target: &Target,
+    changes: Vec<SchemaChange>,
+    sync: bool,
+) -> Result<Vec<String>> {
+    let mut wants = Wants {
+        registered: false,
+        changes,
+        sync,
+    };
+    let todo = statements(runner, target, &mut wants).await?;
+    let texts: Result<Vec<String>> = todo.iter().map(Statement::sql).collect();
+    let texts = texts?;
+    if !todo.is_empty() {
+        runner.ensure_running().await?;
+        if let Err(failure) = run(runner, target, &mut wants, todo).await {
+            return Err(ControlError::Service {
+                kind: failure.error.kind(),
+                message: failure.told(runner).await,
+            });
+        }
+    }
+    Ok(texts)
+}
+
+/// Runs statements on a warehouse that is awake, until the log shows what was wanted.
+///
+/// A failure of one statement is none where the log shows what it was to do: somebody else has done it.
+pub(super) async fn run(
+    runner: &dyn SqlRunner,
+    target: &Target,
+    wants: &mut Wants,
+    mut statements: Vec<Statement>,
+) -> Result<(), Failure> {
+    for attempt in 0.. {
+        let before = wants.changes.clone();
+        let failure = run_all(runner, wants, &statements).await.err();
+        let left = self::statements(runner, target, wants).await?;
+        if wants.is_done() {
+            return Ok(());
+        }
+        let progressed = wants.changes != before;
+        match failure {
+            None if progressed && attempt < RACES => {}
+            None => {
+                return Err(Failure {
+                    error: ControlError::Unseen {
+                        url: target.location.url().to_owned(),
+                    },
+                    statement: left.into_iter().next(),
+                    is_common: false,
+                });
+            }
+            Some(failure) if attempt < RACES && (progressed || failure.error.is_race()) => {}
+            Some(failure) => return Err(failure),
+        }
+        statements = left;
+    }
+    Ok(())
+}
+
+/// Runs them one after the other. The first failure is returned; what does not depend on it is run all the same.
+async fn run_all(
+    runner: &dyn SqlRunner,
+    wants: &mut Wants,
+    statements: &[Statement],
+) -> Result<(), Failure> {
+    let mut first: Option<Failure> = None;
+    let mut todo: Vec<Statement> = statements.iter().rev().cloned().collect();
+    while let Some(statement) = todo.pop() {
+        let Err(error) = run_one(runner, &statement).await else {
+            if matches!(statement, Statement::SyncMetadata { .. }) {
+                wants.sync = false;
+            }
+            continue;
+        };
+        let is_refused =
+            matches!(&error, ControlError::Statement { kind, .. } if *kind == Kind::InvalidData);
+        let is_race = error.is_race();
+        let failure = Failure {
+            error,
+            statement: Some(statement.clone()),
+            is_common: false,
+        };
+        match statement {
+            // One column that is refused does not keep the others from the table.
+            Statement::AddColumns { table, mut columns }
+                if is_refused && !is_race && columns.len() > 1 =>
+            {
+                let rest = columns.split_off(columns.len() / 2);
+                for columns in [rest, columns] {
+                    let table = table.clone();
+                    todo.push(Statement::AddColumns { table, columns });
+                }
+            }
+            // A schema that may not be made may be there; other columns have nothing to do with this one.
+            Statement::CreateSchema { .. } | Statement::AlterType { .. } => {
+                first.get_or_insert(failure);
+            }
+            Statement::AddColumns { .. } if is_refused => {
+                first.get_or_insert(failure);
+            }
+            _ => return Err(first.unwrap_or(failure)),
+        }
+    }
+    first.map_or(Ok(()), Err)
+}
+
+async fn run_one(runner: &dyn SqlRunner, statement: &Statement) -> Result<()> {
+    let sql = statement.sql()?;
+    tracing::info!(sql, "a statement for the warehouse");
+    let ran = runner.run(&sql).await;
+    let outcome = match &ran {
+        Ok(()) => "succeeded",
+        Err(ControlError::Statement { .. }) => "failed",
+        Err(_) => "unknown",
+    };
+    metrics::counter!("alluvium_control_statements_total", "outcome" => outcome).increment(1);
+    ran
+}
+
+impl Failure {
+    /// For the log: what failed, the statement to run, and the grants where rights are missing.
+    pub(super) async fn told(&self, runner: &dyn SqlRunner) -> String {
+        let mut text = self.error.to_string();
+        let Some(statement) = &self.statement else {
+            return text;
+        };
+        if self.error.kind() == Kind::Unauthorized {
+            let principal = match runner.principal().await {
+                Ok(principal) => principal,
+                Err(_) => Principal("<the connection's principal>".into()),
+            };
+            text += &format!("; grant: {}", statement.grants(&principal).join("; "));
+        }
+        if let Ok(sql) = statement.sql() {
+            text += &format!("; or run it yourself: {sql}");
+        }
+        text
+    }
+}
