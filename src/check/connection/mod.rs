@@ -33,6 +33,8 @@ const REQUEST_SECONDS: f64 = 10.0;
 const CALL_SECONDS: f64 = 20.0;
 /// Tables that are named where they are told of together.
 const NAMED: usize = 3;
+/// A table that no configuration names.
+const UNLISTED: &str = "others";
 
 /// A table that a catalog is to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,9 +47,24 @@ pub(super) struct Wanted {
     pub(super) location: String,
 }
 
-/// The tables of a configuration that use a connection.
-pub(super) fn wanted(_config: &Config, _connection: &str) -> Vec<Wanted> {
-    Vec::new()
+/// The tables of a configuration that a connection's catalogs know, and, where `[table_defaults]` says so, those that it does
+/// not list.
+pub(super) fn wanted(config: &Config, connection: &str) -> Vec<Wanted> {
+    let of = |name: &str| {
+        let table = config.table(name);
+        let registration = table
+            .registration
+            .filter(|one| one.connection == connection)?;
+        Some(Wanted {
+            table: name.to_owned(),
+            catalog: registration.catalog,
+            schema: registration.schema,
+            location: table.url,
+        })
+    };
+    let mut wanted: Vec<Wanted> = config.tables.keys().filter_map(|name| of(name)).collect();
+    wanted.extend(of(UNLISTED));
+    wanted
 }
 
 /// What is to be tried, and by what.
