@@ -75,12 +75,13 @@ enum Command {
 }
 
 impl Cli {
-    /// Sets up logs and metrics, once a process.
+    /// Sets up logs, and metrics for the command that has an admin address, once a process.
     ///
     /// # Errors
     /// A log filter that does not parse.
     pub fn start_telemetry(&self) -> Result<Telemetry> {
-        Ok(telemetry::start(self.log_format, &self.log)?)
+        let metrics = matches!(self.command, Command::Serve(_));
+        Ok(telemetry::start(self.log_format, &self.log, metrics)?)
     }
 
     /// Runs the command.
