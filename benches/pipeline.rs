@@ -31,7 +31,7 @@ fn config(kind: Kind, lake: &Path) -> Config {
 
 fn pipeline(criterion: &mut Criterion<CpuTime>) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let telemetry = telemetry::start(LogFormat::Json, "error").unwrap();
+    let telemetry = telemetry::start(LogFormat::Json, "error", false).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let mut group = criterion.benchmark_group("pipeline");
     group.sample_size(10);

@@ -81,7 +81,7 @@ enum Command {
 }
 
 impl Cli {
-    /// Sets up logs and metrics, once a process.
+    /// Sets up logs, and metrics for the command that has an admin address, once a process.
     ///
     /// # Errors
     /// A log filter that does not parse.
@@ -96,7 +96,8 @@ impl Cli {
             _ => "",
         };
         let filter = format!("{}{more}", self.log);
-        Ok(telemetry::start(self.log_format, &filter)?)
+        let metrics = matches!(self.command, Command::Serve(_));
+        Ok(telemetry::start(self.log_format, &filter, metrics)?)
     }
 
     /// Runs the command.

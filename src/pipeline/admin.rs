@@ -9,17 +9,17 @@ use std::net::SocketAddr;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// Binds `admin.listen` and serves it until `cancel`. An empty address serves nothing.
+/// Binds `admin.listen` and serves it until `cancel`. An empty address, or telemetry without metrics, serves nothing.
 pub(crate) async fn start(
     config: &Config,
     health: &Health,
-    recorder: PrometheusHandle,
+    recorder: Option<PrometheusHandle>,
     cancel: CancellationToken,
 ) -> Result<Option<SocketAddr>> {
     let listen = &config.admin.listen;
-    if listen.is_empty() {
+    let Some(recorder) = recorder.filter(|_| !listen.is_empty()) else {
         return Ok(None);
-    }
+    };
     let cannot_bind = |error: std::io::Error| {
         Error::new(
             Kind::Config,

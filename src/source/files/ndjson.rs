@@ -8,7 +8,7 @@ use super::{
 use crate::event::RecordKind;
 use memchr::memchr;
 
-/// Less is never read at once.
+/// Of a line longer than a chunk no less is read at once.
 const MIN_READ_BYTES: usize = 64 << 10;
 
 /// A line is a record, whatever it holds: what does not parse becomes a dead letter later. Lines of
@@ -64,7 +64,11 @@ impl RecordReader for NdjsonReader {
             }
             self.text.check_length(chunk.slab.len() - line)?;
             let room = target_bytes.saturating_sub(chunk.slab.len());
-            let more = room.max(chunk.slab.len() - line).max(MIN_READ_BYTES);
+            let more = match room {
+                // A line longer than the chunk should be.
+                0 => MIN_READ_BYTES.max(chunk.slab.len() - line),
+                _ => room,
+            };
             if self.text.read_onto(&mut chunk.slab, more)? == 0 {
                 let end = chunk.slab.len();
                 self.record(chunk, line, end);

@@ -14,6 +14,12 @@ use std::{
 
 const BUFFER_BYTES: usize = 256 << 10;
 
+/// Of a file that is not compressed: what is read at once is mostly more, and passes the buffer by.
+const PLAIN_BUFFER_BYTES: usize = 64 << 10;
+
+/// The most read onto a slab at once: it is cleared before, and should be in the core's cache still when it is written.
+const PIECE_BYTES: usize = 128 << 10;
+
 /// Bytes of the file itself (compressed, if it is) read so far; shared with the progress bar.
 pub(crate) type BytesRead = Arc<AtomicU64>;
 
@@ -61,7 +67,7 @@ impl TextFile {
             bytes: reading.bytes.clone(),
         };
         let input: Box<dyn BufRead + Send> = match compression {
-            Compression::None => Box::new(BufReader::with_capacity(BUFFER_BYTES, counted)),
+            Compression::None => Box::new(BufReader::with_capacity(PLAIN_BUFFER_BYTES, counted)),
             Compression::Gzip => Box::new(BufReader::with_capacity(
                 BUFFER_BYTES,
                 flate2::read::MultiGzDecoder::new(BufReader::with_capacity(BUFFER_BYTES, counted)),
@@ -101,7 +107,7 @@ impl TextFile {
     /// Reads at most `n` bytes onto the end of `out`; how many, 0 at the end of the file.
     pub(crate) fn read_onto(&mut self, out: &mut Vec<u8>, n: usize) -> Result<usize, FilesError> {
         let start = out.len();
-        out.resize(start + n, 0);
+        out.resize(start + n.min(PIECE_BYTES), 0);
         let read = loop {
             match self.input.read(&mut out[start..]) {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}

@@ -77,11 +77,7 @@ impl Bytes {
             self.indices.push_run(index, count);
             return;
         }
-        let list = self.indices.list();
-        list.reserve(count);
-        for ends in offsets.windows(2) {
-            list.push(dictionary.intern(Key::new(data, ends[0] as usize, ends[1] as usize)));
-        }
+        dictionary.intern_all(offsets, data, self.indices.list());
     }
 
     /// Adds plain values.
@@ -246,8 +242,15 @@ fn copy_plain(data: &[u8], start: usize, end: usize, out: &mut [u8], at: usize) 
 
 /// Whether all values are equal: as the second is to the first, so is each to the one before.
 fn is_constant(offsets: &[i32], data: &[u8]) -> bool {
-    let (first, last) = (offsets[0] as usize, offsets[offsets.len() - 1] as usize);
-    let length = offsets[1] - offsets[0];
-    offsets.windows(2).all(|ends| ends[1] - ends[0] == length)
-        && data[first..last - length as usize] == data[first + length as usize..last]
+    let at = |i: usize| offsets[i] as usize;
+    let (first, last) = (at(0), at(offsets.len() - 1));
+    let length = at(1) - first;
+    // Mostly the second value already tells.
+    if offsets.len() > 2 && data[first..at(1)] != data[at(1)..at(2)] {
+        return false;
+    }
+    offsets
+        .windows(2)
+        .all(|ends| (ends[1] - ends[0]) as usize == length)
+        && data[first..last - length] == data[first + length..last]
 }

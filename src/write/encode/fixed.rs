@@ -61,10 +61,7 @@ impl<T: Native> Fixed<T> {
             self.indices.push_run(index, values.len());
             return;
         }
-        let dictionary = &mut self.dictionary;
-        self.indices
-            .list()
-            .extend(values.iter().map(|value| dictionary.intern(*value)));
+        self.dictionary.intern_all(values, self.indices.list());
     }
 
     /// Makes the page's values plain ones.
