@@ -24,7 +24,8 @@ use std::{collections::HashMap, sync::Arc};
 pub(super) struct FieldColumn {
     /// The key as most events spell it: the comma before it, the quotes and the colon included.
     pub(super) pattern: Pattern,
-    /// Its length with all these; 0 where it needs escapes or another field has the name.
+    /// Its length with all these, where that is all there is to it; else [`NONE`], longer than any text:
+    /// where it is longer than the pattern, the value is watched, or nothing agrees with the pattern.
     pub(super) key_length: u32,
     /// The field that followed this one last.
     pub(super) next: u32,
@@ -32,8 +33,6 @@ pub(super) struct FieldColumn {
     pub(super) rank: u32,
     /// What wants a copy of the value, by [`Leftovers::watched`].
     pub(super) watch: u32,
-    /// Whether anything does.
-    pub(super) is_watched: bool,
     pub(super) column: Column,
     /// Where its own values are left over, and where those of another field whose sibling it is.
     spots: [u32; 2],
@@ -50,16 +49,12 @@ pub(super) struct FieldColumn {
 }
 
 impl FieldColumn {
-    /// Whether the text goes on with the rest of a key that is longer than a block.
-    pub(super) fn goes_on(&self, cursor: Cursor<'_>) -> bool {
-        let rest = cursor.rest().get(2..).unwrap_or_default();
-        rest.strip_prefix(self.event.as_bytes())
-            .is_some_and(|rest| rest.starts_with(b"\":"))
-    }
-
-    #[inline(always)]
-    pub(super) fn is_long(&self) -> bool {
-        self.key_length as usize > BLOCK
+    /// The length of the key with all around it where the text begins with it, the comma left out; for
+    /// those that have no [`FieldColumn::key_length`].
+    pub(super) fn spelled(&self, text: &[u8]) -> Option<usize> {
+        let quoted = text.get(1..)?.strip_prefix(b"\"")?;
+        let rest = quoted.strip_prefix(self.event.as_bytes())?;
+        (self.claims && rest.starts_with(b"\":")).then_some(self.event.len() + 4)
     }
 
     /// The sibling that takes values of this kind.
@@ -110,11 +105,10 @@ impl FieldColumns {
                 FieldColumn {
                     // No UTF-8 text has this byte: nothing agrees with it.
                     pattern: Pattern::new(b",\xff"),
-                    key_length: 0,
+                    key_length: NONE,
                     next: NONE,
                     rank: 0,
                     watch: NONE,
-                    is_watched: false,
                     column: Column::new(field.data_type(), rules, &within),
                     spots: [NONE; 2],
                     siblings: [NONE; KINDS.len()],
@@ -142,7 +136,9 @@ impl FieldColumns {
                 keys.insert(event.as_bytes(), Target::Field(i as u32));
                 if is_plain(&event) {
                     fields[i].pattern = Pattern::new(format!(",\"{event}\":").as_bytes());
-                    fields[i].key_length = event.len() as u32 + 4;
+                    if event.len() + 4 <= BLOCK {
+                        fields[i].key_length = event.len() as u32 + 4;
+                    }
                     match fields.get_mut(previous as usize) {
                         Some(previous) => previous.next = i as u32,
                         None => first = i as u32,
@@ -159,6 +155,7 @@ impl FieldColumns {
                 }
             }
         }
+        keys.learn_guesses();
         let mut order: Vec<usize> = (0..fields.len()).collect();
         order.sort_by_key(|&i| fields[i].sibling);
         for (rank, &i) in order.iter().enumerate() {
@@ -189,7 +186,7 @@ impl FieldColumns {
         self.watches.push((name.to_string(), watch));
         if let Some(&i) = self.by_event.get(name) {
             self.fields[i].watch = watch;
-            self.fields[i].is_watched = true;
+            self.fields[i].key_length = NONE;
         }
         watch
     }

@@ -16,6 +16,9 @@ pub(crate) trait Simd: Copy {
     /// The first quote, backslash or control character.
     fn special(self, block: &[u8; BLOCK]) -> Option<usize>;
 
+    /// The first quote; [`BLOCK`] where there is none.
+    fn quote(self, block: &[u8; BLOCK]) -> usize;
+
     /// The first byte that is no white space.
     fn solid(self, block: &[u8; BLOCK]) -> Option<usize>;
 
@@ -108,6 +111,11 @@ impl Simd for Portable {
             let control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
             zero(word ^ (ONES * u64::from(b'"'))) | zero(word ^ (ONES * u64::from(b'\\'))) | control
         })
+    }
+
+    #[inline(always)]
+    fn quote(self, block: &[u8; BLOCK]) -> usize {
+        first(block, |word| zero(word ^ (ONES * u64::from(b'"')))).unwrap_or(BLOCK)
     }
 
     #[inline(always)]

@@ -43,6 +43,14 @@ pub(super) fn map<'a, S: Simd>(
     })
 }
 
+/// What was left over of the element that begins at `start` stands there.
+#[inline(never)]
+fn placed<'a>(pass: &mut Pass<'a, '_>, start: Cursor<'a>, within: &Within) {
+    for entry in pass.within(start) {
+        entry.within.push(within.clone());
+    }
+}
+
 struct List<'t, 'a, 'r> {
     column: &'t mut ListColumn,
     pass: &'t mut Pass<'a, 'r>,
@@ -75,14 +83,12 @@ impl<'a> Task for List<'_, 'a, '_> {
                 if cursor.byte() == b'n' && !nullable {
                     return Err(Stop);
                 }
-                let before = pass.row.left.entries.len();
+                let start = cursor;
                 if !value(simd, &mut column.column, at, depth, pass, &mut cursor)? {
                     return Err(Stop);
                 }
-                if pass.row.left.entries.len() != before {
-                    for entry in pass.row.left.entries.iter_mut().skip(before) {
-                        entry.within.push(Within::Index(at - first));
-                    }
+                if pass.left_over {
+                    placed(pass, start, &Within::Index(at - first));
                 }
                 at += 1;
                 spaces(simd, &mut cursor)?;
@@ -148,16 +154,14 @@ impl<'a> Task for Map<'_, 'a, '_> {
                 if cursor.byte() == b'n' && !nullable {
                     return Err(Stop);
                 }
-                let before = pass.row.left.entries.len();
+                let start = cursor;
                 if !value(simd, &mut column.values, at, depth, pass, &mut cursor)? {
                     return Err(Stop);
                 }
-                if pass.row.left.entries.len() != before {
+                if pass.left_over && !pass.within(start).is_empty() {
                     // One copy of the key, however many entries stand below it.
                     let key: Arc<str> = String::from_utf8_lossy(column.keys.value(at)).into();
-                    for entry in pass.row.left.entries.iter_mut().skip(before) {
-                        entry.within.push(Within::Key(Arc::clone(&key)));
-                    }
+                    placed(pass, start, &Within::Key(key));
                 }
                 at += 1;
                 spaces(simd, &mut cursor)?;

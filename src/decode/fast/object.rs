@@ -1,6 +1,6 @@
 //! One object: keys predicted, looked up where the prediction fails.
 
-use super::{Pass, skip, value};
+use super::{Pass, any_value, skip, value};
 use crate::{
     decode::{
         column::Column,
@@ -9,7 +9,7 @@ use crate::{
         keys::{HEAD, Target},
         leftovers::{NONE, Pending},
     },
-    json::{Cursor, MAX_DEPTH, Simd, Stop, Task, skip_string, spaces},
+    json::{BLOCK, Cursor, MAX_DEPTH, Simd, Stop, Task, skip_string, spaces},
 };
 
 /// Reads an object, which begins here, into row `at_row` of its fields' columns; returns where it ends.
@@ -61,99 +61,228 @@ impl<'a> Task for Object<'_, 'a, '_> {
                 return Ok(inside);
             }
         }
-        let entries = pass.row.left.entries.len();
-        let pending = pass.row.left.pending.len();
         let mut guess = columns.first;
         let mut previous = NONE;
         // The cursor is at the byte before a key, a comma where the key is predicted. 1: that byte has
         // been judged, as the brace or a space behind the comma.
         let mut judged = 1;
-        loop {
-            let (field, i) = match columns.fields.get_mut(guess as usize) {
-                Some(field)
-                    if simd.begins(cursor.bytes(), &field.pattern, judged)
-                        && (!field.is_long() || field.goes_on(cursor)) =>
+        'members: loop {
+            let (field, i) = 'found: {
+                if let Some(field) = columns.fields.get_mut(guess as usize)
+                    && simd.begins(cursor.bytes(), &field.pattern, judged)
+                    && cursor.advance(field.key_length as usize).is_ok()
                 {
-                    cursor.advance(field.key_length as usize)?;
-                    (field, guess)
+                    break 'found (field, guess);
                 }
-                _ => {
-                    if judged == 0 {
-                        spaces(simd, &mut cursor)?;
-                        match *cursor.bytes() {
-                            [b',', b' ', b'"'] => {
-                                cursor.advance(1)?;
-                                judged = 1;
-                                continue;
-                            }
-                            [b',', ..] => {}
-                            [b'}', ..] => {
-                                cursor.advance(1)?;
-                                break;
-                            }
-                            _ => return Err(Stop),
-                        }
-                    }
+                if judged == 0 && cursor.byte() == b'}' {
                     cursor.advance(1)?;
+                    break 'members;
+                }
+                // Not what was predicted: the field that the name's length and first bytes belong to.
+                let i = {
+                    let length = simd.quote(cursor.ahead::<2, BLOCK>());
+                    let word = u64::from_le_bytes(*cursor.ahead::<2, 8>());
+                    columns.keys.guess(word, length)
+                };
+                if let Some(field) = columns.fields.get_mut(i as usize)
+                    && simd.begins(cursor.bytes(), &field.pattern, judged)
+                    && cursor.advance(field.key_length as usize).is_ok()
+                {
+                    follow(columns, previous, i);
+                    break 'found (columns.fields.get_mut(i as usize).ok_or(Stop)?, i);
+                }
+                if judged == 0 {
                     spaces(simd, &mut cursor)?;
-                    judged = 0;
-                    match key(simd, columns, pass, &mut cursor)? {
-                        Target::Field(i) => {
-                            match columns.fields.get_mut(previous as usize) {
-                                Some(previous) => previous.next = i,
-                                None => columns.first = i,
-                            }
-                            (columns.fields.get_mut(i as usize).ok_or(Stop)?, i)
+                    match *cursor.bytes() {
+                        [b',', b' ', b'"'] => {
+                            cursor.advance(1)?;
+                            judged = 1;
+                            continue 'members;
                         }
-                        Target::Spot(spot) => {
-                            spaces(simd, &mut cursor)?;
-                            let start = cursor;
-                            let kind;
-                            (cursor, kind) = skip(simd, cursor, depth)?;
-                            let place = pass.at(open);
-                            let watch = pass.row.left.first_in(spot, place).ok_or(Stop)?;
-                            if watch != NONE {
-                                watched(pass, watch, start, cursor);
-                            }
-                            let span = (pass.at(start), pass.at(cursor));
-                            pass.row.left.push_unknown(spot, span, kind);
-                            continue;
+                        [b',', ..] => {}
+                        [b'}', ..] => {
+                            cursor.advance(1)?;
+                            break 'members;
                         }
+                        _ => return Err(Stop),
+                    }
+                }
+                judged = 0;
+                match simd.enter(Member {
+                    columns,
+                    at_row,
+                    pass,
+                    cursor,
+                    open,
+                    guess,
+                })? {
+                    (behind, NONE) => {
+                        cursor = behind;
+                        continue 'members;
+                    }
+                    (behind, i) => {
+                        cursor = behind;
+                        follow(columns, previous, i);
+                        let field = columns.fields.get_mut(i as usize).ok_or(Stop)?;
+                        if field.watch != NONE {
+                            guess = field.next;
+                            previous = i;
+                            continue 'members;
+                        }
+                        break 'found (field, i);
                     }
                 }
             };
             judged = 0;
             spaces(simd, &mut cursor)?;
-            let start = cursor;
+            let next = field.next;
             if !value(simd, &mut field.column, at_row, depth, pass, &mut cursor)? {
-                if pass.rejecting {
-                    return Err(Stop);
-                }
-                let kind;
-                (cursor, kind) = skip(simd, cursor, depth)?;
-                field.column.pad(at_row + 1);
-                pass.row.left.pending.push(Pending {
-                    field: i,
-                    start: pass.at(start),
-                    end: pass.at(cursor),
-                    kind,
-                });
-            }
-            if field.is_watched {
-                watched(pass, field.watch, start, cursor);
+                cursor = simd.enter(Misfit {
+                    columns,
+                    i,
+                    at_row,
+                    pass,
+                    cursor,
+                })?;
             }
             previous = i;
-            guess = field.next;
+            guess = next;
         }
-        let left = &pass.row.left;
-        if left.pending.len() > pending || left.entries.len() > entries {
-            settle(columns, at_row, pass, pending, entries)?;
+        if pass.left_over {
+            settle(columns, at_row, pass, open)?;
         }
         Ok(cursor)
     }
 }
 
-/// Passes a key that was not predicted, and its colon.
+/// Remembers which field came behind another, [`NONE`] for the object's begin.
+#[inline(always)]
+fn follow(columns: &mut FieldColumns, previous: u32, i: u32) {
+    match columns.fields.get_mut(previous as usize) {
+        Some(previous) => previous.next = i,
+        None => columns.first = i,
+    }
+}
+
+/// A key that was not found at a glance. Returns the place behind it and its field, or, with [`NONE`]
+/// for an unknown one, the place behind its value; a watched field's value is passed too.
+struct Member<'t, 'a, 'r> {
+    columns: &'t mut FieldColumns,
+    at_row: usize,
+    pass: &'t mut Pass<'a, 'r>,
+    /// At the byte before the key, which has been judged.
+    cursor: Cursor<'a>,
+    /// Where the object begins.
+    open: Cursor<'a>,
+    guess: u32,
+}
+
+impl<'a> Task for Member<'_, 'a, '_> {
+    type Out = Result<(Cursor<'a>, u32), Stop>;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> Self::Out {
+        let Member {
+            columns,
+            at_row,
+            pass,
+            mut cursor,
+            open,
+            guess,
+        } = self;
+        let depth = columns.depth;
+        let foreseen = columns.fields.get(guess as usize);
+        let target = match foreseen.and_then(|field| field.spelled(cursor.rest())) {
+            Some(length) => {
+                cursor.advance(length)?;
+                Target::Field(guess)
+            }
+            None => {
+                cursor.advance(1)?;
+                spaces(simd, &mut cursor)?;
+                key(simd, columns, pass, &mut cursor)?
+            }
+        };
+        match target {
+            Target::Field(i) => {
+                let field = columns.fields.get_mut(i as usize).ok_or(Stop)?;
+                if field.watch == NONE {
+                    return Ok((cursor, i));
+                }
+                let watch = field.watch;
+                spaces(simd, &mut cursor)?;
+                let start = cursor;
+                cursor = match any_value(simd, &mut field.column, at_row, depth, pass, cursor)? {
+                    Some(behind) => behind,
+                    None => simd.enter(Misfit {
+                        columns,
+                        i,
+                        at_row,
+                        pass,
+                        cursor,
+                    })?,
+                };
+                watched(pass, watch, start, cursor);
+                Ok((cursor, i))
+            }
+            Target::Spot(spot) => {
+                spaces(simd, &mut cursor)?;
+                let start = cursor;
+                let kind;
+                (cursor, kind) = skip(simd, cursor, depth)?;
+                let place = pass.at(open);
+                let watch = pass.row.left.first_in(spot, place).ok_or(Stop)?;
+                if watch != NONE {
+                    watched(pass, watch, start, cursor);
+                }
+                let span = (pass.at(start), pass.at(cursor));
+                pass.left_over = true;
+                pass.row.left.push_unknown(spot, span, kind);
+                Ok((cursor, NONE))
+            }
+        }
+    }
+}
+
+/// A value that does not fit its field's column: it is passed, and remembered until the object ends.
+struct Misfit<'t, 'a, 'r> {
+    columns: &'t mut FieldColumns,
+    i: u32,
+    at_row: usize,
+    pass: &'t mut Pass<'a, 'r>,
+    cursor: Cursor<'a>,
+}
+
+impl<'a> Task for Misfit<'_, 'a, '_> {
+    type Out = Result<Cursor<'a>, Stop>;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> Self::Out {
+        let Misfit {
+            columns,
+            i,
+            at_row,
+            pass,
+            cursor: start,
+        } = self;
+        if pass.rejecting {
+            return Err(Stop);
+        }
+        let (cursor, kind) = skip(simd, start, columns.depth)?;
+        let field = columns.fields.get_mut(i as usize).ok_or(Stop)?;
+        field.column.pad(at_row + 1);
+        pass.left_over = true;
+        pass.row.left.pending.push(Pending {
+            field: i,
+            start: pass.at(start),
+            end: pass.at(cursor),
+            kind,
+        });
+        Ok(cursor)
+    }
+}
+
+/// Passes a key and its colon.
 #[inline(always)]
 fn key<'a, S: Simd>(
     simd: S,
@@ -217,24 +346,22 @@ fn watched<'a>(pass: &mut Pass<'a, '_>, watch: u32, start: Cursor<'a>, end: Curs
 /// Ends an object in which something was left over: values that did not fit go to their siblings
 /// where the event has none of its own for them, and entries get the reference pass's order.
 #[inline(never)]
-fn settle(
+fn settle<'a>(
     columns: &mut FieldColumns,
     at_row: usize,
-    pass: &mut Pass<'_, '_>,
-    pending: usize,
-    entries: usize,
+    pass: &mut Pass<'a, '_>,
+    open: Cursor<'a>,
 ) -> Result<(), Stop> {
     let event = pass.start.rest();
-    while pass.row.left.pending.len() > pending {
-        let Some(Pending {
-            field,
-            start,
-            end,
-            kind,
-        }) = pass.row.left.pending.pop()
-        else {
-            break;
-        };
+    let within = pass.at(open);
+    let inside = |pending: &mut Pending| pending.start >= within;
+    while let Some(Pending {
+        field,
+        start,
+        end,
+        kind,
+    }) = pass.row.left.pending.pop_if(inside)
+    {
         let origin = field as usize;
         let span = event.get(start as usize..end as usize);
         let text = span
@@ -261,9 +388,7 @@ fn settle(
         let rank = columns.fields.get(at).map_or(0, |field| field.rank);
         left.push_conflict(spot, rank, (start, end), kind);
     }
-    if let Some(entries) = pass.row.left.entries.get_mut(entries..) {
-        entries.sort_by_key(|entry| entry.rank);
-    }
+    pass.within(open).sort_by_key(|entry| entry.rank);
     Ok(())
 }
 
