@@ -22,11 +22,10 @@ use std::{collections::HashMap, sync::Arc};
 
 /// One field of a struct and the column it feeds.
 pub(super) struct FieldColumn {
-    /// The key as most events spell it: the comma before it, the quotes and the colon included.
+    /// The key as most events spell it: the comma before it, the quotes and the colon included. Nothing
+    /// agrees with it where that is longer than a block, needs escapes or is another field's too, or
+    /// where the value is watched.
     pub(super) pattern: Pattern,
-    /// Its length with all these, where that is all there is to it; else [`NONE`], longer than any text:
-    /// where it is longer than the pattern, the value is watched, or nothing agrees with the pattern.
-    pub(super) key_length: u32,
     /// The field that followed this one last.
     pub(super) next: u32,
     /// Its place in the order in which fields are judged, from 1.
@@ -49,8 +48,8 @@ pub(super) struct FieldColumn {
 }
 
 impl FieldColumn {
-    /// The length of the key with all around it where the text begins with it, the comma left out; for
-    /// those that have no [`FieldColumn::key_length`].
+    /// The length of the key with all around it where the text goes on with it behind one byte; for
+    /// those that have no pattern.
     pub(super) fn spelled(&self, text: &[u8]) -> Option<usize> {
         let quoted = text.get(1..)?.strip_prefix(b"\"")?;
         let rest = quoted.strip_prefix(self.event.as_bytes())?;
@@ -85,6 +84,11 @@ pub(super) struct FieldColumns {
     unknown: Vec<(u32, u32)>,
 }
 
+/// What no text agrees with: UTF-8 does not have this byte.
+fn nothing() -> Pattern {
+    Pattern::new(b",\xff")
+}
+
 /// Whether the name stands in an event as it is.
 fn is_plain(name: &str) -> bool {
     !name
@@ -103,9 +107,7 @@ impl FieldColumns {
                 let event = names::event_field(&field);
                 let within = place.field(event, field.name());
                 FieldColumn {
-                    // No UTF-8 text has this byte: nothing agrees with it.
-                    pattern: Pattern::new(b",\xff"),
-                    key_length: NONE,
+                    pattern: nothing(),
                     next: NONE,
                     rank: 0,
                     watch: NONE,
@@ -135,9 +137,9 @@ impl FieldColumns {
                 fields[i].claims = true;
                 keys.insert(event.as_bytes(), Target::Field(i as u32));
                 if is_plain(&event) {
-                    fields[i].pattern = Pattern::new(format!(",\"{event}\":").as_bytes());
-                    if event.len() + 4 <= BLOCK {
-                        fields[i].key_length = event.len() as u32 + 4;
+                    let spelled = format!(",\"{event}\":");
+                    if spelled.len() <= BLOCK {
+                        fields[i].pattern = Pattern::new(spelled.as_bytes());
                     }
                     match fields.get_mut(previous as usize) {
                         Some(previous) => previous.next = i as u32,
@@ -186,7 +188,7 @@ impl FieldColumns {
         self.watches.push((name.to_string(), watch));
         if let Some(&i) = self.by_event.get(name) {
             self.fields[i].watch = watch;
-            self.fields[i].key_length = NONE;
+            self.fields[i].pattern = nothing();
         }
         watch
     }

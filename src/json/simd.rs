@@ -65,18 +65,25 @@ pub(crate) struct Pattern {
     pub(super) bytes: [u8; BLOCK],
     /// One bit a byte.
     pub(super) mask: u32,
+    /// At most [`BLOCK`].
+    pub(super) length: u32,
 }
 
 impl Pattern {
     /// Of longer texts only the first block is compared.
     pub(crate) fn new(text: &[u8]) -> Self {
         let mut bytes = [0; BLOCK];
-        let mut mask = 0;
+        let (mut mask, mut length) = (0, 0);
         for (i, (to, from)) in bytes.iter_mut().zip(text).enumerate() {
             *to = *from;
             mask |= 1 << i;
+            length += 1;
         }
-        Self { bytes, mask }
+        Self {
+            bytes,
+            mask,
+            length,
+        }
     }
 }
 
@@ -127,7 +134,7 @@ impl Simd for Portable {
 
     #[inline(always)]
     fn begins(self, block: &[u8; BLOCK], pattern: &Pattern, any_first: u32) -> bool {
-        let length = pattern.mask.count_ones() as usize;
+        let length = pattern.length as usize;
         let from = any_first as usize;
         block.get(from..length) == pattern.bytes.get(from..length)
     }

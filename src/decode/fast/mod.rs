@@ -23,7 +23,7 @@ use super::{
 };
 use crate::json::{Cursor, NodeKind, Simd, Stop, Task, skip_value, spaces};
 use object::object;
-use values::{any_value, value};
+use values::{any_value, no_structure, ranked, structure, value};
 
 /// What is at hand while one event is read.
 struct Pass<'a, 'r> {
@@ -46,8 +46,7 @@ impl<'a> Pass<'a, '_> {
     }
 
     /// What was left over of what begins at `start`, the last that was read.
-    fn within(&mut self, start: Cursor<'a>) -> &mut [Entry] {
-        let start = self.at(start);
+    fn within(&mut self, start: u32) -> &mut [Entry] {
         self.row.left.within(self.base, start)
     }
 }
@@ -83,7 +82,7 @@ impl Task for Event<'_, '_> {
         if cursor.left() == 0 || cursor.byte() != b'{' {
             return Err(Stop);
         }
-        cursor = object(simd, self.fields, self.at_row, &mut pass, cursor)?;
+        cursor = object(simd, self.fields, None, self.at_row, &mut pass, cursor)?;
         if cursor.left() > 0 {
             spaces(simd, &mut cursor)?;
             if cursor.left() > 0 {

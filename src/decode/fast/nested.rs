@@ -1,9 +1,10 @@
 //! Lists and maps: taken whole, or the pass gives up.
 
-use super::{Pass, value};
+use super::{Pass, object, value};
 use crate::{
     decode::{
-        nested::{ListColumn, MapColumn},
+        column::Column,
+        nested::{ListColumn, MapColumn, StructColumn},
         path::Within,
     },
     json::{Cursor, MAX_DEPTH, Simd, Stop, Task, spaces},
@@ -45,7 +46,7 @@ pub(super) fn map<'a, S: Simd>(
 
 /// What was left over of the element that begins at `start` stands there.
 #[inline(never)]
-fn placed<'a>(pass: &mut Pass<'a, '_>, start: Cursor<'a>, within: &Within) {
+fn placed(pass: &mut Pass<'_, '_>, start: u32, within: &Within) {
     for entry in pass.within(start) {
         entry.within.push(within.clone());
     }
@@ -83,9 +84,20 @@ impl<'a> Task for List<'_, 'a, '_> {
                 if cursor.byte() == b'n' && !nullable {
                     return Err(Stop);
                 }
-                let start = cursor;
-                if !value(simd, &mut column.column, at, depth, pass, &mut cursor)? {
-                    return Err(Stop);
+                let start = pass.at(cursor);
+                match &mut column.column {
+                    // Objects that follow one another at once are one call.
+                    Column::Struct(column) if cursor.byte() == b'{' && column.len() == at => {
+                        let StructColumn { columns, rows, .. } = &mut **column;
+                        cursor = object(simd, columns, Some(rows), at, pass, cursor)?;
+                        at = *rows;
+                        *rows += 1;
+                    }
+                    column => {
+                        if !value(simd, column, at, depth, pass, &mut cursor)? {
+                            return Err(Stop);
+                        }
+                    }
                 }
                 if pass.left_over {
                     placed(pass, start, &Within::Index(at - first));
@@ -154,7 +166,7 @@ impl<'a> Task for Map<'_, 'a, '_> {
                 if cursor.byte() == b'n' && !nullable {
                     return Err(Stop);
                 }
-                let start = cursor;
+                let start = pass.at(cursor);
                 if !value(simd, &mut column.values, at, depth, pass, &mut cursor)? {
                     return Err(Stop);
                 }

@@ -1,6 +1,8 @@
-//! One object: keys predicted, looked up where the prediction fails.
+//! One object, and those within it: keys predicted, looked up where the prediction fails.
 
-use super::{Pass, any_value, skip, value};
+#![allow(unsafe_code)]
+
+use super::{Pass, any_value, no_structure, ranked, skip, structure};
 use crate::{
     decode::{
         column::Column,
@@ -11,18 +13,23 @@ use crate::{
     },
     json::{BLOCK, Cursor, MAX_DEPTH, Simd, Stop, Task, skip_string, spaces},
 };
+use std::mem::MaybeUninit;
 
 /// Reads an object, which begins here, into row `at_row` of its fields' columns; returns where it ends.
+/// With the count of a list's objects, the objects that follow at once, too: all but the last of them
+/// are counted.
 #[inline(always)]
 pub(super) fn object<'a, S: Simd>(
     simd: S,
     columns: &mut FieldColumns,
+    rows: Option<&mut usize>,
     at_row: usize,
     pass: &mut Pass<'a, '_>,
     cursor: Cursor<'a>,
 ) -> Result<Cursor<'a>, Stop> {
     simd.enter(Object {
         columns,
+        rows,
         at_row,
         pass,
         cursor,
@@ -31,10 +38,27 @@ pub(super) fn object<'a, S: Simd>(
 
 struct Object<'t, 'a, 'r> {
     columns: &'t mut FieldColumns,
+    rows: Option<&'t mut usize>,
     at_row: usize,
     pass: &'t mut Pass<'a, 'r>,
     cursor: Cursor<'a>,
 }
+
+/// An object that is left for one within it.
+#[derive(Clone, Copy)]
+struct Frame {
+    level: *mut FieldColumns,
+    row: usize,
+    /// The field whose value is read.
+    field: u32,
+    /// The field foreseen behind it.
+    next: u32,
+    /// Where the object begins in the event.
+    open: u32,
+}
+
+/// How many objects within each other are read without a call.
+const FRAMES: usize = 8;
 
 impl<'a> Task for Object<'_, 'a, '_> {
     type Out = Result<Cursor<'a>, Stop>;
@@ -43,15 +67,14 @@ impl<'a> Task for Object<'_, 'a, '_> {
     fn run<S: Simd>(self, simd: S) -> Self::Out {
         let Object {
             columns,
+            mut rows,
             at_row,
             pass,
             mut cursor,
         } = self;
-        let depth = columns.depth;
-        if depth > MAX_DEPTH {
+        if columns.depth > MAX_DEPTH {
             return Err(Stop);
         }
-        let open = cursor;
         if cursor.ahead::<1, 1>() != b"\"" {
             let mut inside = cursor;
             inside.advance(1)?;
@@ -61,33 +84,74 @@ impl<'a> Task for Object<'_, 'a, '_> {
                 return Ok(inside);
             }
         }
+        let mut frames = [const { MaybeUninit::<Frame>::uninit() }; FRAMES];
+        let mut inner = 0;
         let mut guess = columns.first;
+        // The object at hand: its level, its row there, where it begins.
+        let mut level: *mut FieldColumns = columns;
+        let mut row = at_row;
+        let mut open = pass.at(cursor);
         let mut previous = NONE;
         // The cursor is at the byte before a key, a comma where the key is predicted. 1: that byte has
         // been judged, as the brace or a space behind the comma.
         let mut judged = 1;
         'members: loop {
+            // SAFETY: `level` is `columns`, which is borrowed until the end, or was taken from a struct
+            // column in the fields of the level of the frame before. While a level is at hand, none of
+            // the levels around it is touched, so that the reference is the only one to what it reaches;
+            // it ends with this turn of the loop. Nothing takes fields from a level or adds any.
+            let columns = unsafe { &mut *level };
             let (field, i) = 'found: {
                 if let Some(field) = columns.fields.get_mut(guess as usize)
                     && simd.begins(cursor.bytes(), &field.pattern, judged)
-                    && cursor.advance(field.key_length as usize).is_ok()
                 {
+                    cursor.pass(&field.pattern)?;
                     break 'found (field, guess);
                 }
                 if judged == 0 && cursor.byte() == b'}' {
                     cursor.advance(1)?;
-                    break 'members;
+                    if pass.left_over {
+                        settle(columns, row, pass, open)?;
+                    }
+                    if inner == 0 {
+                        // Another object of the list, unless entries wait for their place in it.
+                        if let Some(rows) = rows.as_deref_mut()
+                            && !pass.left_over
+                            && cursor.bytes() == b",{\""
+                        {
+                            cursor.advance(1)?;
+                            *rows += 1;
+                            row += 1;
+                            guess = columns.first;
+                            open = pass.at(cursor);
+                            previous = NONE;
+                            judged = 1;
+                            continue 'members;
+                        }
+                        return Ok(cursor);
+                    }
+                    inner -= 1;
+                    // SAFETY: all frames below `inner` were written.
+                    let frame = unsafe { frames[inner % FRAMES].assume_init() };
+                    if pass.left_over {
+                        // SAFETY: the level of the frame is the one at hand again; see above.
+                        ended(unsafe { &*frame.level }, frame.field, pass, open);
+                    }
+                    level = frame.level;
+                    row = frame.row;
+                    open = frame.open;
+                    previous = frame.field;
+                    guess = frame.next;
+                    continue 'members;
                 }
                 // Not what was predicted: the field that the name's length and first bytes belong to.
-                let i = {
-                    let length = simd.quote(cursor.ahead::<2, BLOCK>());
-                    let word = u64::from_le_bytes(*cursor.ahead::<2, 8>());
-                    columns.keys.guess(word, length)
-                };
+                let length = simd.quote(cursor.ahead::<2, BLOCK>());
+                let word = u64::from_le_bytes(*cursor.ahead::<2, 8>());
+                let i = columns.keys.guess(word, length);
                 if let Some(field) = columns.fields.get_mut(i as usize)
                     && simd.begins(cursor.bytes(), &field.pattern, judged)
-                    && cursor.advance(field.key_length as usize).is_ok()
                 {
+                    cursor.pass(&field.pattern)?;
                     follow(columns, previous, i);
                     break 'found (columns.fields.get_mut(i as usize).ok_or(Stop)?, i);
                 }
@@ -100,58 +164,85 @@ impl<'a> Task for Object<'_, 'a, '_> {
                             continue 'members;
                         }
                         [b',', ..] => {}
-                        [b'}', ..] => {
-                            cursor.advance(1)?;
-                            break 'members;
-                        }
+                        [b'}', ..] => continue 'members,
                         _ => return Err(Stop),
                     }
                 }
                 judged = 0;
-                match simd.enter(Member {
+                let member = simd.enter(Member {
                     columns,
-                    at_row,
+                    row,
                     pass,
                     cursor,
                     open,
                     guess,
-                })? {
-                    (behind, NONE) => {
-                        cursor = behind;
-                        continue 'members;
-                    }
-                    (behind, i) => {
-                        cursor = behind;
-                        follow(columns, previous, i);
-                        let field = columns.fields.get_mut(i as usize).ok_or(Stop)?;
-                        if field.watch != NONE {
-                            guess = field.next;
-                            previous = i;
-                            continue 'members;
-                        }
-                        break 'found (field, i);
-                    }
+                })?;
+                cursor = member.0;
+                let i = member.1;
+                if i == NONE {
+                    continue 'members;
                 }
+                follow(columns, previous, i);
+                let field = columns.fields.get_mut(i as usize).ok_or(Stop)?;
+                if field.watch != NONE {
+                    guess = field.next;
+                    previous = i;
+                    continue 'members;
+                }
+                break 'found (field, i);
             };
             judged = 0;
             spaces(simd, &mut cursor)?;
-            let next = field.next;
-            if !value(simd, &mut field.column, at_row, depth, pass, &mut cursor)? {
+            let fits = match &mut field.column {
+                Column::Struct(column) => {
+                    if column.len() == row
+                        && inner < FRAMES
+                        && cursor.bytes() == b"{\""
+                        && column.columns.depth <= MAX_DEPTH
+                    {
+                        frames[inner].write(Frame {
+                            level,
+                            row,
+                            field: i,
+                            next: field.next,
+                            open,
+                        });
+                        inner += 1;
+                        column.end();
+                        open = pass.at(cursor);
+                        guess = column.columns.first;
+                        previous = NONE;
+                        level = &raw mut column.columns;
+                        judged = 1;
+                        continue 'members;
+                    }
+                    structure(simd, column, row, pass, &mut cursor)?
+                }
+                column => no_structure(simd, column, row, columns.depth, pass, &mut cursor)?,
+            };
+            // Not sooner: kept over the value, it would be kept in memory.
+            guess = field.next;
+            previous = i;
+            if !fits {
                 cursor = simd.enter(Misfit {
                     columns,
                     i,
-                    at_row,
+                    row,
                     pass,
                     cursor,
                 })?;
             }
-            previous = i;
-            guess = next;
         }
-        if pass.left_over {
-            settle(columns, at_row, pass, open)?;
-        }
-        Ok(cursor)
+    }
+}
+
+/// A struct that was read without a call has ended: what was left over within is told in its place.
+#[inline(never)]
+fn ended(columns: &FieldColumns, field: u32, pass: &mut Pass<'_, '_>, open: u32) {
+    if let Some(field) = columns.fields.get(field as usize)
+        && let Column::Struct(column) = &field.column
+    {
+        ranked(pass, open, column.rank);
     }
 }
 
@@ -168,12 +259,12 @@ fn follow(columns: &mut FieldColumns, previous: u32, i: u32) {
 /// for an unknown one, the place behind its value; a watched field's value is passed too.
 struct Member<'t, 'a, 'r> {
     columns: &'t mut FieldColumns,
-    at_row: usize,
+    row: usize,
     pass: &'t mut Pass<'a, 'r>,
     /// At the byte before the key, which has been judged.
     cursor: Cursor<'a>,
-    /// Where the object begins.
-    open: Cursor<'a>,
+    /// Where the object begins in the event.
+    open: u32,
     guess: u32,
 }
 
@@ -184,7 +275,7 @@ impl<'a> Task for Member<'_, 'a, '_> {
     fn run<S: Simd>(self, simd: S) -> Self::Out {
         let Member {
             columns,
-            at_row,
+            row,
             pass,
             mut cursor,
             open,
@@ -212,12 +303,12 @@ impl<'a> Task for Member<'_, 'a, '_> {
                 let watch = field.watch;
                 spaces(simd, &mut cursor)?;
                 let start = cursor;
-                cursor = match any_value(simd, &mut field.column, at_row, depth, pass, cursor)? {
+                cursor = match any_value(simd, &mut field.column, row, depth, pass, cursor)? {
                     Some(behind) => behind,
                     None => simd.enter(Misfit {
                         columns,
                         i,
-                        at_row,
+                        row,
                         pass,
                         cursor,
                     })?,
@@ -230,8 +321,7 @@ impl<'a> Task for Member<'_, 'a, '_> {
                 let start = cursor;
                 let kind;
                 (cursor, kind) = skip(simd, cursor, depth)?;
-                let place = pass.at(open);
-                let watch = pass.row.left.first_in(spot, place).ok_or(Stop)?;
+                let watch = pass.row.left.first_in(spot, open).ok_or(Stop)?;
                 if watch != NONE {
                     watched(pass, watch, start, cursor);
                 }
@@ -248,7 +338,7 @@ impl<'a> Task for Member<'_, 'a, '_> {
 struct Misfit<'t, 'a, 'r> {
     columns: &'t mut FieldColumns,
     i: u32,
-    at_row: usize,
+    row: usize,
     pass: &'t mut Pass<'a, 'r>,
     cursor: Cursor<'a>,
 }
@@ -261,7 +351,7 @@ impl<'a> Task for Misfit<'_, 'a, '_> {
         let Misfit {
             columns,
             i,
-            at_row,
+            row,
             pass,
             cursor: start,
         } = self;
@@ -270,7 +360,7 @@ impl<'a> Task for Misfit<'_, 'a, '_> {
         }
         let (cursor, kind) = skip(simd, start, columns.depth)?;
         let field = columns.fields.get_mut(i as usize).ok_or(Stop)?;
-        field.column.pad(at_row + 1);
+        field.column.pad(row + 1);
         pass.left_over = true;
         pass.row.left.pending.push(Pending {
             field: i,
@@ -346,15 +436,14 @@ fn watched<'a>(pass: &mut Pass<'a, '_>, watch: u32, start: Cursor<'a>, end: Curs
 /// Ends an object in which something was left over: values that did not fit go to their siblings
 /// where the event has none of its own for them, and entries get the reference pass's order.
 #[inline(never)]
-fn settle<'a>(
+fn settle(
     columns: &mut FieldColumns,
     at_row: usize,
-    pass: &mut Pass<'a, '_>,
-    open: Cursor<'a>,
+    pass: &mut Pass<'_, '_>,
+    open: u32,
 ) -> Result<(), Stop> {
     let event = pass.start.rest();
-    let within = pass.at(open);
-    let inside = |pending: &mut Pending| pending.start >= within;
+    let inside = |pending: &mut Pending| pending.start >= open;
     while let Some(Pending {
         field,
         start,

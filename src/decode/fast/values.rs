@@ -10,6 +10,7 @@ use crate::{
     decode::{
         build::Values,
         column::{Column, Times, binary, date_of_number, date_of_text},
+        nested::StructColumn,
         number,
     },
     json::{Cursor, NodeKind, Simd, Stop, Task, skip_string},
@@ -23,7 +24,8 @@ macro_rules! pad_to {
             if $column.len() > $rows {
                 return Err(Stop);
             }
-            match $column.len() + 1 == $rows {
+            // Unseen, or the place of the null's bit would be computed for every row, nulls or not.
+            match std::hint::black_box($column.len()) + 1 == $rows {
                 true => $column.push_null(),
                 false => $column.pad($rows),
             }
@@ -74,6 +76,22 @@ pub(super) fn value<'a, S: Simd>(
     cursor: &mut Cursor<'a>,
 ) -> Result<bool, Stop> {
     match column {
+        Column::Struct(column) => structure(simd, column, at, pass, cursor),
+        other => no_structure(simd, other, at, depth, pass, cursor),
+    }
+}
+
+/// As [`value`], for all columns but structs.
+#[inline(always)]
+pub(super) fn no_structure<'a, S: Simd>(
+    simd: S,
+    column: &mut Column,
+    at: usize,
+    depth: u32,
+    pass: &mut Pass<'a, '_>,
+    cursor: &mut Cursor<'a>,
+) -> Result<bool, Stop> {
+    match column {
         Column::Text(column) => {
             pad_to!(at, column);
             if cursor.byte() == b'"' {
@@ -116,23 +134,10 @@ pub(super) fn value<'a, S: Simd>(
             })?;
             take!(times.values, found)
         }
-        Column::Struct(column) => {
-            pad_to!(at, column);
-            if cursor.byte() == b'{' {
-                let start = *cursor;
-                *cursor = object(simd, &mut column.columns, at, pass, *cursor)?;
-                column.end();
-                if pass.left_over {
-                    ranked(pass, start, column.rank);
-                }
-                return Ok(true);
-            }
-            null_only!(cursor, column)
-        }
         Column::List(column) => {
             pad_to!(at, column);
             if cursor.byte() == b'[' {
-                let start = *cursor;
+                let start = pass.at(*cursor);
                 *cursor = list(simd, column, pass, *cursor)?;
                 if pass.left_over {
                     ranked(pass, start, column.rank);
@@ -144,7 +149,7 @@ pub(super) fn value<'a, S: Simd>(
         Column::Map(column) => {
             pad_to!(at, column);
             if cursor.byte() == b'{' {
-                let start = *cursor;
+                let start = pass.at(*cursor);
                 *cursor = map(simd, column, pass, *cursor)?;
                 if pass.left_over {
                     ranked(pass, start, column.rank);
@@ -167,6 +172,28 @@ pub(super) fn value<'a, S: Simd>(
             None => Ok(false),
         },
     }
+}
+
+/// A struct, as a call where it is one.
+#[inline(always)]
+pub(super) fn structure<'a, S: Simd>(
+    simd: S,
+    column: &mut StructColumn,
+    at: usize,
+    pass: &mut Pass<'a, '_>,
+    cursor: &mut Cursor<'a>,
+) -> Result<bool, Stop> {
+    pad_to!(at, column);
+    if cursor.byte() == b'{' {
+        let start = pass.at(*cursor);
+        *cursor = object(simd, &mut column.columns, None, at, pass, *cursor)?;
+        column.end();
+        if pass.left_over {
+            ranked(pass, start, column.rank);
+        }
+        return Ok(true);
+    }
+    null_only!(cursor, column)
 }
 
 /// As [`value`], as a call; returns the place behind the value, `None` where it does not fit.
@@ -310,7 +337,7 @@ fn rare<S: Simd>(
 
 /// What was left over within a field's value, which begins at `start`, is told in the field's place.
 #[inline(never)]
-fn ranked<'a>(pass: &mut Pass<'a, '_>, start: Cursor<'a>, rank: u32) {
+pub(super) fn ranked(pass: &mut Pass<'_, '_>, start: u32, rank: u32) {
     for entry in pass.within(start) {
         entry.rank = rank;
     }
