@@ -22,18 +22,16 @@ use std::{collections::HashMap, sync::Arc};
 
 /// One field of a struct and the column it feeds.
 pub(super) struct FieldColumn {
-    /// The key as most events spell it: the comma before it, the quotes and the colon included.
+    /// The key as most events spell it: the comma before it, the quotes and the colon included. Nothing
+    /// agrees with it where that is longer than a block, needs escapes or is another field's too, or
+    /// where the value is watched.
     pub(super) pattern: Pattern,
-    /// Its length with all these; 0 where it needs escapes or another field has the name.
-    pub(super) key_length: u32,
     /// The field that followed this one last.
     pub(super) next: u32,
     /// Its place in the order in which fields are judged, from 1.
     pub(super) rank: u32,
     /// What wants a copy of the value, by [`Leftovers::watched`].
     pub(super) watch: u32,
-    /// Whether anything does.
-    pub(super) is_watched: bool,
     pub(super) column: Column,
     /// Where its own values are left over, and where those of another field whose sibling it is.
     spots: [u32; 2],
@@ -50,16 +48,12 @@ pub(super) struct FieldColumn {
 }
 
 impl FieldColumn {
-    /// Whether the text goes on with the rest of a key that is longer than a block.
-    pub(super) fn goes_on(&self, cursor: Cursor<'_>) -> bool {
-        let rest = cursor.rest().get(2..).unwrap_or_default();
-        rest.strip_prefix(self.event.as_bytes())
-            .is_some_and(|rest| rest.starts_with(b"\":"))
-    }
-
-    #[inline(always)]
-    pub(super) fn is_long(&self) -> bool {
-        self.key_length as usize > BLOCK
+    /// The length of the key with all around it where the text goes on with it behind one byte; for
+    /// those that have no pattern.
+    pub(super) fn spelled(&self, text: &[u8]) -> Option<usize> {
+        let quoted = text.get(1..)?.strip_prefix(b"\"")?;
+        let rest = quoted.strip_prefix(self.event.as_bytes())?;
+        (self.claims && rest.starts_with(b"\":")).then_some(self.event.len() + 4)
     }
 
     /// The sibling that takes values of this kind.
@@ -90,6 +84,11 @@ pub(super) struct FieldColumns {
     unknown: Vec<(u32, u32)>,
 }
 
+/// What no text agrees with: UTF-8 does not have this byte.
+fn nothing() -> Pattern {
+    Pattern::new(b",\xff")
+}
+
 /// Whether the name stands in an event as it is.
 fn is_plain(name: &str) -> bool {
     !name
@@ -108,13 +107,10 @@ impl FieldColumns {
                 let event = names::event_field(&field);
                 let within = place.field(event, field.name());
                 FieldColumn {
-                    // No UTF-8 text has this byte: nothing agrees with it.
-                    pattern: Pattern::new(b",\xff"),
-                    key_length: 0,
+                    pattern: nothing(),
                     next: NONE,
                     rank: 0,
                     watch: NONE,
-                    is_watched: false,
                     column: Column::new(field.data_type(), rules, &within),
                     spots: [NONE; 2],
                     siblings: [NONE; KINDS.len()],
@@ -141,8 +137,10 @@ impl FieldColumns {
                 fields[i].claims = true;
                 keys.insert(event.as_bytes(), Target::Field(i as u32));
                 if is_plain(&event) {
-                    fields[i].pattern = Pattern::new(format!(",\"{event}\":").as_bytes());
-                    fields[i].key_length = event.len() as u32 + 4;
+                    let spelled = format!(",\"{event}\":");
+                    if spelled.len() <= BLOCK {
+                        fields[i].pattern = Pattern::new(spelled.as_bytes());
+                    }
                     match fields.get_mut(previous as usize) {
                         Some(previous) => previous.next = i as u32,
                         None => first = i as u32,
@@ -159,6 +157,7 @@ impl FieldColumns {
                 }
             }
         }
+        keys.learn_guesses();
         let mut order: Vec<usize> = (0..fields.len()).collect();
         order.sort_by_key(|&i| fields[i].sibling);
         for (rank, &i) in order.iter().enumerate() {
@@ -189,7 +188,7 @@ impl FieldColumns {
         self.watches.push((name.to_string(), watch));
         if let Some(&i) = self.by_event.get(name) {
             self.fields[i].watch = watch;
-            self.fields[i].is_watched = true;
+            self.fields[i].pattern = nothing();
         }
         watch
     }

@@ -28,6 +28,62 @@ pub(super) struct Keys {
     /// A power of two of them, at most a quarter in use.
     slots: Vec<Slot>,
     entries: Vec<Entry>,
+    guesses: Guesses,
+}
+
+/// Which field a name may be by its length and its first eight bytes: one look, and no proof.
+struct Guesses {
+    /// Indices of fields; [`NO_GUESS`] where there is none.
+    fields: Box<[u32; GUESSES]>,
+    factor: u64,
+}
+
+const GUESSES: usize = 1 << u8::BITS;
+
+const NO_GUESS: u32 = u32::MAX;
+
+/// Odd numbers tried as factors, for the one with which the fewest names meet.
+const FACTORS: u64 = 32;
+
+impl Default for Guesses {
+    fn default() -> Self {
+        Self {
+            fields: Box::new([NO_GUESS; GUESSES]),
+            factor: 1,
+        }
+    }
+}
+
+impl Guesses {
+    #[inline(always)]
+    fn slot(word: u64, length: usize, factor: u64) -> u8 {
+        let used = match length {
+            0..8 => word & !(u64::MAX << (8 * length)),
+            _ => word,
+        };
+        ((used.wrapping_add(length as u64)).wrapping_mul(factor) >> 56) as u8
+    }
+
+    fn of(names: &[(&[u8], u32)]) -> Self {
+        let tried = (0..FACTORS).map(|i| {
+            let mut guesses = Guesses {
+                factor: fold(i + 1) | 1,
+                ..Guesses::default()
+            };
+            let mut met = 0;
+            for &(name, field) in names {
+                let word = head_of(&padded(name), name.len()) as u64;
+                let slot = Self::slot(word, name.len(), guesses.factor);
+                match &mut guesses.fields[usize::from(slot)] {
+                    free @ &mut NO_GUESS => *free = field,
+                    _ => met += 1,
+                }
+            }
+            (met, guesses)
+        });
+        let best = tried.min_by_key(|(met, _)| *met);
+        best.map(|(_, guesses)| guesses).unwrap_or_default()
+    }
 }
 
 /// All that finding a short name takes is here: what follows waits for it.
@@ -93,6 +149,25 @@ fn hash_long(name: &[u8]) -> u32 {
 }
 
 impl Keys {
+    /// Which field a name of this length may be, by its first bytes, the first the least: an index that
+    /// no field has where it is none.
+    #[inline(always)]
+    pub(super) fn guess(&self, word: u64, length: usize) -> u32 {
+        let slot = Guesses::slot(word, length, self.guesses.factor);
+        self.guesses.fields[usize::from(slot)]
+    }
+
+    /// Makes [`Keys::guess`] know all fields that are there.
+    pub(super) fn learn_guesses(&mut self) {
+        let names: Vec<_> = (self.entries.iter())
+            .filter_map(|entry| match entry.target {
+                Target::Field(field) => Some((&*entry.name, field)),
+                Target::Spot(_) => None,
+            })
+            .collect();
+        self.guesses = Guesses::of(&names);
+    }
+
     /// What the name stands for; `bytes` begin with the name as far as they go.
     #[inline(always)]
     pub(super) fn find_at(&self, bytes: &[u8; HEAD], name: &[u8]) -> Option<Target> {

@@ -197,6 +197,21 @@ impl Leftovers {
         });
     }
 
+    /// The entries from `base` on whose values begin at `start` of the event or behind: those of the
+    /// object, list or map that begins there, as long as it is the last that was read.
+    pub(super) fn within(&mut self, base: usize, start: u32) -> &mut [Entry] {
+        let mut first = self.entries.len();
+        while first > base
+            && self
+                .entries
+                .get(first - 1)
+                .is_some_and(|e| e.start >= start)
+        {
+            first -= 1;
+        }
+        self.entries.get_mut(first..).unwrap_or_default()
+    }
+
     /// Whether the event's entries take more than `limit` bytes of `_rescued_data`. No path is spelled
     /// past the limit: many may lead through one long name.
     fn outweighs(&mut self, limit: usize) -> bool {

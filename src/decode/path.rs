@@ -93,6 +93,7 @@ pub(super) enum PlaceStep {
 pub(super) struct Place(Vec<PlaceStep>);
 
 /// Which element of a list, which value of a map.
+#[derive(Clone)]
 pub(super) enum Within {
     Index(usize),
     Key(Arc<str>),

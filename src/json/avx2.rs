@@ -51,6 +51,15 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn quote(self, block: &[u8; BLOCK]) -> usize {
+        let bytes = load(self, block);
+        // SAFETY: as in `special`.
+        let mask =
+            unsafe { _mm256_movemask_epi8(_mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(b'"' as i8))) };
+        (mask as u32).trailing_zeros() as usize
+    }
+
+    #[inline(always)]
     fn solid(self, block: &[u8; BLOCK]) -> Option<usize> {
         let bytes = load(self, block);
         // SAFETY: as in `special`. No closures here: they would not be compiled for AVX2.

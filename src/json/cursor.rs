@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code)]
 
+use super::simd::{BLOCK, Pattern};
 use std::{marker::PhantomData, ops::Range, ptr::NonNull};
 
 /// How many bytes behind a text are readable.
@@ -84,6 +85,29 @@ impl<'a> Cursor<'a> {
         // SAFETY: at + n <= end, within the slice (invariant).
         self.at = unsafe { self.at.add(n) };
         Ok(())
+    }
+
+    /// Goes on by `n` bytes, unless the text ends before: one comparison.
+    ///
+    /// # Safety
+    /// `n` must be at most [`PAD`].
+    #[inline(always)]
+    pub(super) unsafe fn step(&mut self, n: usize) -> Result<(), Stop> {
+        // SAFETY: at + n <= end + PAD, within the slice (invariant; the caller's word on `n`).
+        let to = unsafe { self.at.add(n) };
+        if to.as_ptr().cast_const() > self.end {
+            return Err(Stop);
+        }
+        self.at = to;
+        Ok(())
+    }
+
+    /// Passes a pattern that the text goes on with, unless the text ends before.
+    #[inline(always)]
+    pub(crate) fn pass(&mut self, pattern: &Pattern) -> Result<(), Stop> {
+        const { assert!(BLOCK <= PAD) };
+        // SAFETY: a pattern is no longer than a block.
+        unsafe { self.step(pattern.length as usize) }
     }
 
     /// How far this is behind `from`, a place in the same text.

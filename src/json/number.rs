@@ -17,19 +17,25 @@ const POWERS: [u64; 9] = [
     100_000_000,
 ];
 
-/// How many of the bytes, from the least on, are ASCII digits.
+/// Each byte's value as a digit, where it is one.
 #[inline(always)]
-fn leading_digits(word: u64) -> usize {
-    // A digit's high half is 3, and adding 6 to its low half does not carry into it.
-    let high = (word & 0xf0f0_f0f0_f0f0_f0f0) ^ 0x3030_3030_3030_3030;
-    let low = ((word & 0x0f0f_0f0f_0f0f_0f0f) + 0x0606_0606_0606_0606) & 0x1010_1010_1010_1010;
-    ((high | low).trailing_zeros() / 8) as usize
+fn digits_of(word: u64) -> u64 {
+    word ^ u64::from_ne_bytes([b'0'; 8])
 }
 
-/// The number that eight digits spell, the first in the least byte.
+/// How many of the bytes, from the least on, are below ten.
 #[inline(always)]
-fn eight(word: u64) -> u64 {
-    let pairs = (word & 0x0f0f_0f0f_0f0f_0f0f).wrapping_mul(2_561) >> 8;
+fn leading_digits(digits: u64) -> usize {
+    // 0x76 takes the highest bit from 10 on. What carries is no digit itself and spoils only bytes
+    // behind it, which do not count.
+    let beyond = (digits.wrapping_add(0x7676_7676_7676_7676) | digits) & 0x8080_8080_8080_8080;
+    (beyond.trailing_zeros() / 8) as usize
+}
+
+/// The number that eight digits make, the first in the least byte.
+#[inline(always)]
+fn eight(digits: u64) -> u64 {
+    let pairs = digits.wrapping_mul(2_561) >> 8;
     let fours = (pairs & 0x00ff_00ff_00ff_00ff).wrapping_mul(6_553_601) >> 16;
     (fours & 0x0000_ffff_0000_ffff).wrapping_mul(42_949_672_960_001) >> 32
 }
@@ -41,7 +47,7 @@ pub(crate) fn digit_run(cursor: &mut Cursor<'_>) -> Result<(u64, usize), Stop> {
     let mut value = 0u64;
     let mut count = 0;
     loop {
-        let word = cursor.word();
+        let word = digits_of(cursor.word());
         let digits = leading_digits(word);
         if digits == 8 {
             value = value.wrapping_mul(POWERS[8]).wrapping_add(eight(word));
@@ -62,6 +68,7 @@ pub(crate) fn digit_run(cursor: &mut Cursor<'_>) -> Result<(u64, usize), Stop> {
 /// The number that the digits at the start of eight bytes spell, and how many there are.
 #[inline(always)]
 pub(crate) fn leading_number(word: u64) -> (u64, usize) {
+    let word = digits_of(word);
     match leading_digits(word) {
         0 => (0, 0),
         count => (eight(word << (64 - 8 * count)), count),
@@ -85,11 +92,12 @@ fn zero_before(word: u64, digits: usize) -> bool {
 /// how many digits it has.
 #[inline(always)]
 pub(crate) fn short_integer(word: u64) -> Option<(u64, usize)> {
-    let digits = leading_digits(word);
+    let values = digits_of(word);
+    let digits = leading_digits(values);
     if digits.wrapping_sub(1) >= 7 || !ends(word >> (8 * digits)) || zero_before(word, digits) {
         return None;
     }
-    Some((eight(word << (64 - 8 * digits)), digits))
+    Some((eight(values << (64 - 8 * digits)), digits))
 }
 
 /// The number at the start of eight bytes where it is digits, or digits, a point and digits, and its
@@ -97,23 +105,24 @@ pub(crate) fn short_integer(word: u64) -> Option<(u64, usize)> {
 /// length.
 #[inline(always)]
 pub(crate) fn short_number(word: u64) -> Option<(u64, usize, usize)> {
-    let whole = leading_digits(word);
+    let values = digits_of(word);
+    let whole = leading_digits(values);
     if whole.wrapping_sub(1) >= 7 || zero_before(word, whole) {
         return None;
     }
     let behind = word >> (8 * whole);
     if ends(behind) {
-        return Some((eight(word << (64 - 8 * whole)), 0, whole));
+        return Some((eight(values << (64 - 8 * whole)), 0, whole));
     }
-    // The zeros that come in behind are no digits.
-    let fraction = behind >> 8;
+    // The zeros that come in behind are digits only past the seven bytes that may be.
+    let fraction = values >> (8 * whole) >> 8;
     let places = leading_digits(fraction);
     let length = whole + 1 + places;
     if behind as u8 != b'.' || places == 0 || length > 7 || !ends(word >> (8 * length)) {
         return None;
     }
     // Without the point, and at the word's end.
-    let digits = fraction << (8 * whole) | word & !(u64::MAX << (8 * whole));
+    let digits = fraction << (8 * whole) | values & !(u64::MAX << (8 * whole));
     Some((eight(digits << (64 - 8 * (length - 1))), places, length))
 }
 
@@ -149,7 +158,7 @@ pub(crate) fn millis(word: u64) -> Option<u64> {
 fn digits(cursor: &mut Cursor<'_>) -> Result<(), Stop> {
     let mut any = false;
     loop {
-        let digits = leading_digits(cursor.word()).min(cursor.left());
+        let digits = leading_digits(digits_of(cursor.word())).min(cursor.left());
         cursor.advance(digits)?;
         any |= digits > 0;
         if digits < 8 {

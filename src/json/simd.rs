@@ -16,6 +16,9 @@ pub(crate) trait Simd: Copy {
     /// The first quote, backslash or control character.
     fn special(self, block: &[u8; BLOCK]) -> Option<usize>;
 
+    /// The first quote; [`BLOCK`] where there is none.
+    fn quote(self, block: &[u8; BLOCK]) -> usize;
+
     /// The first byte that is no white space.
     fn solid(self, block: &[u8; BLOCK]) -> Option<usize>;
 
@@ -62,18 +65,25 @@ pub(crate) struct Pattern {
     pub(super) bytes: [u8; BLOCK],
     /// One bit a byte.
     pub(super) mask: u32,
+    /// At most [`BLOCK`].
+    pub(super) length: u32,
 }
 
 impl Pattern {
     /// Of longer texts only the first block is compared.
     pub(crate) fn new(text: &[u8]) -> Self {
         let mut bytes = [0; BLOCK];
-        let mut mask = 0;
+        let (mut mask, mut length) = (0, 0);
         for (i, (to, from)) in bytes.iter_mut().zip(text).enumerate() {
             *to = *from;
             mask |= 1 << i;
+            length += 1;
         }
-        Self { bytes, mask }
+        Self {
+            bytes,
+            mask,
+            length,
+        }
     }
 }
 
@@ -111,6 +121,11 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    fn quote(self, block: &[u8; BLOCK]) -> usize {
+        first(block, |word| zero(word ^ (ONES * u64::from(b'"')))).unwrap_or(BLOCK)
+    }
+
+    #[inline(always)]
     fn solid(self, block: &[u8; BLOCK]) -> Option<usize> {
         block
             .iter()
@@ -119,7 +134,7 @@ impl Simd for Portable {
 
     #[inline(always)]
     fn begins(self, block: &[u8; BLOCK], pattern: &Pattern, any_first: u32) -> bool {
-        let length = pattern.mask.count_ones() as usize;
+        let length = pattern.length as usize;
         let from = any_first as usize;
         block.get(from..length) == pattern.bytes.get(from..length)
     }

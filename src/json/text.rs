@@ -3,7 +3,7 @@
 #![allow(unsafe_code)]
 
 use super::{
-    cursor::{Cursor, Stop},
+    cursor::{Cursor, PAD, Stop},
     simd::{BLOCK, Simd, Task},
 };
 
@@ -88,12 +88,15 @@ pub(crate) fn push_string<S: Simd>(
             out.set_len(length + special.unwrap_or(BLOCK));
         }
         let Some(special) = special else {
-            cursor.advance(BLOCK)?;
+            // SAFETY: BLOCK is below PAD.
+            unsafe { cursor.step(BLOCK)? };
             continue;
         };
         let first = block[special % BLOCK];
         if first == b'"' {
-            return cursor.advance(special + 2);
+            const { assert!(BLOCK + 2 <= PAD) };
+            // SAFETY: the remainder is below BLOCK.
+            return unsafe { cursor.step(special % BLOCK + 2) };
         }
         cursor.advance(special + 1)?;
         let short = SHORT[usize::from(cursor.ahead::<1, 1>()[0])];

@@ -14,10 +14,16 @@ mod numbers;
 mod object;
 mod values;
 
-use super::{copies::CopyColumn, extent::Utf8, fields::FieldColumns, leftovers::NONE, row::Row};
+use super::{
+    copies::CopyColumn,
+    extent::Utf8,
+    fields::FieldColumns,
+    leftovers::{Entry, NONE},
+    row::Row,
+};
 use crate::json::{Cursor, NodeKind, Simd, Stop, Task, skip_value, spaces};
 use object::object;
-use values::value;
+use values::{any_value, no_structure, ranked, structure, value};
 
 /// What is at hand while one event is read.
 struct Pass<'a, 'r> {
@@ -27,12 +33,21 @@ struct Pass<'a, 'r> {
     row: &'r mut Row,
     /// Whether a conflict may make the event a dead letter.
     rejecting: bool,
+    /// Whether anything is left over of the event so far.
+    left_over: bool,
+    /// How many entries were left over before the value at hand was read for its copy.
+    base: usize,
 }
 
 impl<'a> Pass<'a, '_> {
     #[inline(always)]
     fn at(&self, cursor: Cursor<'a>) -> u32 {
         cursor.distance(self.start) as u32
+    }
+
+    /// What was left over of what begins at `start`, the last that was read.
+    fn within(&mut self, start: u32) -> &mut [Entry] {
+        self.row.left.within(self.base, start)
     }
 }
 
@@ -59,13 +74,15 @@ impl Task for Event<'_, '_> {
             utf8: self.utf8,
             row: self.row,
             rejecting,
+            left_over: false,
+            base: 0,
         };
         pass.row.left.begin();
         spaces(simd, &mut cursor)?;
         if cursor.left() == 0 || cursor.byte() != b'{' {
             return Err(Stop);
         }
-        cursor = object(simd, self.fields, self.at_row, &mut pass, cursor)?;
+        cursor = object(simd, self.fields, None, self.at_row, &mut pass, cursor)?;
         if cursor.left() > 0 {
             spaces(simd, &mut cursor)?;
             if cursor.left() > 0 {
@@ -136,15 +153,10 @@ fn copied<S: Simd>(
     }
     let mut cursor = pass.start;
     cursor.advance(start as usize)?;
-    match value(
-        simd,
-        &mut copy.column,
-        at_row,
-        copy.depth,
-        pass,
-        &mut cursor,
-    )? {
-        true => Ok(()),
-        false => Err(Stop),
+    pass.base = pass.row.left.entries.len();
+    let (column, depth) = (&mut copy.column, copy.depth);
+    match any_value(simd, column, at_row, depth, pass, cursor)? {
+        Some(_) => Ok(()),
+        None => Err(Stop),
     }
 }

@@ -1,9 +1,10 @@
 //! Lists and maps: taken whole, or the pass gives up.
 
-use super::{Pass, value};
+use super::{Pass, object, value};
 use crate::{
     decode::{
-        nested::{ListColumn, MapColumn},
+        column::Column,
+        nested::{ListColumn, MapColumn, StructColumn},
         path::Within,
     },
     json::{Cursor, MAX_DEPTH, Simd, Stop, Task, spaces},
@@ -43,6 +44,14 @@ pub(super) fn map<'a, S: Simd>(
     })
 }
 
+/// What was left over of the element that begins at `start` stands there.
+#[inline(never)]
+fn placed(pass: &mut Pass<'_, '_>, start: u32, within: &Within) {
+    for entry in pass.within(start) {
+        entry.within.push(within.clone());
+    }
+}
+
 struct List<'t, 'a, 'r> {
     column: &'t mut ListColumn,
     pass: &'t mut Pass<'a, 'r>,
@@ -75,14 +84,23 @@ impl<'a> Task for List<'_, 'a, '_> {
                 if cursor.byte() == b'n' && !nullable {
                     return Err(Stop);
                 }
-                let before = pass.row.left.entries.len();
-                if !value(simd, &mut column.column, at, depth, pass, &mut cursor)? {
-                    return Err(Stop);
-                }
-                if pass.row.left.entries.len() != before {
-                    for entry in pass.row.left.entries.iter_mut().skip(before) {
-                        entry.within.push(Within::Index(at - first));
+                let start = pass.at(cursor);
+                match &mut column.column {
+                    // Objects that follow one another at once are one call.
+                    Column::Struct(column) if cursor.byte() == b'{' && column.len() == at => {
+                        let StructColumn { columns, rows, .. } = &mut **column;
+                        cursor = object(simd, columns, Some(rows), at, pass, cursor)?;
+                        at = *rows;
+                        *rows += 1;
                     }
+                    column => {
+                        if !value(simd, column, at, depth, pass, &mut cursor)? {
+                            return Err(Stop);
+                        }
+                    }
+                }
+                if pass.left_over {
+                    placed(pass, start, &Within::Index(at - first));
                 }
                 at += 1;
                 spaces(simd, &mut cursor)?;
@@ -148,16 +166,14 @@ impl<'a> Task for Map<'_, 'a, '_> {
                 if cursor.byte() == b'n' && !nullable {
                     return Err(Stop);
                 }
-                let before = pass.row.left.entries.len();
+                let start = pass.at(cursor);
                 if !value(simd, &mut column.values, at, depth, pass, &mut cursor)? {
                     return Err(Stop);
                 }
-                if pass.row.left.entries.len() != before {
+                if pass.left_over && !pass.within(start).is_empty() {
                     // One copy of the key, however many entries stand below it.
                     let key: Arc<str> = String::from_utf8_lossy(column.keys.value(at)).into();
-                    for entry in pass.row.left.entries.iter_mut().skip(before) {
-                        entry.within.push(Within::Key(Arc::clone(&key)));
-                    }
+                    placed(pass, start, &Within::Key(key));
                 }
                 at += 1;
                 spaces(simd, &mut cursor)?;

@@ -10,9 +10,10 @@ use crate::{
     decode::{
         build::Values,
         column::{Column, Times, binary, date_of_number, date_of_text},
+        nested::StructColumn,
         number,
     },
-    json::{Cursor, NodeKind, Simd, Stop, skip_string},
+    json::{Cursor, NodeKind, Simd, Stop, Task, skip_string},
 };
 use std::borrow::Cow;
 
@@ -23,7 +24,8 @@ macro_rules! pad_to {
             if $column.len() > $rows {
                 return Err(Stop);
             }
-            match $column.len() + 1 == $rows {
+            // Unseen, or the place of the null's bit would be computed for every row, nulls or not.
+            match std::hint::black_box($column.len()) + 1 == $rows {
                 true => $column.push_null(),
                 false => $column.pad($rows),
             }
@@ -48,10 +50,40 @@ macro_rules! take {
     };
 }
 
+/// Appends a null, if one stands here; nothing else fits. No closure: it would not be compiled for the
+/// instructions at hand, and be a call.
+macro_rules! null_only {
+    ($cursor:expr, $column:expr) => {
+        match null::<()>($cursor)? {
+            Found::Null => {
+                $column.push_null();
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    };
+}
+
 /// Reads the value that begins here into row `at` of a column; `depth` objects and lists stand around
 /// it. `false`, the cursor where it was and nothing appended, where it does not fit.
 #[inline(always)]
 pub(super) fn value<'a, S: Simd>(
+    simd: S,
+    column: &mut Column,
+    at: usize,
+    depth: u32,
+    pass: &mut Pass<'a, '_>,
+    cursor: &mut Cursor<'a>,
+) -> Result<bool, Stop> {
+    match column {
+        Column::Struct(column) => structure(simd, column, at, pass, cursor),
+        other => no_structure(simd, other, at, depth, pass, cursor),
+    }
+}
+
+/// As [`value`], for all columns but structs.
+#[inline(always)]
+pub(super) fn no_structure<'a, S: Simd>(
     simd: S,
     column: &mut Column,
     at: usize,
@@ -66,7 +98,7 @@ pub(super) fn value<'a, S: Simd>(
                 column.push_string(simd, cursor, pass.utf8)?;
                 return Ok(true);
             }
-            null_only(cursor, || column.push_null())
+            null_only!(cursor, column)
         }
         Column::Long(column) => {
             pad_to!(at, column);
@@ -86,7 +118,7 @@ pub(super) fn value<'a, S: Simd>(
                 column.push(yes);
                 return Ok(true);
             }
-            null_only(cursor, || column.push_null())
+            null_only!(cursor, column)
         }
         Column::Timestamp(times) => {
             pad_to!(at, times.values);
@@ -95,39 +127,148 @@ pub(super) fn value<'a, S: Simd>(
                 times.values.push(micros);
                 return Ok(true);
             }
-            take!(times.values, any_time(simd, times, cursor)?)
-        }
-        Column::Struct(column) => {
-            pad_to!(at, column);
-            if cursor.byte() == b'{' {
-                let before = pass.row.left.entries.len();
-                *cursor = object(simd, &mut column.columns, at, pass, *cursor)?;
-                column.end();
-                ranked(pass, before, column.rank);
-                return Ok(true);
-            }
-            null_only(cursor, || column.push_null())
+            let found;
+            (found, *cursor) = simd.enter(AnyTime {
+                times,
+                cursor: *cursor,
+            })?;
+            take!(times.values, found)
         }
         Column::List(column) => {
             pad_to!(at, column);
             if cursor.byte() == b'[' {
-                let before = pass.row.left.entries.len();
+                let start = pass.at(*cursor);
                 *cursor = list(simd, column, pass, *cursor)?;
-                ranked(pass, before, column.rank);
+                if pass.left_over {
+                    ranked(pass, start, column.rank);
+                }
                 return Ok(true);
             }
-            null_only(cursor, || column.push_null())
+            null_only!(cursor, column)
         }
         Column::Map(column) => {
             pad_to!(at, column);
             if cursor.byte() == b'{' {
-                let before = pass.row.left.entries.len();
+                let start = pass.at(*cursor);
                 *cursor = map(simd, column, pass, *cursor)?;
-                ranked(pass, before, column.rank);
+                if pass.left_over {
+                    ranked(pass, start, column.rank);
+                }
                 return Ok(true);
             }
-            null_only(cursor, || column.push_null())
+            null_only!(cursor, column)
         }
+        _ => match simd.enter(Rare {
+            column,
+            at,
+            depth,
+            pass,
+            cursor: *cursor,
+        })? {
+            Some(behind) => {
+                *cursor = behind;
+                Ok(true)
+            }
+            None => Ok(false),
+        },
+    }
+}
+
+/// A struct, as a call where it is one.
+#[inline(always)]
+pub(super) fn structure<'a, S: Simd>(
+    simd: S,
+    column: &mut StructColumn,
+    at: usize,
+    pass: &mut Pass<'a, '_>,
+    cursor: &mut Cursor<'a>,
+) -> Result<bool, Stop> {
+    pad_to!(at, column);
+    if cursor.byte() == b'{' {
+        let start = pass.at(*cursor);
+        *cursor = object(simd, &mut column.columns, None, at, pass, *cursor)?;
+        column.end();
+        if pass.left_over {
+            ranked(pass, start, column.rank);
+        }
+        return Ok(true);
+    }
+    null_only!(cursor, column)
+}
+
+/// As [`value`], as a call; returns the place behind the value, `None` where it does not fit.
+#[inline(always)]
+pub(super) fn any_value<'a, S: Simd>(
+    simd: S,
+    column: &mut Column,
+    at: usize,
+    depth: u32,
+    pass: &mut Pass<'a, '_>,
+    cursor: Cursor<'a>,
+) -> Result<Option<Cursor<'a>>, Stop> {
+    simd.enter(Any(Rare {
+        column,
+        at,
+        depth,
+        pass,
+        cursor,
+    }))
+}
+
+struct Any<'t, 'a, 'r>(Rare<'t, 'a, 'r>);
+
+impl<'a> Task for Any<'_, 'a, '_> {
+    type Out = Result<Option<Cursor<'a>>, Stop>;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> Self::Out {
+        let Rare {
+            column,
+            at,
+            depth,
+            pass,
+            mut cursor,
+        } = self.0;
+        let fits = value(simd, column, at, depth, pass, &mut cursor)?;
+        Ok(fits.then_some(cursor))
+    }
+}
+
+/// A value of a kind that is seldom there; apart, so that the frequent ones have the registers.
+struct Rare<'t, 'a, 'r> {
+    column: &'t mut Column,
+    at: usize,
+    depth: u32,
+    pass: &'t mut Pass<'a, 'r>,
+    cursor: Cursor<'a>,
+}
+
+impl<'a> Task for Rare<'_, 'a, '_> {
+    type Out = Result<Option<Cursor<'a>>, Stop>;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> Self::Out {
+        let Rare {
+            column,
+            at,
+            depth,
+            mut cursor,
+            ..
+        } = self;
+        let fits = rare(simd, column, at, depth, &mut cursor)?;
+        Ok(fits.then_some(cursor))
+    }
+}
+
+#[inline(always)]
+fn rare<S: Simd>(
+    simd: S,
+    column: &mut Column,
+    at: usize,
+    depth: u32,
+    cursor: &mut Cursor<'_>,
+) -> Result<bool, Stop> {
+    match column {
         Column::Integer(column) => narrow(column, at, cursor),
         Column::Short(column) => narrow(column, at, cursor),
         Column::Byte(column) => narrow(column, at, cursor),
@@ -156,7 +297,7 @@ pub(super) fn value<'a, S: Simd>(
             pad_to!(at, column);
             let start = *cursor;
             let Some(text) = text(simd, cursor)? else {
-                return null_only(cursor, || column.push_null());
+                return null_only!(cursor, column);
             };
             let bytes = binary(&text);
             if let Some(bytes) = &bytes {
@@ -183,27 +324,22 @@ pub(super) fn value<'a, S: Simd>(
                 return Err(Stop);
             }
             *rows = at;
-            null_only(cursor, || *rows = at + 1)
-        }
-    }
-}
-
-/// What was left over within a field's value is told in the field's place.
-#[inline(always)]
-fn ranked(pass: &mut Pass<'_, '_>, before: usize, rank: u32) {
-    if let Some(entries) = pass.row.left.entries.get_mut(before..) {
-        entries.iter_mut().for_each(|entry| entry.rank = rank);
-    }
-}
-
-#[inline(always)]
-fn null_only(cursor: &mut Cursor<'_>, append: impl FnOnce()) -> Result<bool, Stop> {
-    match null::<()>(cursor)? {
-        Found::Null => {
-            append();
+            match null::<()>(cursor)? {
+                Found::Null => *rows = at + 1,
+                _ => return Ok(false),
+            }
             Ok(true)
         }
-        _ => Ok(false),
+        // The others are not rare.
+        _ => Err(Stop),
+    }
+}
+
+/// What was left over within a field's value, which begins at `start`, is told in the field's place.
+#[inline(never)]
+pub(super) fn ranked(pass: &mut Pass<'_, '_>, start: u32, rank: u32) {
+    for entry in pass.within(start) {
+        entry.rank = rank;
     }
 }
 
@@ -244,15 +380,26 @@ fn text<'a, S: Simd>(simd: S, cursor: &mut Cursor<'a>) -> Result<Option<Cow<'a, 
 }
 
 /// A time of any spelling.
-#[inline(always)]
-fn any_time<S: Simd>(simd: S, times: &Times, cursor: &mut Cursor<'_>) -> Result<Found<i64>, Stop> {
-    let start = *cursor;
-    let Some(text) = text(simd, cursor)? else {
-        return any_number(cursor, |text, _| times.unit.micros(text));
-    };
-    let micros = times.read(&text);
-    if micros.is_none() {
-        *cursor = start;
+struct AnyTime<'t, 'a> {
+    times: &'t Times,
+    cursor: Cursor<'a>,
+}
+
+impl<'a> Task for AnyTime<'_, 'a> {
+    type Out = Result<(Found<i64>, Cursor<'a>), Stop>;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> Self::Out {
+        let AnyTime { times, mut cursor } = self;
+        let start = cursor;
+        let found = match text(simd, &mut cursor)? {
+            Some(text) => Found::from(times.read(&text)),
+            None => any_number(&mut cursor, |text, _| times.unit.micros(text))?,
+        };
+        let behind = match found {
+            Found::Misfit => start,
+            _ => cursor,
+        };
+        Ok((found, behind))
     }
-    Ok(micros.into())
 }
