@@ -1,5 +1,7 @@
 //! The names of one level's fields: a small hash table over the bytes as they stand in events.
 
+use super::guesses::Guesses;
+
 /// What a name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Target {
@@ -31,61 +33,6 @@ pub(super) struct Keys {
     guesses: Guesses,
 }
 
-/// Which field a name may be by its length and its first eight bytes: one look, and no proof.
-struct Guesses {
-    /// Indices of fields; [`NO_GUESS`] where there is none.
-    fields: Box<[u32; GUESSES]>,
-    factor: u64,
-}
-
-const GUESSES: usize = 1 << u8::BITS;
-
-const NO_GUESS: u32 = u32::MAX;
-
-/// Odd numbers tried as factors, for the one with which the fewest names meet.
-const FACTORS: u64 = 32;
-
-impl Default for Guesses {
-    fn default() -> Self {
-        Self {
-            fields: Box::new([NO_GUESS; GUESSES]),
-            factor: 1,
-        }
-    }
-}
-
-impl Guesses {
-    #[inline(always)]
-    fn slot(word: u64, length: usize, factor: u64) -> u8 {
-        let used = match length {
-            0..8 => word & !(u64::MAX << (8 * length)),
-            _ => word,
-        };
-        ((used.wrapping_add(length as u64)).wrapping_mul(factor) >> 56) as u8
-    }
-
-    fn of(names: &[(&[u8], u32)]) -> Self {
-        let tried = (0..FACTORS).map(|i| {
-            let mut guesses = Guesses {
-                factor: fold(i + 1) | 1,
-                ..Guesses::default()
-            };
-            let mut met = 0;
-            for &(name, field) in names {
-                let word = head_of(&padded(name), name.len()) as u64;
-                let slot = Self::slot(word, name.len(), guesses.factor);
-                match &mut guesses.fields[usize::from(slot)] {
-                    free @ &mut NO_GUESS => *free = field,
-                    _ => met += 1,
-                }
-            }
-            (met, guesses)
-        });
-        let best = tried.min_by_key(|(met, _)| *met);
-        best.map(|(_, guesses)| guesses).unwrap_or_default()
-    }
-}
-
 /// All that finding a short name takes is here: what follows waits for it.
 #[derive(Clone, Copy, Default)]
 struct Slot {
@@ -107,6 +54,11 @@ struct Entry {
 #[inline(always)]
 fn head_of(bytes: &[u8; HEAD], length: usize) -> u128 {
     u128::from_le_bytes(*bytes) & MASKS[length.min(HEAD)]
+}
+
+/// A name's first eight bytes, the first the least.
+fn first_word(name: &[u8]) -> u64 {
+    head_of(&padded(name), name.len()) as u64
 }
 
 /// The head of a name behind which nothing can be read.
@@ -132,7 +84,7 @@ fn hash(head: u128, name: &[u8]) -> u32 {
 
 /// A product's halves together: every bit reaches every other.
 #[inline(always)]
-fn fold(word: u64) -> u64 {
+pub(super) fn fold(word: u64) -> u64 {
     let product = u128::from(word) * 0x9e37_79b9_7f4a_7c15;
     product as u64 ^ (product >> 64) as u64
 }
@@ -153,15 +105,14 @@ impl Keys {
     /// no field has where it is none.
     #[inline(always)]
     pub(super) fn guess(&self, word: u64, length: usize) -> u32 {
-        let slot = Guesses::slot(word, length, self.guesses.factor);
-        self.guesses.fields[usize::from(slot)]
+        self.guesses.field(word, length)
     }
 
     /// Makes [`Keys::guess`] know all fields that are there.
     pub(super) fn learn_guesses(&mut self) {
         let names: Vec<_> = (self.entries.iter())
             .filter_map(|entry| match entry.target {
-                Target::Field(field) => Some((&*entry.name, field)),
+                Target::Field(field) => Some((first_word(&entry.name), entry.name.len(), field)),
                 Target::Spot(_) => None,
             })
             .collect();

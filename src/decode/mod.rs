@@ -25,6 +25,7 @@ mod error;
 mod extent;
 mod fast;
 mod fields;
+mod guesses;
 mod infer;
 mod json;
 mod keys;

@@ -1,8 +1,14 @@
-//! The room for JSON text and the decoder's columns with their own unit tests, by their sources.
-#![allow(dead_code, unused_imports, reason = "their users are elsewhere")]
+//! The rooms with unsafe code of their own, the decoder and JSON text, with their unit tests, by their sources.
+#![allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    reason = "their users are elsewhere"
+)]
 
+pub use alluvium_rooms::{error, event, schema};
+
+#[path = "../../../src/decode/mod.rs"]
+pub mod decode;
 #[path = "../../../src/json/mod.rs"]
 pub mod json;
-
-#[path = "../../../src/decode/build.rs"]
-mod build;

@@ -9,9 +9,13 @@
 //! which decides. So whatever this pass makes must be what that one would have made; the tests hold
 //! them together (`tests/passes.rs`).
 
+mod append;
+mod member;
+mod misfit;
 mod nested;
 mod numbers;
 mod object;
+mod rare;
 mod values;
 
 use super::{
@@ -22,6 +26,7 @@ use super::{
     row::Row,
 };
 use crate::json::{Cursor, NodeKind, Simd, Stop, Task, skip_value, spaces};
+use append::{null_only, pad_to, take};
 use object::object;
 use values::{any_value, no_structure, ranked, structure, value};
 
