@@ -15,6 +15,7 @@ mod kafka_to_table;
 mod limits;
 mod rooms;
 mod rules;
+mod schema_plan;
 mod secrets;
 mod slow_tables;
 mod stores;
