@@ -8,6 +8,7 @@ use crate::{
     commit::{Evolved, TableLog},
     config::Config,
     control::{self, changes::outstanding},
+    databricks::Connections,
     error::{Error, Kind, Result},
     pipeline::{
         TableSettings,
@@ -112,7 +113,7 @@ impl TablePlan {
             true => self.changes.clone(),
             false => Vec::new(),
         };
-        let runner = desk::runner(config, &place.connection)?;
+        let runner = desk::runner(&Connections::new(&config.connections), &place.connection)?;
         match control::plan(&*runner, &target, changes.clone(), false).await {
             Ok(statements) if by_warehouse => self.statements = statements,
             Ok(registration) => self.statements.splice(0..0, registration).for_each(drop),
@@ -141,7 +142,7 @@ impl TablePlan {
             let _ = writeln!(done, "{}: changed, version {version}", self.settings.name);
         }
         if let (Some(place), Some(target)) = (&self.settings.registration, self.target()?) {
-            let runner = desk::runner(config, &place.connection)?;
+            let runner = desk::runner(&Connections::new(&config.connections), &place.connection)?;
             let changes = match by_warehouse {
                 true => self.changes.clone(),
                 false => Vec::new(),

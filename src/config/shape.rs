@@ -284,7 +284,7 @@ mod tests {
             panic!("credentials are tagged");
         };
         let of = |kind: &str| kinds.iter().find(|(tag, _)| *tag == kind).unwrap().1;
-        assert_eq!(kinds.len(), 10);
+        assert_eq!(kinds.len(), 11);
         assert!(matches!(
             of("sas").key("token").unwrap().form(),
             Form::LiveSecret

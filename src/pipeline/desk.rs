@@ -3,13 +3,13 @@
 use super::worker::Control;
 use crate::{
     commit::TableLog,
-    config::{Config, Registration},
+    config::Registration,
     control::{
         Agent, ControlError, Databricks, Logged, SqlRunner, Target,
         sql::{Location, TableName},
     },
-    databricks::Workspace,
-    error::{Error, Kind, Result},
+    databricks::Connections,
+    error::{Error, Result},
     schema::{Authority, SchemaChange, TableSchema},
     storage::TableLocation,
 };
@@ -21,6 +21,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// The connections in use, each with its agent.
 pub(crate) struct Catalogs {
+    connections: Connections,
     agents: Mutex<BTreeMap<String, Agent>>,
     tasks: TaskTracker,
     runtime: tokio::runtime::Handle,
@@ -29,8 +30,9 @@ pub(crate) struct Catalogs {
 
 impl Catalogs {
     /// Within the runtime that the agents are to run on.
-    pub(crate) fn new(cancel: CancellationToken) -> Self {
+    pub(crate) fn new(connections: Connections, cancel: CancellationToken) -> Self {
         Self {
+            connections,
             agents: Mutex::default(),
             tasks: TaskTracker::new(),
             runtime: tokio::runtime::Handle::current(),
@@ -48,11 +50,11 @@ impl Catalogs {
     }
 
     /// The agent of a connection, made at its first table. No request is made.
-    pub(crate) fn agent(&self, config: &Config, connection: &str) -> Result<Agent> {
+    pub(crate) fn agent(&self, connection: &str) -> Result<Agent> {
         if let Some(agent) = self.agents.lock().get(connection) {
             return Ok(agent.clone());
         }
-        let runner = runner(config, connection)?;
+        let runner = runner(&self.connections, connection)?;
         Ok(self.serve(connection, runner))
     }
 
@@ -67,14 +69,8 @@ impl Catalogs {
 ///
 /// # Errors
 /// Config for a connection that is not there, or has no warehouse.
-pub(crate) fn runner(config: &Config, connection: &str) -> Result<Arc<dyn SqlRunner>> {
-    let options = config.connections.get(connection).ok_or_else(|| {
-        Error::new(
-            Kind::Config,
-            format!("there is no `[connections.{connection}]`; add it"),
-        )
-    })?;
-    let workspace = Workspace::new(connection, options).map_err(Error::from)?;
+pub(crate) fn runner(connections: &Connections, connection: &str) -> Result<Arc<dyn SqlRunner>> {
+    let workspace = connections.get(connection).map_err(Error::from)?;
     Ok(Arc::new(Databricks::new(workspace)?))
 }
 

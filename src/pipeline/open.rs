@@ -85,7 +85,8 @@ impl Pipeline {
     }
 
     fn without_probe(config: Arc<Config>, rates: Arc<Rates>) -> Result<Self> {
-        let stores = Stores::connected(&config.stores, &Connections::new(&config.connections))?;
+        let connections = Connections::new(&config.connections);
+        let stores = Stores::connected(&config.stores, &connections)?;
         let lake = Lake::open(&config.lake.url, &stores)?;
         let budget = ByteBudget::new(config.memory_budget_bytes);
         let cancel = CancellationToken::new();
@@ -119,11 +120,16 @@ impl Pipeline {
             tally: Tally::default(),
             failure: OnceLock::new(),
         });
-        let tables = Arc::new(Tables::new(config.clone(), lake.clone(), shared));
+        let tables = Arc::new(Tables::new(
+            config.clone(),
+            lake.clone(),
+            connections,
+            shared,
+        ));
         // Connections that cannot be are refused before the first event; no request is made.
         let named = config.tables.keys().map(String::as_str).chain([""]);
         for registration in named.filter_map(|name| config.table(name).registration) {
-            tables.catalogs().agent(&config, &registration.connection)?;
+            tables.catalogs().agent(&registration.connection)?;
         }
         Ok(Self {
             config,

@@ -11,6 +11,7 @@ use crate::{
     batch::FlushReason,
     commit::TableLog,
     config::Config,
+    databricks::Connections,
     error::{Error, Kind, Result},
     event::{Epoch, Offset, SourcePartition},
     storage::{Lake, TableLocation},
@@ -86,11 +87,16 @@ impl Handle {
 
 impl Tables {
     /// Within the runtime that the tables' tasks are to run on.
-    pub(crate) fn new(config: Arc<Config>, lake: Lake, shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(
+        config: Arc<Config>,
+        lake: Lake,
+        connections: Connections,
+        shared: Arc<Shared>,
+    ) -> Self {
         Self {
             config,
             lake,
-            catalogs: Catalogs::new(shared.cancel.clone()),
+            catalogs: Catalogs::new(connections, shared.cancel.clone()),
             shared,
             open: Mutex::new(HashMap::new()),
             upload_requests: Mutex::default(),
@@ -201,9 +207,7 @@ impl Tables {
         if settings.name == *self.shared.ledger.name {
             return Ok(None);
         }
-        let agent = self
-            .catalogs
-            .agent(&self.config, &registration.connection)?;
+        let agent = self.catalogs.agent(&registration.connection)?;
         let authority = settings.authority;
         Desk::new(agent, registration, authority, log.clone(), control.clone()).map(Some)
     }

@@ -16,6 +16,7 @@ mod kafka_to_table;
 mod limits;
 mod rooms;
 mod rules;
+mod schema_plan;
 mod secrets;
 mod slow_tables;
 mod stores;

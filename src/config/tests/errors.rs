@@ -215,6 +215,56 @@ fn tables_and_their_columns() {
         "tables.t.authority",
         "Databricks",
     );
+    let connected = "[connections.prod]\nhost='https://a.cloud.databricks.com'\n";
+    let placed = "connection='prod'\ncatalog='c'\nschema='s'\n";
+    for (text, path, words) in [
+        (
+            "[tables.t]\ncatalog='c'".to_owned(),
+            "tables.t.catalog",
+            "goes with others",
+        ),
+        (
+            format!("[tables.t]\n{placed}"),
+            "tables.t.connection",
+            "[connections.prod]",
+        ),
+        (
+            format!("{connected}[tables.t]\n{placed}authority='warehouse'\ntable_name='a b'"),
+            "tables.t.table_name",
+            "a space",
+        ),
+        (
+            format!(
+                "{connected}[table_defaults]\nconnection='prod'\ncatalog='hive_metastore'\nschema='s'"
+            ),
+            "table_defaults.catalog",
+            "Unity Catalog",
+        ),
+        (
+            "[table_defaults]\ntable_name='x'".to_owned(),
+            "table_defaults.table_name",
+            "every table",
+        ),
+        (
+            format!("{connected}[table_defaults]\n{placed}[tables.a]\n[tables.b]\ntable_name='A'"),
+            "tables.b.table_name",
+            "another table",
+        ),
+        (
+            format!(
+                "{connected}[table_defaults]\n{placed}[tables.a]\nurl='s3://bucket/x'\n[tables.b]\nurl='s3://bucket/x/y'"
+            ),
+            "tables.b.url",
+            "overlap",
+        ),
+        (
+            format!("{connected}[tables.a]\n{placed}url='s3://bucket/__unitystorage/x'"),
+            "tables.a.url",
+            "managed",
+        ),
+    ] {
+        one_problem(&text, path, words);
+    }
     one_problem("[tables.'a/b']\n", "tables.\"a/b\"", "letters");
     one_problem(
         "[tables._dead_letters]\n",

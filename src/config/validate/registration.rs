@@ -29,7 +29,11 @@ pub(super) fn check(
         ("schema", &own.schema),
         ("table_name", &own.table_name),
     ];
-    let set = keys.iter().find(|(_, value)| value.is_some());
+    // Of all tables none has the name; it is refused where that is told.
+    let is_told = |key: &str| table.name.is_empty() && key == "table_name";
+    let set = keys
+        .iter()
+        .find(|(key, value)| value.is_some() && !is_told(key));
     let Some(registration) = &table.registration else {
         if own.authority == Some(Authority::Warehouse) {
             found.add(

@@ -3,8 +3,9 @@
 use super::*;
 use crate::{
     commit::Evolved,
-    config::{Environment, Flags},
+    config::{Config, Environment, Flags},
     control::testing::{Lake as Files, Scripted, refused},
+    error::Kind,
     event::{Assignment, ByteBudget, Intake, Offset, RawBatch, RecordKind, RecordSpan},
     pipeline::{Pipeline, intake::SourceIntake, testing::partition},
     route::{Binding, Router},
