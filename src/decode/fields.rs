@@ -11,7 +11,7 @@ use super::{
     row::{Row, last_of_each},
 };
 use crate::{
-    json::{BLOCK, Cursor, Pattern},
+    json::{BLOCK, Pattern},
     schema::{names, sibling_name},
 };
 use arrow::{

@@ -165,7 +165,9 @@ fn what_follows_is_given_as_much_room_as_the_last_took() {
         recent.keep(OffsetRange { start, end }, kept(&text), (0, end));
         budget.used()
     };
-    (0..9).for_each(|start| drop(keep(start)));
+    (0..9).for_each(|start| {
+        keep(start);
+    });
     drop(recent.take(0).unwrap());
     assert_eq!(budget.used(), 0);
     let first = keep(9);
@@ -179,7 +181,9 @@ fn what_follows_is_given_as_much_room_as_the_last_took() {
     drop(recent.take(18).unwrap());
     assert!(keep(19) < 128 << 10, "the last was small");
     // What is not there for so much may be for less.
-    (20..28).for_each(|start| drop(keep(start)));
+    (20..28).for_each(|start| {
+        keep(start);
+    });
     drop(recent.take(19).unwrap());
     let _others = budget.charge((256 << 20) - (128 << 10));
     let before = budget.used();
