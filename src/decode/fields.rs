@@ -43,17 +43,19 @@ pub(super) struct FieldColumn {
     data_type: DataType,
     /// Whether the event's field of its name is its own: the first of two that claim one has it.
     claims: bool,
+    /// Whether it does, and the name stands in events as it is.
+    plain: bool,
     /// Whether it is another field's sibling.
     pub(super) sibling: bool,
 }
 
 impl FieldColumn {
     /// The length of the key with all around it where the text goes on with it behind one byte; for
-    /// those that have no pattern.
+    /// those that have no pattern, unless they need escapes.
     pub(super) fn spelled(&self, text: &[u8]) -> Option<usize> {
         let quoted = text.get(1..)?.strip_prefix(b"\"")?;
         let rest = quoted.strip_prefix(self.event.as_bytes())?;
-        (self.claims && rest.starts_with(b"\":")).then_some(self.event.len() + 4)
+        (self.plain && rest.starts_with(b"\":")).then_some(self.event.len() + 4)
     }
 
     /// The sibling that takes values of this kind.
@@ -118,6 +120,7 @@ impl FieldColumns {
                     name: field.name().clone(),
                     data_type: field.data_type().clone(),
                     claims: false,
+                    plain: false,
                     sibling: false,
                 }
             })
@@ -137,6 +140,7 @@ impl FieldColumns {
                 fields[i].claims = true;
                 keys.insert(event.as_bytes(), Target::Field(i as u32));
                 if is_plain(&event) {
+                    fields[i].plain = true;
                     let spelled = format!(",\"{event}\":");
                     if spelled.len() <= BLOCK {
                         fields[i].pattern = Pattern::new(spelled.as_bytes());

@@ -17,9 +17,19 @@ pub(crate) async fn start(
     cancel: CancellationToken,
 ) -> Result<Option<SocketAddr>> {
     let listen = &config.admin.listen;
-    let Some(recorder) = recorder.filter(|_| !listen.is_empty()) else {
+    let Some(recorder) = recorder else {
         return Ok(None);
     };
+    if listen.is_empty() {
+        // Samples that nobody asks for would be kept for ever.
+        tokio::spawn(async move {
+            tokio::select! {
+                () = telemetry::admin::upkeep(recorder) => {}
+                () = cancel.cancelled() => {}
+            }
+        });
+        return Ok(None);
+    }
     let cannot_bind = |error: std::io::Error| {
         Error::new(
             Kind::Config,
@@ -29,12 +39,13 @@ pub(crate) async fn start(
     };
     let listener = TcpListener::bind(listen).await.map_err(cannot_bind)?;
     let address = listener.local_addr().map_err(cannot_bind)?;
-    let health = health.clone();
+    let (health, kept) = (health.clone(), recorder.clone());
     tokio::spawn(async move {
         tokio::select! {
             ended = telemetry::admin::serve(listener, health, recorder) => {
                 if let Err(error) = ended {
                     tracing::warn!("the admin server ended: {error}");
+                    telemetry::admin::upkeep(kept).await;
                 }
             }
             () = cancel.cancelled() => {}

@@ -22,6 +22,15 @@ struct Admin {
     recorder: PrometheusHandle,
 }
 
+/// Folds the samples of histograms until dropped.
+pub async fn upkeep(recorder: PrometheusHandle) {
+    let mut tick = tokio::time::interval(UPKEEP);
+    loop {
+        tick.tick().await;
+        recorder.run_upkeep();
+    }
+}
+
 /// Answers until dropped. `/healthz`: the process runs. `/readyz`: 200 when events can be taken
 /// durably, else 503, both with the state of each component. `/metrics`: Prometheus text.
 ///
@@ -32,16 +41,7 @@ pub async fn serve(
     health: Health,
     recorder: PrometheusHandle,
 ) -> io::Result<()> {
-    let upkeep = {
-        let recorder = recorder.clone();
-        async move {
-            let mut tick = tokio::time::interval(UPKEEP);
-            loop {
-                tick.tick().await;
-                recorder.run_upkeep();
-            }
-        }
-    };
+    let upkeep = upkeep(recorder.clone());
     let router = Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(healthz))

@@ -424,6 +424,20 @@ fn the_fast_pass_takes_what_careless_clients_send() {
 }
 
 #[test]
+fn a_name_that_needs_escapes_is_taken_by_its_escapes_alone() {
+    for (escaped, raw) in [
+        (r#"{"a\"b":1}"#, r#"{"a"b":2}"#),
+        (r#"{"a\nb":1}"#, "{\"a\nb\":2}"),
+        (r#"{"a\\b":1}"#, r#"{"a\b":2}"#),
+    ] {
+        let policy = EvolutionPolicy::default();
+        let (schema, _) = decode_evolving(table(&[("z", "long")]), &policy, &[escaped]);
+        let batches = [batch(&[escaped, escaped, raw, escaped])];
+        same(&schema, &options(policy), &batches, &Verdicts::default());
+    }
+}
+
+#[test]
 fn keys_in_a_new_order_within_a_batch() {
     let texts: Vec<String> = (0..200)
         .map(|i| {

@@ -14,8 +14,8 @@ use std::{
 
 const BUFFER_BYTES: usize = 256 << 10;
 
-/// Of a file that is not compressed: what is read at once is mostly more, and passes the buffer by.
-const PLAIN_BUFFER_BYTES: usize = 64 << 10;
+/// Of what is read in pieces: a piece is mostly more, and passes the buffer by.
+const OUTER_BUFFER_BYTES: usize = 64 << 10;
 
 /// The most read onto a slab at once: it is cleared before, and should be in the core's cache still when it is written.
 const PIECE_BYTES: usize = 128 << 10;
@@ -67,13 +67,13 @@ impl TextFile {
             bytes: reading.bytes.clone(),
         };
         let input: Box<dyn BufRead + Send> = match compression {
-            Compression::None => Box::new(BufReader::with_capacity(PLAIN_BUFFER_BYTES, counted)),
+            Compression::None => Box::new(BufReader::with_capacity(OUTER_BUFFER_BYTES, counted)),
             Compression::Gzip => Box::new(BufReader::with_capacity(
-                BUFFER_BYTES,
+                OUTER_BUFFER_BYTES,
                 flate2::read::MultiGzDecoder::new(BufReader::with_capacity(BUFFER_BYTES, counted)),
             )),
             Compression::Zstd => Box::new(BufReader::with_capacity(
-                BUFFER_BYTES,
+                OUTER_BUFFER_BYTES,
                 zstd::stream::read::Decoder::new(counted).map_err(|e| FilesError::open(path, e))?,
             )),
         };
