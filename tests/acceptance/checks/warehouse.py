@@ -19,7 +19,7 @@ from harness.workspace import SparkEngine, Workspace, unparsed
 from .kafka import Background
 from .warehouse_troubles import Troubles
 
-KILLS, PARTITIONS, PER_SECOND = 20, 2, 500
+KILLS, PARTITIONS, PER_SECOND = 20, 2, 250
 AUTO_STOP_MINUTES = 1
 STORM_SECONDS = 110
 TABLE = "main.web.events"
@@ -99,7 +99,7 @@ def storm(world, daemon, server, warehouse, log):
     """
     random, begun, kills, slept = world.random, time.monotonic(), {"daemon": 0, "workspace": 0}, time.monotonic()
     while sum(kills.values()) < KILLS:
-        before, columns, patience = log.data_commits(), len(log.columns()), time.monotonic() + random.choice([0, 0, 0, 7])
+        before, columns, patience = log.data_commits(), len(log.columns()), time.monotonic() + random.choice([0, 0, 6])
         wait_until(lambda before=before: daemon.alive() and log.data_commits() > before, 40, "data to land after a kill")
         while len(log.columns()) == columns and time.monotonic() < patience:
             time.sleep(0.1)
@@ -121,6 +121,15 @@ def storm(world, daemon, server, warehouse, log):
 def statements(server):
     """The texts of all that was submitted, also where the workspace was dead before it could answer."""
     return [record["statement"] for record in server.control("GET", "state")["statements"].values()]
+
+
+def paced(records):
+    """A few at a time, so that there is always something to land."""
+    begun = time.monotonic()
+    for number, record in enumerate(records):
+        if number % 25 == 0:
+            time.sleep(max(0.0, begun + number / PER_SECOND - time.monotonic()))
+        yield record
 
 
 def nothing_wanted(world, daemon, server, warehouse, log):
@@ -214,10 +223,10 @@ def governed_storm(world, broker, spark, server, threads):
     warehouse, principals = governed(server, world.folder / "lake", "lander")
     server.settings(warehouse_starting_seconds=0.5, statement_running_seconds=0.3)
     daemon, log = world.daemon(config(world, broker, server, principals["lander"])).start(), Log(path)
-    records = growing.records(PARTITIONS)
+    records = paced(growing.records(PARTITIONS))
 
     def produce_once(_):
-        produce(broker.address, "events", itertools.takewhile(lambda _: not producer.over.is_set(), records), PER_SECOND)
+        produce(broker.address, "events", itertools.takewhile(lambda _: not producer.over.is_set(), records))
         producer.over.set()
 
     producer = Background(produce_once, 0)

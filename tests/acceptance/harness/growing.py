@@ -5,7 +5,7 @@ An id is `partition * STRIDE + offset`. Every `STAGE` offsets a stage begins, wh
 
 import json
 
-STRIDE, STAGE = 10_000_000, 1500
+STRIDE, STAGE = 10_000_000, 700
 METADATA = {"_source", "_partition", "_offset", "_index", "_event_time", "_ingested_at", "_rescued_data"}
 
 # What each stage adds: a scalar, a field of an object that is there, an object, or one of a name that no column has.
