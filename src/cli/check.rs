@@ -35,7 +35,7 @@ pub(super) struct Args {
 }
 
 /// How long what was made may take to be removed after Ctrl-C.
-const CLEANING: Duration = Duration::from_secs(30);
+const CLEANING: Duration = Duration::from_secs(120);
 
 async fn late(stop: &CancellationToken) {
     stop.cancelled().await;
@@ -50,7 +50,7 @@ pub(super) async fn run(args: Args) -> Result<()> {
         () = late(&stop) => {
             return Err(Error::new(
                 Kind::Unavailable,
-                "interrupted; what the check made may stay, below _alluvium_probe/",
+                "interrupted; what the check made may stay: files below _alluvium_probe/, tables _alluvium_probe_… (their names are in the log)",
             ));
         }
     };

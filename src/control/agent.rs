@@ -28,7 +28,7 @@ pub struct Agent {
 struct Shared {
     connection: String,
     runner: Arc<dyn SqlRunner>,
-    /// By full name.
+    /// By name and place: two tables that a catalog would give one name are two here, and the second is told so.
     tables: Mutex<BTreeMap<String, Entry>>,
     /// What was last told of the warehouse itself.
     told: Mutex<Option<String>>,
@@ -83,12 +83,23 @@ impl Agent {
 
     /// Sees to it that the catalog has the table, as soon as its log is there.
     pub fn register(&self, target: &Target) {
-        self.ask(target, |_| true);
+        self.ask(target, |wants| !wants.registered);
     }
 
     /// Columns or types that the table is to get. Asked again, the same costs nothing. Returned is why some cannot be
     /// written as SQL; those stay in `_rescued_data`.
     pub fn want(&self, target: &Target, changes: &[SchemaChange]) -> Vec<ControlError> {
+        self.want_within(target, changes, usize::MAX)
+    }
+
+    /// The same for a table that may get `room` columns more, those wanted before included. What finds no room is not
+    /// kept: it is decided anew once the rest stands. So what waits for a warehouse is bounded, however long it takes.
+    pub fn want_within(
+        &self,
+        target: &Target,
+        changes: &[SchemaChange],
+        room: usize,
+    ) -> Vec<ControlError> {
         let (mut possible, mut refused) = (Vec::new(), Vec::new());
         for change in changes {
             match alterations(&target.name, std::slice::from_ref(change)) {
@@ -97,9 +108,13 @@ impl Agent {
             }
         }
         self.ask(target, |wants| {
-            let before = wants.changes.clone();
-            changes::merge(&mut wants.changes, &possible);
-            before != wants.changes
+            let mut merged = wants.changes.clone();
+            changes::merge(&mut merged, &possible);
+            let grows = merged != wants.changes && changes::columns(&merged) <= room;
+            if grows {
+                wants.changes = merged;
+            }
+            grows
         });
         refused
     }
@@ -112,30 +127,28 @@ impl Agent {
     /// Why the last turn of a table failed, with what would mend it.
     pub fn problem(&self, target: &Target) -> Option<String> {
         let tables = self.shared.tables.lock();
-        let entry = tables.get(&target.name.full_name())?;
+        let entry = tables.get(&key(target))?;
         entry.told.clone()
     }
 
     /// What is wanted of a table and not done yet.
     pub fn pending(&self, target: &Target) -> Vec<SchemaChange> {
         let tables = self.shared.tables.lock();
-        let entry = tables.get(&target.name.full_name());
+        let entry = tables.get(&key(target));
         entry.map_or_else(Vec::new, |entry| entry.wants.changes.clone())
     }
 
     fn ask(&self, target: &Target, add: impl FnOnce(&mut Wants) -> bool) {
         let mut tables = self.shared.tables.lock();
-        let entry = tables
-            .entry(target.name.full_name())
-            .or_insert_with(|| Entry {
-                target: target.clone(),
-                wants: Wants::default(),
-                asked: false,
-                failures: 0,
-                not_before: Instant::now(),
-                told: None,
-            });
-        if add(&mut entry.wants) && !entry.asked {
+        let entry = tables.entry(key(target)).or_insert_with(|| Entry {
+            target: target.clone(),
+            wants: Wants::default(),
+            asked: false,
+            failures: 0,
+            not_before: Instant::now(),
+            told: None,
+        });
+        if add(&mut entry.wants) {
             entry.asked = true;
             self.shared.news.notify_one();
         }
@@ -237,10 +250,13 @@ impl Shared {
             .filter(|(_, entry)| entry.is_wanting() && entry.not_before <= now);
         due.map(|(key, entry)| {
             entry.asked = false;
+            let wants = entry.wants.clone();
+            // Asked for again meanwhile, it is another one.
+            entry.wants.sync = false;
             Turn {
                 key: key.clone(),
                 target: entry.target.clone(),
-                wants: entry.wants.clone(),
+                wants,
                 statements: Vec::new(),
                 outcome: Ok(()),
             }
@@ -258,7 +274,7 @@ impl Shared {
         let Some(entry) = tables.get_mut(&turn.key) else {
             return;
         };
-        let table = &turn.key;
+        let table = &turn.target.name.full_name();
         let connection = &self.connection;
         entry.settle(&turn);
         match (told, turn.outcome) {
@@ -314,8 +330,8 @@ impl Entry {
         if self.asked {
             // What stands meanwhile is struck in the next turn, before anything is run.
             changes::merge(&mut wants.changes, &self.wants.changes);
-            wants.sync |= self.wants.sync;
         }
+        wants.sync |= self.wants.sync;
         self.wants = wants;
     }
 
@@ -352,6 +368,10 @@ fn without_ids(text: &str) -> String {
     }
     out.push_str(rest);
     out
+}
+
+fn key(target: &Target) -> String {
+    format!("{} {}", target.name.full_name(), target.location.url())
 }
 
 async fn until(due: Option<Instant>) {

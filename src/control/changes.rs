@@ -1,6 +1,6 @@
 //! What is wanted of a table's schema, and what of it is still to be done.
 
-use crate::schema::{SchemaChange, TableSchema, names::fold};
+use crate::schema::{SchemaChange, TableSchema, count_in, names::fold};
 use arrow::datatypes::{DataType, Field, FieldRef, Fields};
 use std::sync::Arc;
 
@@ -106,7 +106,19 @@ pub fn outstanding(table: &TableSchema, wanted: &[SchemaChange]) -> Vec<SchemaCh
             }
         }
     }
-    left
+    // A struct wanted whole and a field of it wanted by its path may lack the same.
+    let mut once = Vec::with_capacity(left.len());
+    merge(&mut once, &left);
+    once
+}
+
+/// How many columns the changes would add, the fields of structs counted.
+pub fn columns(wanted: &[SchemaChange]) -> usize {
+    let size = |change: &SchemaChange| match change {
+        SchemaChange::AddColumn { field, .. } => 1 + count_in(field.data_type()),
+        SchemaChange::Widen { .. } => 0,
+    };
+    wanted.iter().map(size).sum()
 }
 
 /// What `field` needs in the struct at `parent`, which has `fields`.
@@ -266,6 +278,8 @@ mod tests {
             add(&["l", "element"], "y", "long"),
             add(&["l", "element"], "x", "long"),
             add(&[], "m", "map<string, struct<y: long>>"),
+            // By its path too.
+            add(&["s"], "y", "long"),
             add(&["gone"], "y", "long"),
         ];
         assert_eq!(

@@ -158,13 +158,22 @@ pub(super) async fn run(
     mut statements: Vec<Statement>,
 ) -> Result<(), Failure> {
     for attempt in 0.. {
-        let before = wants.changes.clone();
+        let before = (wants.changes.clone(), wants.registered);
+        if !wants.registered {
+            // Whose table the name is must be known before it is changed: `IF NOT EXISTS` may have found a stranger's.
+            statements.retain(|statement| {
+                matches!(
+                    statement,
+                    Statement::CreateSchema { .. } | Statement::CreateTable(_)
+                )
+            });
+        }
         let failure = run_all(runner, wants, &statements).await.err();
         let left = self::statements(runner, target, wants).await?;
         if wants.is_done() {
             return Ok(());
         }
-        let progressed = wants.changes != before;
+        let progressed = (&wants.changes, wants.registered) != (&before.0, before.1);
         match failure {
             None if progressed && attempt < RACES => {}
             None => {

@@ -282,9 +282,10 @@ impl Workspace {
         if !call.path.starts_with('/')
             || call.path.starts_with("//")
             || call.path.contains(['?', '#', '\\'])
+            || climbs(&call.path)
         {
             return Err(Error::invalid(format!(
-                "a path begins with / and holds no query, path=`{}`",
+                "a path begins with / and holds no query and no dot segment, path=`{}`",
                 trace::text(&call.path)
             )));
         }
@@ -311,6 +312,15 @@ impl Workspace {
             timeout: call.timeout.unwrap_or(self.0.timeout),
         })
     }
+}
+
+/// Whether a path has a segment `.` or `..`, in whatever way a URL's reader takes it for one.
+fn climbs(path: &str) -> bool {
+    let read = path
+        .replace(['\t', '\n', '\r'], "")
+        .to_ascii_lowercase()
+        .replace("%2e", ".");
+    read.split('/').any(|segment| matches!(segment, "." | ".."))
 }
 
 /// Who is asked, and with what.

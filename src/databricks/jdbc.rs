@@ -25,19 +25,19 @@ pub enum Compute {
     Cluster(ClusterId),
 }
 
-/// Properties that hold secrets.
-const SECRETS: [&str; 7] = [
+/// What the names of properties contain that hold secrets.
+const SECRETS: [&str; 6] = [
     "pwd",
     "password",
-    "oauth2secret",
-    "auth_accesstoken",
-    "auth_refreshtoken",
-    "proxypwd",
+    "secret",
     "token",
+    "passphrase",
+    "assertion",
 ];
 
 fn is_secret(key: &str) -> bool {
-    SECRETS.contains(&key.trim().to_ascii_lowercase().as_str())
+    let key = key.trim().to_ascii_lowercase();
+    SECRETS.iter().any(|word| key.contains(word))
 }
 
 impl JdbcUrl {
@@ -237,6 +237,12 @@ mod tests {
         assert_eq!(masked, CLUSTER.replace("planted-7f3a9c", REDACTED));
         assert!(JdbcUrl::parse(&masked).unwrap().dropped_secret);
         assert_eq!(JdbcUrl::masked("h.example;PWD=x"), "h.example;PWD=x");
+        assert_eq!(
+            JdbcUrl::masked("jdbc:spark://h; Auth_JWT_Key_Passphrase =x;SSLTrustStorePwd=y;UID=z"),
+            format!(
+                "jdbc:spark://h; Auth_JWT_Key_Passphrase ={REDACTED};SSLTrustStorePwd={REDACTED};UID=z"
+            )
+        );
     }
 
     #[test]

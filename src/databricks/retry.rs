@@ -11,6 +11,8 @@ use std::time::Duration;
 /// The pause after 429 or 503 that names none.
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE_SECONDS: u32 = 10;
+/// Longer ones of the service's are as long as this, so that they can be added to a time.
+const LONGEST_TOLD_SECONDS: u64 = 7 * 86_400;
 /// What the service says of trouble that passes.
 const PASSING: [&str; 8] = [
     "com.databricks.backend.manager.util.UnknownWorkerEnvironmentException",
@@ -74,7 +76,7 @@ pub(super) fn after_failure(failure: &Failure, repeatable: bool) -> Option<Pause
 pub(super) fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
+        return Some(Duration::from_secs(seconds.min(LONGEST_TOLD_SECONDS)));
     }
     let date = DateTime::parse_from_rfc2822(text).ok()?;
     Some(
@@ -82,4 +84,17 @@ pub(super) fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Dur
             .to_std()
             .unwrap_or_default(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_pause_is_too_long_to_be_added_to_a_time() {
+        let headers = [(RETRY_AFTER, u64::MAX.into())].into_iter().collect();
+        let told = retry_after(&headers, Utc::now()).unwrap();
+        assert_eq!(told, Duration::from_secs(LONGEST_TOLD_SECONDS));
+        assert!(Pause::Told(told).length(1) > told);
+    }
 }

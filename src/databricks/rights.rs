@@ -53,14 +53,18 @@ impl Rights {
     }
 }
 
-/// The API of a path: `/api/2.1/unity-catalog/tables/a.b.c` is `unity-catalog/tables`.
+/// The API of a path: `/api/2.0/sql/statements/01ef` is `sql/statements`. Unity Catalog gives its rights by the thing, so
+/// `/api/2.1/unity-catalog/tables/a.b.c` is `unity-catalog/tables/a.b.c`.
 fn api(path: &str) -> String {
     let parts = path.split('/').filter(|part| !part.is_empty());
-    parts
+    let mut parts = parts
         .skip_while(|part| *part == "api" || part.starts_with(|c: char| c.is_ascii_digit()))
-        .take(2)
-        .collect::<Vec<_>>()
-        .join("/")
+        .peekable();
+    let many = match parts.peek() {
+        Some(&"unity-catalog") => 3,
+        _ => 2,
+    };
+    parts.take(many).collect::<Vec<_>>().join("/")
 }
 
 #[cfg(test)]
@@ -70,9 +74,10 @@ mod tests {
     #[test]
     fn apis_are_few() {
         assert_eq!(
-            api("/api/2.1/unity-catalog/tables/a.b.c"),
-            "unity-catalog/tables"
+            api("/api/2.1/unity-catalog/tables/a.b.c/x"),
+            "unity-catalog/tables/a.b.c"
         );
+        assert_eq!(api("/api/2.1/unity-catalog/tables"), "unity-catalog/tables");
         assert_eq!(api("/api/2.0/sql/statements/01ef"), "sql/statements");
         assert_eq!(api("/api/1.2/commands/status"), "commands/status");
         assert_eq!(api(""), "");

@@ -2,7 +2,7 @@
 //!
 //! Struck out are values by the names they stand under (headers, keys of JSON, query and form, JDBC properties), and what
 //! looks like a secret wherever it stands: tokens of Databricks, JSON web tokens, `Bearer …`, signatures of URLs, and
-//! what SQL holds between the parentheses of `CREDENTIAL (…)`.
+//! what SQL holds between the parentheses of `CREDENTIAL (…)` and `ENCRYPTION (…)` and behind `PASSWORD` and its like.
 
 use super::http::{Answer, Body, Failure, Outgoing};
 use regex::{Captures, Regex};
@@ -106,12 +106,21 @@ static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
         ),
         // SQL: COPY INTO … WITH (CREDENTIAL (…)), and the properties in it wherever they stand.
         (
-            r#"(?is)\b(CREDENTIALS?\s*\()(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^()'"])*\)"#,
+            r#"(?is)\b((?:CREDENTIALS?|ENCRYPTION)\s*\()(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^()'"])*\)"#,
             "$1[redacted])",
         ),
         (
             r#"(?i)\b((?:AWS_ACCESS_KEY|AWS_SECRET_KEY|AWS_SESSION_TOKEN|AZURE_SAS_TOKEN)\s*=\s*)(?:'(?:[^'\\]|\\.)*'?|"(?:[^"\\]|\\.)*"?|[^\s,)]+)"#,
             "$1[redacted]",
+        ),
+        // SQL: the options of connections and the like. In JSON a colon stands between a name and its value.
+        (
+            r#"(?is)\b((?:MASTER_KEY|PASSWORD|CLIENT_SECRET|ACCESS_TOKEN)['"`]?[\s=]*)'(?:[^'\\]|\\.|'')*'?"#,
+            "$1'[redacted]'",
+        ),
+        (
+            r#"(?is)\b((?:MASTER_KEY|PASSWORD|CLIENT_SECRET|ACCESS_TOKEN)['"`]?[\s=]+)"(?:[^"\\]|\\.|"")*"?"#,
+            "$1\"[redacted]\"",
         ),
         // JSON that stands in text.
         (

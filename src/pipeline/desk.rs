@@ -113,9 +113,9 @@ impl Desk {
         self.authority == Authority::Warehouse
     }
 
-    /// Asks for changes. Returned is what cannot be asked for.
-    pub(crate) fn want(&self, changes: &[SchemaChange]) -> Vec<ControlError> {
-        self.agent.want(&self.target, changes)
+    /// Asks for changes to a table that may get `room` columns more in all. Returned is what cannot be asked for.
+    pub(crate) fn want(&self, changes: &[SchemaChange], room: usize) -> Vec<ControlError> {
+        self.agent.want_within(&self.target, changes, room)
     }
 
     /// We changed the log's schema ourselves.

@@ -16,22 +16,17 @@ const CLASSES: usize = (LARGEST - SMALLEST) as usize * STEPS + 1;
 /// The most bytes kept for later.
 const KEPT_BYTES: usize = 32 << 20;
 
-static KEPT: [Mutex<Vec<Vec<u8>>>; CLASSES] = [const { Mutex::new(Vec::new()) }; CLASSES];
-static KEPT_NOW: AtomicUsize = AtomicUsize::new(0);
+/// Buffers kept for later, by class.
+struct Pool {
+    kept: [Mutex<Vec<Vec<u8>>>; CLASSES],
+    bytes: AtomicUsize,
+}
+
+static POOL: Pool = Pool::new();
 
 /// An empty buffer with room for at least `bytes`.
 pub(super) fn take(bytes: usize) -> Vec<u8> {
-    let size = size(bytes);
-    let Some(class) = class(size) else {
-        return Vec::with_capacity(size);
-    };
-    match KEPT[class].lock().pop() {
-        Some(buffer) => {
-            KEPT_NOW.fetch_sub(buffer.capacity(), Ordering::Relaxed);
-            buffer
-        }
-        None => Vec::with_capacity(size),
-    }
+    POOL.take(bytes)
 }
 
 /// The capacity of a buffer taken for so many bytes.
@@ -47,36 +42,65 @@ pub(super) fn share(buffer: Vec<u8>) -> Bytes {
 }
 
 /// Takes back a buffer that holds nothing of use.
-pub(super) fn put_back(mut buffer: Vec<u8>) {
-    // One that grew past the size it was taken for is not of a class.
-    let Some(class) = class(buffer.capacity()) else {
-        return;
-    };
-    buffer.clear();
-    let size = buffer.capacity();
-    if KEPT_NOW.fetch_add(size, Ordering::Relaxed) + size > KEPT_BYTES && !make_way(class) {
-        KEPT_NOW.fetch_sub(size, Ordering::Relaxed);
-        return;
-    }
-    KEPT[class].lock().push(buffer);
+pub(super) fn put_back(buffer: Vec<u8>) {
+    POOL.put_back(buffer);
 }
 
-/// Lets go of buffers for one of a class of which none is kept: sizes change with what is received, and what was kept for
-/// others must not be in the way for ever. Whether there is room for it.
-#[cold]
-fn make_way(class: usize) -> bool {
-    if !KEPT[class].lock().is_empty() {
-        return false;
-    }
-    for others in (0..CLASSES).rev().filter(|other| *other != class) {
-        while let Some(buffer) = KEPT[others].lock().pop() {
-            let size = buffer.capacity();
-            if KEPT_NOW.fetch_sub(size, Ordering::Relaxed) - size <= KEPT_BYTES {
-                return true;
-            }
+impl Pool {
+    const fn new() -> Self {
+        Self {
+            kept: [const { Mutex::new(Vec::new()) }; CLASSES],
+            bytes: AtomicUsize::new(0),
         }
     }
-    false
+
+    fn take(&self, bytes: usize) -> Vec<u8> {
+        let size = size(bytes);
+        let Some(class) = class(size) else {
+            return Vec::with_capacity(size);
+        };
+        match self.kept[class].lock().pop() {
+            Some(buffer) => {
+                self.bytes.fetch_sub(buffer.capacity(), Ordering::Relaxed);
+                buffer
+            }
+            None => Vec::with_capacity(size),
+        }
+    }
+
+    fn put_back(&self, mut buffer: Vec<u8>) {
+        // One that grew past the size it was taken for is not of a class.
+        let Some(class) = class(buffer.capacity()) else {
+            return;
+        };
+        buffer.clear();
+        let size = buffer.capacity();
+        if self.bytes.fetch_add(size, Ordering::Relaxed) + size > KEPT_BYTES
+            && !self.make_way(class)
+        {
+            self.bytes.fetch_sub(size, Ordering::Relaxed);
+            return;
+        }
+        self.kept[class].lock().push(buffer);
+    }
+
+    /// Lets go of buffers for one of a class of which none is kept: sizes change with what is received, and what was kept for
+    /// others must not be in the way for ever. Whether there is room for it.
+    #[cold]
+    fn make_way(&self, class: usize) -> bool {
+        if !self.kept[class].lock().is_empty() {
+            return false;
+        }
+        for others in (0..CLASSES).rev().filter(|other| *other != class) {
+            while let Some(buffer) = self.kept[others].lock().pop() {
+                let size = buffer.capacity();
+                if self.bytes.fetch_sub(size, Ordering::Relaxed) - size <= KEPT_BYTES {
+                    return true;
+                }
+            }
+        }
+        false
+    }
 }
 
 /// The distance between the classes around a size, which is not 0.
@@ -148,21 +172,22 @@ mod tests {
 
     #[test]
     fn what_nobody_asks_for_any_more_makes_way_for_another_size() {
-        let full: Vec<_> = (0..40).map(|_| take(1 << 20)).collect();
-        full.into_iter().for_each(put_back);
-        // A size that no other test takes.
+        let pool = Pool::new();
+        let full: Vec<_> = (0..40).map(|_| pool.take(1 << 20)).collect();
+        full.into_iter().for_each(|buffer| pool.put_back(buffer));
         let size = 80 << 10;
-        put_back(take(size));
-        assert_eq!(KEPT[class(size).unwrap()].lock().len(), 1);
-        assert!(KEPT_NOW.load(Ordering::Relaxed) <= KEPT_BYTES);
+        pool.put_back(pool.take(size));
+        assert_eq!(pool.kept[class(size).unwrap()].lock().len(), 1);
+        assert!(pool.bytes.load(Ordering::Relaxed) <= KEPT_BYTES);
     }
 
     #[test]
     fn what_is_kept_is_bounded() {
-        let buffers: Vec<_> = (0..100).map(|_| take(1 << 20)).collect();
-        buffers.into_iter().for_each(put_back);
-        put_back(take(10 << 20));
-        put_back(Vec::with_capacity(100_001));
-        assert!(KEPT_NOW.load(Ordering::Relaxed) <= KEPT_BYTES);
+        let pool = Pool::new();
+        let buffers: Vec<_> = (0..100).map(|_| pool.take(1 << 20)).collect();
+        buffers.into_iter().for_each(|buffer| pool.put_back(buffer));
+        pool.put_back(pool.take(10 << 20));
+        pool.put_back(Vec::with_capacity(100_001));
+        assert!(pool.bytes.load(Ordering::Relaxed) <= KEPT_BYTES);
     }
 }

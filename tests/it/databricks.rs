@@ -427,7 +427,7 @@ fn a_wait_in_vain_cancels_the_statement() {
 #[test]
 fn a_raw_request_sends_what_it_is_told_and_shows_what_comes() {
     let workspace = Workspace::start(|asked, _| match asked.line().as_str() {
-        "PATCH /api/2.0/x?a=1&a=2%203" => {
+        "PATCH /api/2.0/x?a=1&a=2+3" => {
             Some(Answer::ok(json!({"ok": true})).header("x-request-id", "r1"))
         }
         "POST /api/2.0/form" => Some(Answer::ok(json!({}))),

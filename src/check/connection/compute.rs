@@ -42,6 +42,11 @@ impl Compute {
             Compute::Warehouse(id) => {
                 let statements = Statements::new(workspace);
                 let statement = Statement::new(id, sql).query_tag("alluvium", Some("check"));
+                // A table cannot be made twice; all else of ours can.
+                let statement = match sql.starts_with("CREATE") {
+                    true => statement,
+                    false => statement.repeatable(),
+                };
                 let outcome = statements.execute_with(&statement, &waiting).await?;
                 Ok(statements.rows(outcome).await?.rows)
             }

@@ -113,9 +113,12 @@ pub(super) async fn probe(
     }
     let unity = Unity::new(&workspace);
     for table in &alike(wanted) {
+        if trying.stop.is_cancelled() {
+            break;
+        }
         let at = place::probe(&mut section, &unity, &me, table, trying.stores).await;
-        rights::probe(&mut section, &unity, &me, table).await;
-        if let (true, Some(compute), Some(at)) = (trying.thorough, &compute, at) {
+        let there = rights::probe(&mut section, &unity, &me, table).await;
+        if let (true, Some(compute), Some(at)) = (trying.thorough && there, &compute, at) {
             trial::run(&mut section, &workspace, compute, table, &at, trying).await;
         }
     }

@@ -14,8 +14,8 @@ use std::collections::BTreeSet;
 /// The workspace's old metastore, under the name of a catalog.
 const HIVE: &str = "hive_metastore";
 
-/// Looks at catalog and schema of a table.
-pub(super) async fn probe(section: &mut Section, unity: &Unity, me: &Me, wanted: &Wanted) {
+/// Looks at catalog and schema of a table, and tells whether both are there.
+pub(super) async fn probe(section: &mut Section, unity: &Unity, me: &Me, wanted: &Wanted) -> bool {
     let (table, catalog, schema) = (&wanted.table, &wanted.catalog, &wanted.schema);
     if catalog.eq_ignore_ascii_case(HIVE) {
         section.fault(
@@ -25,7 +25,7 @@ pub(super) async fn probe(section: &mut Section, unity: &Unity, me: &Me, wanted:
             ),
             "name a catalog of Unity Catalog",
         );
-        return;
+        return false;
     }
     let on_catalog = quoted(catalog);
     let found = match unity.catalog(catalog).await {
@@ -47,7 +47,7 @@ pub(super) async fn probe(section: &mut Section, unity: &Unity, me: &Me, wanted:
                 error,
                 remedy,
             );
-            return;
+            return false;
         }
     };
     let full = format!("{catalog}.{schema}");
@@ -66,7 +66,7 @@ pub(super) async fn probe(section: &mut Section, unity: &Unity, me: &Me, wanted:
                 error,
                 remedy,
             );
-            return;
+            return false;
         }
     };
     let of_catalog: &[&str] = match found_schema {
@@ -89,9 +89,12 @@ pub(super) async fn probe(section: &mut Section, unity: &Unity, me: &Me, wanted:
     )
     .await;
     match found_schema {
-        None => section.note(format!(
-            "{table}: the schema {full} is not there yet and will be made"
-        )),
+        None => {
+            section.note(format!(
+                "{table}: the schema {full} is not there yet and will be made, so no table is tried"
+            ));
+            false
+        }
         Some(found) => {
             let place = format!("SCHEMA {on_catalog}.{}", quoted(schema));
             needs(
@@ -108,6 +111,7 @@ pub(super) async fn probe(section: &mut Section, unity: &Unity, me: &Me, wanted:
                 },
             )
             .await;
+            true
         }
     }
 }

@@ -109,6 +109,7 @@ async fn registered(
         "CREATE TABLE {name} USING DELTA LOCATION '{}'",
         url.replace('\\', "\\\\").replace('\'', "\\'")
     );
+    tracing::info!("makes table {name}, url=`{url}`");
     match compute.run(workspace, &create, stop).await {
         Err(error) => refused(
             section,

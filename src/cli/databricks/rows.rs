@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use std::{
     fs::File,
     io::{self, IsTerminal, Write},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 /// Rows of a table on a terminal; the other forms have all.
@@ -36,6 +36,10 @@ pub(super) enum Form {
 pub(super) struct Sink {
     out: Box<dyn Write>,
     name: String,
+    /// It is stdout, and people look at it.
+    terminal: bool,
+    /// Where it goes was told.
+    told: bool,
     /// Whoever read stdout has gone (`| head`), so the rest is not wanted.
     gone: bool,
 }
@@ -55,19 +59,31 @@ impl Sink {
                 })?;
                 (Box::new(io::BufWriter::new(file)), name)
             }
-            _ if binary && io::stdout().is_terminal() => {
-                return Err(Error::new(
-                    Kind::Config,
-                    "this is binary and stdout is a terminal: give a file with --output, or a pipe",
-                ));
-            }
             _ => (Box::new(io::stdout()), "stdout".into()),
         };
-        Ok(Self {
+        let sink = Self {
+            terminal: output.is_none_or(|path| path == Path::new("-"))
+                && io::stdout().is_terminal(),
             out,
             name,
+            told: output.is_some(),
             gone: false,
-        })
+        };
+        match binary {
+            true => sink.binary(),
+            false => Ok(sink),
+        }
+    }
+
+    /// The same, unless it is a terminal, which bytes would spoil.
+    fn binary(self) -> Result<Self> {
+        match self.terminal {
+            true => Err(Error::new(
+                Kind::Config,
+                "this is binary and stdout is a terminal: give a file with --output, or a pipe",
+            )),
+            false => Ok(self),
+        }
     }
 
     pub(super) fn put(&mut self, bytes: &[u8]) -> Result<()> {
@@ -111,19 +127,17 @@ impl Write for Sink {
     }
 }
 
-/// Prints the result of a statement that has succeeded.
+/// Prints the result of a statement that has succeeded. `sink`: opened by the caller, before it asks for what cannot be put there.
 pub(super) async fn print(
     session: &Session,
     outcome: Outcome,
     form: Option<Form>,
-    output: Option<&PathBuf>,
+    mut sink: Sink,
 ) -> Result<()> {
     let statement = outcome.statement.clone();
     let mut results = Statements::new(&session.workspace).results(outcome)?;
-    let output = output.map(PathBuf::as_path);
     match (results.manifest().format.as_str(), form) {
         ("CSV", _) => {
-            let mut sink = Sink::open(output, false)?;
             while let Some(chunk) = next(&mut results, &sink).await? {
                 match chunk {
                     Chunk::Bytes(bytes) => sink.put(&bytes)?,
@@ -132,11 +146,9 @@ pub(super) async fn print(
             }
             sink.end()
         }
-        ("ARROW_STREAM", _) => arrow(&mut results, Sink::open(output, true)?).await,
-        (_, Some(Form::Table)) => people(&mut results, &mut Sink::open(output, false)?).await,
-        (_, None) if !session.show.is_json() && output.is_none() => {
-            people(&mut results, &mut Sink::open(None, false)?).await
-        }
+        ("ARROW_STREAM", _) => arrow(&mut results, sink.binary()?).await,
+        (_, Some(Form::Table)) => people(&mut results, &mut sink).await,
+        (_, None) if !session.show.is_json() && !sink.told => people(&mut results, &mut sink).await,
         _ => {
             let head = json!({
                 "statement_id": statement,
@@ -145,7 +157,7 @@ pub(super) async fn print(
                 "total_row_count": results.manifest().total_row_count,
                 "truncated": results.manifest().truncated,
             });
-            programs(&mut results, &head, Sink::open(output, false)?).await
+            programs(&mut results, &head, sink).await
         }
     }
 }

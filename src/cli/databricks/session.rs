@@ -12,6 +12,9 @@ use crate::{
 };
 use std::{collections::BTreeMap, path::PathBuf};
 
+/// It counts before a profile's host.
+const HOST: &str = "DATABRICKS_HOST";
+
 /// Options of every action.
 #[derive(Debug, clap::Args)]
 pub(super) struct SessionArgs {
@@ -63,6 +66,7 @@ impl Session {
             &config.connections,
             args.connection.as_deref(),
             args.profile.as_deref(),
+            std::env::var_os(HOST).is_some_and(|host| !host.is_empty()),
         )?;
         Ok(Self {
             workspace: Workspace::new(&name, &options)?,
@@ -121,11 +125,12 @@ pub(super) fn usage(error: databricks::Error) -> Error {
     }
 }
 
-/// A connection's name, for messages, and its options.
+/// A connection's name, for messages, and its options. `host`: whether the environment states one.
 fn choose(
     configured: &BTreeMap<String, ConnectionOptions>,
     connection: Option<&str>,
     profile: Option<&str>,
+    host: bool,
 ) -> Result<(String, ConnectionOptions)> {
     let names = || {
         configured
@@ -135,6 +140,14 @@ fn choose(
             .join(", ")
     };
     if let Some(profile) = profile {
+        if host {
+            return Err(Error::new(
+                Kind::Config,
+                format!(
+                    "--profile: {HOST} is set and would count instead; unset it (env -u {HOST} …), profile=`{profile}`"
+                ),
+            ));
+        }
         let options = ConnectionOptions {
             profile: Some(profile.to_owned()),
             ..ConnectionOptions::default()
@@ -185,27 +198,36 @@ mod tests {
     #[test]
     fn a_connection_is_named_or_the_only_one_or_of_the_environment() {
         let two = configured(&["dev", "prod"]);
-        let (name, options) = choose(&two, Some("prod"), None).unwrap();
+        let (name, options) = choose(&two, Some("prod"), None, false).unwrap();
         assert_eq!(name, "prod");
         assert_eq!(
             options.host.as_deref(),
             Some("https://prod.cloud.databricks.com")
         );
-        let told = choose(&two, None, None).unwrap_err().to_string();
+        let told = choose(&two, None, None, true).unwrap_err().to_string();
         assert!(
             told.contains("--connection") && told.contains("`dev, prod`"),
             "{told}"
         );
-        let told = choose(&two, Some("test"), None).unwrap_err();
+        let told = choose(&two, Some("test"), None, false).unwrap_err();
         assert_eq!(told.kind(), Kind::Config);
         assert!(told.to_string().contains("connection=`test`"), "{told}");
-        assert_eq!(choose(&configured(&["dev"]), None, None).unwrap().0, "dev");
-        let (name, options) = choose(&configured(&[]), None, None).unwrap();
+        assert_eq!(
+            choose(&configured(&["dev"]), None, None, false).unwrap().0,
+            "dev"
+        );
+        let (name, options) = choose(&configured(&[]), None, None, false).unwrap();
         assert_eq!((name.as_str(), options.host), ("environment", None));
-        let (_, options) = choose(&two, None, Some("staging")).unwrap();
+        let (_, options) = choose(&two, None, Some("staging"), false).unwrap();
         assert_eq!(
             (options.profile.as_deref(), options.host),
             (Some("staging"), None)
+        );
+        let told = choose(&two, None, Some("staging"), true).unwrap_err();
+        assert_eq!(told.kind(), Kind::Config);
+        assert!(
+            told.to_string().contains("env -u DATABRICKS_HOST"),
+            "{told}"
         );
     }
 }

@@ -1,7 +1,7 @@
 //! `alluvium databricks sql`.
 
 use super::{
-    rows::{self, Form},
+    rows::{self, Form, Sink},
     session::{Session, usage},
     text,
     wait::{LimitArgs, Line, interrupted},
@@ -114,6 +114,8 @@ pub(super) async fn run(args: Args, session: &Session) -> Result<()> {
             &statements.submit(&statement).await.map_err(usage)?,
         );
     }
+    // A result that nothing can take is not asked for.
+    let sink = Sink::open(args.output.as_deref(), args.format == Some(Form::Arrow))?;
     let waiting = waiting(&args.limit, session).stop(interrupted());
     let outcome = {
         let _line = Line(&session.telemetry);
@@ -122,7 +124,7 @@ pub(super) async fn run(args: Args, session: &Session) -> Result<()> {
             .await
             .map_err(canceled)?
     };
-    rows::print(session, outcome, args.format, args.output.as_ref()).await
+    rows::print(session, outcome, args.format, sink).await
 }
 
 /// Pauses that suit statements; without a limit of the user's a day.
@@ -176,13 +178,20 @@ pub(super) fn submitted(session: &Session, snapshot: &Snapshot) -> Result<()> {
     )
 }
 
-/// A wait of ours that ended tells that the statement did, too.
+/// A wait of ours that ended tells that the statement did, too; a lost answer tells nothing of it.
 fn canceled(error: crate::databricks::Error) -> Error {
-    let waited = matches!(error.kind(), Told::Timeout | Told::Canceled) && error.api().is_none();
+    use crate::databricks::Error as Failed;
+    let waited = matches!(error, Failed::Told { .. } | Failed::Canceled { .. })
+        && matches!(error.kind(), Told::Timeout | Told::Canceled);
+    let lost = matches!(error, Failed::Timeout { .. } | Failed::Network { .. });
     let error = usage(error);
-    match waited {
-        true => Error::new(error.kind(), format!("the statement was canceled: {error}")),
-        false => error,
+    match (waited, lost) {
+        (true, _) => Error::new(error.kind(), format!("the statement was canceled: {error}")),
+        (_, true) => Error::new(
+            error.kind(),
+            format!("{error}; the statement may run on, look at the query history"),
+        ),
+        _ => error,
     }
 }
 
@@ -259,6 +268,36 @@ mod tests {
             parameters(&args).unwrap(),
             [Parameter::text("my_name", "the name")]
         );
+    }
+
+    #[test]
+    fn only_a_wait_of_ours_tells_that_the_statement_was_canceled() {
+        use crate::databricks::Error as Failed;
+        for (error, waited, lost) in [
+            (Failed::told(Told::Timeout, "x"), true, false),
+            (Failed::told(Told::NotFound, "x"), false, false),
+            (Failed::Canceled { what: "x".into() }, true, false),
+            (
+                Failed::Timeout {
+                    what: "x".into(),
+                    after: A_DAY,
+                },
+                false,
+                true,
+            ),
+            (
+                Failed::Network {
+                    request: "x".into(),
+                    reason: "y".into(),
+                },
+                false,
+                true,
+            ),
+        ] {
+            let told = canceled(error).to_string();
+            assert_eq!(told.contains("was canceled"), waited, "{told}");
+            assert_eq!(told.contains("may run on"), lost, "{told}");
+        }
     }
 
     #[test]

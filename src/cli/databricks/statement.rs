@@ -1,7 +1,7 @@
 //! `alluvium databricks statement get|cancel`.
 
 use super::{
-    rows::{self, Form},
+    rows::{self, Form, Sink},
     session::Session,
     sql::{submitted, waiting},
     wait::{LimitArgs, Line},
@@ -86,13 +86,9 @@ pub(super) async fn run(args: Args, session: &Session) -> Result<()> {
             }
             match snapshot.state.is_final() {
                 true => {
-                    rows::print(
-                        session,
-                        snapshot.into_outcome()?,
-                        args.format,
-                        args.output.as_ref(),
-                    )
-                    .await
+                    let outcome = snapshot.into_outcome()?;
+                    let sink = Sink::open(args.output.as_deref(), false)?;
+                    rows::print(session, outcome, args.format, sink).await
                 }
                 false => submitted(session, &snapshot),
             }

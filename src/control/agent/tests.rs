@@ -482,3 +482,49 @@ async fn what_cannot_be_written_as_sql_is_refused_at_once() {
     after(60).await;
     assert_eq!(bench.columns(&target), ["id", "a"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_wanted_after_a_registration_that_needed_nothing_is_heard() {
+    let bench = Bench::new();
+    let target = bench.table("clicks");
+    bench.agent.want(&target, &[add("a", "long")]);
+    after(60).await;
+    // The worker has loaded the table anew: the catalog has it, and nothing is wanted.
+    bench.agent.register(&target);
+    after(86_400).await;
+    bench.agent.want(&target, &[add("b", "long")]);
+    after(60).await;
+    assert_eq!(bench.columns(&target), ["id", "a", "b"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_columns_wait_than_the_table_may_get() {
+    let bench = Bench::new();
+    let target = bench.table("clicks");
+    let of_two = add("s", "struct<x: long>");
+    bench
+        .agent
+        .want_within(&target, &[of_two, add("a", "long")], 3);
+    bench.agent.want_within(&target, &[add("b", "long")], 3);
+    assert_eq!(bench.agent.pending(&target).len(), 2);
+    after(60).await;
+    assert_eq!(bench.columns(&target), ["id", "s", "a"]);
+    // Decided anew, it finds the room that there is then.
+    bench.agent.want_within(&target, &[add("b", "long")], 1);
+    after(60).await;
+    assert_eq!(bench.columns(&target), ["id", "s", "a", "b"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_table_of_another_place_with_the_same_name_is_told_and_harms_nobody() {
+    let bench = Bench::new();
+    let target = bench.table("clicks");
+    let mut twin = bench.unregistered("Clicks");
+    twin.name = target.name.clone();
+    bench.agent.want(&target, &[add("a", "long")]);
+    bench.agent.want(&twin, &[add("b", "long")]);
+    after(60).await;
+    assert_eq!(bench.columns(&target), ["id", "a"]);
+    assert_eq!(bench.columns(&twin), ["id"]);
+    assert!(bench.agent.problem(&twin).is_some());
+}

@@ -222,26 +222,31 @@ impl Unified {
         self.get(name).map(str::to_owned)
     }
 
-    /// A secret attribute by the place it is kept in, which must not state another host than `host`.
-    fn secret(&self, name: &str, host: &str) -> Result<Option<Kept>, String> {
-        let Some(attribute) = self.attributes.get(name) else {
-            return Ok(None);
-        };
-        let stated = self
-            .hosts
-            .iter()
-            .find(|(place, _)| *place == attribute.place);
+    /// A credential's place must not state another host than `host`; one that is no host is another.
+    fn judge(&self, place: &Place, host: &str) -> Result<(), String> {
+        let stated = self.hosts.iter().find(|(of, _)| of == place);
         if let Some((_, stated)) = stated
-            && crate::databricks::Host::parse(stated).is_ok_and(|stated| stated.to_string() != host)
+            && !crate::databricks::Host::parse(stated)
+                .is_ok_and(|stated| stated.to_string() == host)
         {
-            let place = match &attribute.place {
+            let place = match place {
                 Place::Profile { profile, .. } => format!("the profile {profile}"),
                 _ => "the environment".to_owned(),
             };
             return Err(format!(
-                "{place} has a credential for another host than the connection's, and it is not sent to this one; name the profile of this host, or set `auth`, host=`{host}` of_credential=`{stated}`"
+                "{place} has a credential for another host than the connection's, and it is not sent to this one; name the profile of this host, or set `auth`, host=`{host}` of_credential=`{}`",
+                crate::databricks::JdbcUrl::masked(stated)
             ));
         }
+        Ok(())
+    }
+
+    /// A secret attribute by the place it is kept in.
+    fn secret(&self, name: &str, host: &str) -> Result<Option<Kept>, String> {
+        let Some(attribute) = self.attributes.get(name) else {
+            return Ok(None);
+        };
+        self.judge(&attribute.place, host)?;
         Ok(Some(match &attribute.place {
             Place::Profile { file, profile } => Kept::Profile {
                 file: file.clone(),
@@ -315,20 +320,30 @@ impl Unified {
                 let variable = self
                     .get("oidc_token_env")
                     .unwrap_or("DATABRICKS_OIDC_TOKEN");
-                self.surroundings
-                    .get(variable)
-                    .map(|token| Choice::Federation {
-                        subject: Kept::Live(LiveSecret::new(token)),
-                        client_id: self.owned("client_id"),
-                    })
+                let Some(token) = self.surroundings.get(variable) else {
+                    return Ok(None);
+                };
+                let named = self.attributes.get("oidc_token_env");
+                self.judge(
+                    named.map_or(&Place::Environment, |named| &named.place),
+                    host,
+                )?;
+                Some(Choice::Federation {
+                    subject: Kept::Live(LiveSecret::new(token)),
+                    client_id: self.owned("client_id"),
+                })
             }
-            "file-oidc" => self.get("oidc_token_filepath").map(|file| {
-                let file = self.surroundings.path(file);
-                Choice::Federation {
+            "file-oidc" => {
+                let Some(named) = self.attributes.get("oidc_token_filepath") else {
+                    return Ok(None);
+                };
+                self.judge(&named.place, host)?;
+                let file = self.surroundings.path(&named.value);
+                Some(Choice::Federation {
                     subject: Kept::Live(LiveSecret::new(&format!("file:{}", file.display()))),
                     client_id: self.owned("client_id"),
-                }
-            }),
+                })
+            }
             "azure-client-secret" => match (
                 self.owned("azure_client_id"),
                 self.secret("azure_client_secret", host)?,

@@ -414,3 +414,25 @@ async fn a_jdbc_url_gives_host_and_warehouse() {
         Some("h.cloud.databricks.com")
     );
 }
+
+#[test]
+fn a_path_that_climbs_is_known() {
+    for path in [
+        "/api/2.0/../x",
+        "/api/./x",
+        "/a/..",
+        "/a/%2E./x",
+        "/a/%2e",
+        "/a/.\t./x",
+    ] {
+        assert!(super::climbs(path), "{path}");
+    }
+    for path in [
+        "/api/2.0/x",
+        "/Volumes/a/.hidden/..x/x..",
+        "/a/%252e%252e/x",
+        "/",
+    ] {
+        assert!(!super::climbs(path), "{path}");
+    }
+}

@@ -30,6 +30,16 @@ pub(in crate::databricks) fn refusal(answer: &Answer, request: &str) -> ApiError
         &message,
         location,
     );
+    // We are known and refused: no other token mends that.
+    let denied = kind == Kind::Unauthenticated
+        && told
+            .details
+            .iter()
+            .any(|detail| detail.reason.ends_with("_DENIED"));
+    let kind = match denied {
+        true => Kind::PermissionDenied,
+        false => kind,
+    };
     let header = |name: &str| answer.headers.get(name)?.to_str().ok().map(str::to_owned);
     let request_id = header("x-request-id").or_else(|| {
         let info = told

@@ -227,3 +227,19 @@ fn a_redirect_is_no_answer() {
         "{error}"
     );
 }
+
+/// As for an identity whose token is good, refused by a policy.
+#[test]
+fn a_denial_that_names_its_reason_is_no_matter_of_the_token() {
+    let body = |reason: &str| {
+        format!(
+            r#"{{"error_code":"UNAUTHENTICATED","message":"no","details":[{{"@type":"x/google.rpc.ErrorInfo","reason":"{reason}"}}]}}"#
+        )
+    };
+    for (reason, kind) in [
+        ("IP_ACCESS_DENIED", Kind::PermissionDenied),
+        ("TOKEN_EXPIRED", Kind::Unauthenticated),
+    ] {
+        assert_eq!(told(401, &body(reason)).kind, kind, "{reason}");
+    }
+}

@@ -51,6 +51,20 @@ fn text_loses_what_looks_like_a_secret() {
             "credential([redacted])",
         ),
         (
+            format!(
+                "CREATE CONNECTION c TYPE mysql OPTIONS (host 'h', password '{P}''{P}', \"password\" = \"{P}\")"
+            ),
+            "CREATE CONNECTION c TYPE mysql OPTIONS (host 'h', password '[redacted]', \"password\" = \"[redacted]\")",
+        ),
+        (
+            format!("ENCRYPTION (TYPE='AWS_SSE_C', MASTER_KEY='{P}'), master_key='{P}"),
+            "ENCRYPTION ([redacted]), master_key='[redacted]'",
+        ),
+        (
+            r#"{"field": "password", "more": ["password" , "x"]}"#.to_owned(),
+            r#"{"field": "password", "more": ["password" , "x"]}"#,
+        ),
+        (
             format!("AZURE_SAS_TOKEN='sp=r&x={P}"),
             "AZURE_SAS_TOKEN=[redacted]",
         ),

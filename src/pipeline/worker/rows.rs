@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     batch::FlushReason,
-    decode::{Verdicts, reproject},
+    decode::{DecodeOptions, Verdicts, reproject},
     error::{Error, Kind, Result},
     event::RoutedBatch,
     schema::{self, Seen, TableSchema},
@@ -136,10 +136,19 @@ impl Worker {
                 }
             }
         };
+        // What a warehouse will widen is rescued until then, and not rejected.
+        let policy = self.settings.evolution_of(self.state.table.as_deref());
+        let decode = match policy.widening {
+            true => Arc::new(DecodeOptions {
+                policy,
+                ..(*self.settings.decode).clone()
+            }),
+            false => self.settings.decode.clone(),
+        };
         let shape = Arc::new(Shape {
             schema,
             spec,
-            decode: self.settings.decode.clone(),
+            decode,
             write: self.settings.write.clone(),
             ingested_at: chrono::Utc::now().timestamp_micros(),
         });

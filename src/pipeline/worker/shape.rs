@@ -43,7 +43,7 @@ impl Worker {
                 return Err(self.settings.refuse_missing(&missing));
             }
             if let Some(desk) = self.desk.as_ref().filter(|desk| desk.is_authority()) {
-                desk.want(&missing);
+                desk.want(&missing, usize::MAX);
                 // Without them its rows would not be found again: it is looked at until they are there.
                 return Err(Error::new(
                     Kind::Unavailable,
@@ -153,7 +153,8 @@ impl Worker {
         };
         if let Some(desk) = self.desk.as_ref().filter(|desk| desk.is_authority()) {
             // Rows do not wait: until the columns are there, what is new rides in `_rescued_data`.
-            for refused in desk.want(&evolution.changes) {
+            let room = policy.max_columns.saturating_sub(schema.column_count());
+            for refused in desk.want(&evolution.changes, room) {
                 self.settings.evolution_failed(&refused.into());
             }
             return Ok(false);

@@ -167,7 +167,7 @@ async fn what_cannot_be_is_told() {
         ("DATABRICKS_HOST", "https://env.cloud.databricks.com"),
         ("DATABRICKS_TOKEN", "dapi-env"),
     ];
-    let cases: [Case<&str>; 11] = [
+    let cases: [Case<&str>; 14] = [
         (
             "two kinds",
             j!({ "profile": "both" }),
@@ -229,6 +229,36 @@ async fn what_cannot_be_is_told() {
             "a token of another host",
             j!({ "host": "h.cloud.databricks.com" }),
             &other,
+            None,
+            "not sent to this one",
+        ),
+        (
+            "a token of what is no host",
+            j!({ "host": "h.cloud.databricks.com" }),
+            &[
+                ("DATABRICKS_HOST", "no host"),
+                ("DATABRICKS_TOKEN", "dapi-x"),
+            ],
+            None,
+            "not sent to this one",
+        ),
+        (
+            "a subject's token of another host",
+            j!({ "host": "h.cloud.databricks.com" }),
+            &[
+                ("DATABRICKS_HOST", "e.cloud.databricks.com"),
+                ("DATABRICKS_OIDC_TOKEN", "planted"),
+            ],
+            None,
+            "not sent to this one",
+        ),
+        (
+            "a subject's file of another host",
+            j!({ "host": "h.cloud.databricks.com" }),
+            &[
+                ("DATABRICKS_HOST", "e.cloud.databricks.com"),
+                ("DATABRICKS_OIDC_TOKEN_FILEPATH", "/planted"),
+            ],
             None,
             "not sent to this one",
         ),
