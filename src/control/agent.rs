@@ -230,7 +230,7 @@ impl Shared {
             Ok(()) => {}
             Err(error) => {
                 let (kind, text) = (error.kind().as_str(), error.to_string());
-                if told.as_ref() != Some(&text) {
+                if !is_told(told.as_deref(), &text) {
                     tracing::error!(
                         connection,
                         kind,
@@ -284,7 +284,7 @@ impl Shared {
                     .increment(1);
                 entry.failed();
                 // Once: what is new is said, not how often it was tried.
-                if !failure.is_common && entry.told.as_ref() != Some(&told) {
+                if !failure.is_common && !is_told(entry.told.as_deref(), &told) {
                     tracing::error!(
                         table,
                         connection,
@@ -344,6 +344,30 @@ impl Entry {
         // Jitter: daemons that failed together do not come back together.
         self.not_before = Instant::now() + pause.mul_f64(0.75 + fastrand::f64() / 4.0);
     }
+}
+
+/// Whether the text says what was told last.
+fn is_told(last: Option<&str>, text: &str) -> bool {
+    last.is_some_and(|last| without_ids(last) == without_ids(text))
+}
+
+/// The text without the ids of statements and requests (hexadecimal, with or without hyphens), which are others at
+/// each try.
+fn without_ids(text: &str) -> String {
+    const SHORTEST_ID: usize = 16;
+    let is_of_id = |c: char| c.is_ascii_hexdigit() || c == '-';
+    let (mut out, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(start) = rest.find(is_of_id) {
+        out.push_str(&rest[..start]);
+        let run = &rest[start..];
+        let end = run.find(|c| !is_of_id(c)).unwrap_or(run.len());
+        if end < SHORTEST_ID {
+            out.push_str(&run[..end]);
+        }
+        rest = &run[end..];
+    }
+    out.push_str(rest);
+    out
 }
 
 fn key(target: &Target) -> String {

@@ -68,6 +68,11 @@ impl ControlError {
         }
     }
 
+    /// Whether a schema is missing that a statement needs.
+    pub(super) fn lacks_schema(&self) -> bool {
+        matches!(self, ControlError::Statement { condition: Some(name), .. } if name == "SCHEMA_NOT_FOUND")
+    }
+
     /// Whether somebody else changed the table at the same time: the log shows what is left to do.
     pub(super) fn is_race(&self) -> bool {
         const RACES: [&str; 9] = [

@@ -234,6 +234,8 @@ async fn run_all(
             Statement::AddColumns { .. } if is_refused => {
                 first.get_or_insert(failure);
             }
+            // A schema that is there is not to be made: then what the table lacks is to be told.
+            Statement::CreateTable(_) if !failure.error.lacks_schema() => return Err(failure),
             _ => return Err(first.unwrap_or(failure)),
         }
     }

@@ -243,11 +243,17 @@ async fn a_missing_right_is_told_once_with_its_grant_and_tried_ever_more_rarely(
     let (lines, _listening) = listen();
     let bench = Bench::new();
     let target = bench.table("clicks");
-    bench.warehouse.fails(|_| {
-        Some(Fault::Refused(refused(
-            Kind::Unauthorized,
-            "INSUFFICIENT_PERMISSIONS",
-        )))
+    let tries = AtomicUsize::new(0);
+    bench.warehouse.fails(move |_| {
+        // As a workspace does, with an id of each statement and request.
+        let id = tries.fetch_add(1, Ordering::Relaxed);
+        Some(Fault::Refused(ControlError::Statement {
+            kind: Kind::Unauthorized,
+            condition: Some("INSUFFICIENT_PERMISSIONS".into()),
+            message: format!(
+                "no [ReqId: 036b6a39-1e9e-45ba-bd34-{id:012x}], statement=`01f1ca7c-9f58-4c11-83dc-{id:012x}`"
+            ),
+        }))
     });
     bench.agent.want(&target, &[add("a", "long")]);
     after(6 * 3_600).await;
@@ -284,6 +290,47 @@ async fn a_missing_right_is_told_once_with_its_grant_and_tried_ever_more_rarely(
     after(LONGEST_PAUSE.as_secs() + 60).await;
     assert_eq!(bench.columns(&target), ["id", "a"]);
     assert_eq!(bench.agent.problem(&target), None);
+}
+
+/// Who may not make schemas need not, where there is one: told is the right to make the table.
+#[tokio::test(start_paused = true)]
+async fn of_a_schema_that_is_there_no_right_is_missed() {
+    let bench = Bench::new();
+    let target = bench.unregistered("clicks");
+    bench.warehouse.schemas.lock().insert("main.web".into());
+    bench.warehouse.fails(|read| {
+        let refused = refused(Kind::Unauthorized, "INSUFFICIENT_PERMISSIONS");
+        matches!(read, Read::CreateSchema(_) | Read::CreateTable { .. })
+            .then_some(Fault::Refused(refused))
+    });
+    bench.agent.register(&target);
+    after(10).await;
+    let problem = bench.agent.problem(&target).unwrap();
+    for part in ["GRANT CREATE TABLE ON SCHEMA", "CREATE TABLE IF NOT EXISTS"] {
+        assert!(problem.contains(part), "{part} in {problem}");
+    }
+    assert!(!problem.contains("CREATE SCHEMA"), "{problem}");
+}
+
+#[test]
+fn ids_are_no_news() {
+    let told = |text| {
+        is_told(
+            Some("refused [ReqId: 036b6a39-1e9e-45ba-bd34-0ab1e60520fd] of table a"),
+            text,
+        )
+    };
+    assert!(told(
+        "refused [ReqId: f608561f-274c-4f32-8892-5bba779161ea] of table a"
+    ));
+    assert!(!told(
+        "refused [ReqId: f608561f-274c-4f32-8892-5bba779161ea] of table b"
+    ));
+    assert!(!is_told(None, ""));
+    assert_eq!(
+        without_ids("né 0123456789abcdef à d-ecade"),
+        "né  à d-ecade"
+    );
 }
 
 #[tokio::test(start_paused = true)]
