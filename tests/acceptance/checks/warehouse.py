@@ -199,6 +199,7 @@ def judge_catalog(world, server, warehouse, columns):
         return [column["name"] for column in table["columns"]]
 
     if named() != columns:
+        server.grant("admin@example.com", "catalog", "main", "USE_CATALOG", "USE_SCHEMA", "MODIFY")
         repair = {"warehouse_id": warehouse, "statement": f"MSCK REPAIR TABLE {TABLE} SYNC METADATA", "wait_timeout": "50s"}
         status, answer = server.admin("POST", "/api/2.0/sql/statements", repair)
         require(status == 200 and answer["status"]["state"] == "SUCCEEDED", f"the repair: {answer}")
