@@ -360,7 +360,7 @@ fn without_ids(text: &str) -> String {
     while let Some(start) = rest.find(is_of_id) {
         out.push_str(&rest[..start]);
         let run = &rest[start..];
-        let end = run.find(|c| !is_of_id(c)).unwrap_or(run.len());
+        let end = run.find(|c: char| !is_of_id(c)).unwrap_or(run.len());
         if end < SHORTEST_ID {
             out.push_str(&run[..end]);
         }

@@ -85,6 +85,7 @@ class Troubles:
         self.server.settings(warehouse_starting_seconds=0.5, statement_running_seconds=1.0)
         status, answer = self.server.admin("POST", "/api/2.1/unity-catalog/schemas", {"name": "web", "catalog_name": "main"})
         require(status == 200, f"no schema: {answer}")
+        self.server.ungrant("limited", "catalog", "main", "CREATE_SCHEMA")  # the schema is there
         for name in self.principals:
             self.server.grant(name, "schema", "main.web", "USE_SCHEMA", *(["CREATE_TABLE"] if name != "limited" else []))
 
@@ -136,6 +137,8 @@ class Troubles:
         require(self.registered("guarded"), "not in the catalog after the grant")
         side.follows("guarded", 3, "late", "y")
         wait_until(lambda: metric(side.daemon, "alluvium_control_failing_tables") == 0, 10, "the metric to be 0 again")
+        told = side.told("the catalog's table could not be changed")
+        require(len(told) == 1, f"told more than once, each time with other ids: {told}")
 
     def two_at_once(self):
         """Two daemons want the same column of one table at once: it is there once, and both have it."""
@@ -185,6 +188,8 @@ class Troubles:
         wait_until(lambda: "late" in side.columns("tokens"), 50, "the column by the new token", 0.3)
         wait_until(lambda: metric(side.daemon, "alluvium_databricks_unauthorized") == 0, 10, "the metric to be 0 again")
         side.follows("tokens", 4, "late", 3.5)
+        for text in ("the warehouse takes no statements", "the catalog's table could not be changed"):
+            require(len(side.told(text)) <= 1, f"told more than once: {side.told(text)}")
 
     def planned(self):
         """`evolution = "plan"`: a person reads the SQL and runs it, and the daemon follows."""
