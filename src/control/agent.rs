@@ -198,8 +198,10 @@ impl Shared {
                 self.run(turn, &awake).await;
             }
         }
+        // Daemons that failed together do not come back together; the tables of one do, in one wake-up.
+        let jitter = 0.75 + fastrand::f64() / 4.0;
         for turn in turns {
-            self.end(turn).await;
+            self.end(turn, jitter).await;
         }
         self.count();
     }
@@ -265,7 +267,7 @@ impl Shared {
     }
 
     /// Takes the outcome into account, with what was asked for meanwhile.
-    async fn end(&self, turn: Turn) {
+    async fn end(&self, turn: Turn, jitter: f64) {
         let told = match &turn.outcome {
             Ok(()) => None,
             Err(failure) => Some(failure.told(&*self.runner).await),
@@ -282,7 +284,7 @@ impl Shared {
                 let kind = failure.error.kind().as_str();
                 metrics::counter!("alluvium_errors_total", "stage" => "control", "kind" => kind)
                     .increment(1);
-                entry.failed();
+                entry.failed(failure.is_common, jitter);
                 // Once: what is new is said, not how often it was tried.
                 if !failure.is_common && !is_told(entry.told.as_deref(), &told) {
                     tracing::error!(
@@ -335,14 +337,13 @@ impl Entry {
         self.wants = wants;
     }
 
-    fn failed(&mut self) {
+    fn failed(&mut self, is_common: bool, jitter: f64) {
         // It may have been dropped from the catalog.
-        self.wants.registered = false;
+        self.wants.registered &= is_common;
         let doubled = FIRST_PAUSE.saturating_mul(1 << self.failures.min(16));
         let pause = doubled.min(LONGEST_PAUSE);
         self.failures = self.failures.saturating_add(1);
-        // Jitter: daemons that failed together do not come back together.
-        self.not_before = Instant::now() + pause.mul_f64(0.75 + fastrand::f64() / 4.0);
+        self.not_before = Instant::now() + pause.mul_f64(jitter);
     }
 }
 

@@ -1,4 +1,6 @@
 //! The Databricks commands and the check of connections, by the binary, against a workspace on loopback.
+//!
+//! Past 500 lines: the words of each command stand beside what the workspace is to hear of it.
 
 use crate::support::{
     home::{Home, alluvium, text},
