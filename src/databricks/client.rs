@@ -16,7 +16,6 @@ use bytes::Bytes;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde::de::DeserializeOwned;
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
-use tokio::time::Instant;
 use url::Url;
 
 const WORKSPACE_ID: HeaderName = HeaderName::from_static("x-databricks-workspace-id");
@@ -127,7 +126,7 @@ impl Workspace {
             vending_api_version: options.vending_api_version.clone(),
             // Both have been judged.
             timeout: Duration::try_from_secs_f64(options.timeout_seconds).unwrap_or_default(),
-            budget: Duration::try_from_secs_f64(options.retry_budget_seconds).unwrap_or_default(),
+            budget: Duration::try_from_secs_f64(options.budget_seconds()).unwrap_or_default(),
             host: identity.host,
             trusted,
             auth: identity.auth,
@@ -232,10 +231,8 @@ impl Workspace {
         }
         // The path may hold what the signature covers.
         let name = format!("GET {link:?}");
-        let started = Instant::now();
-        let mut tried = 0;
+        let mut tries = retry::Tries::within(self.0.budget);
         loop {
-            tried += 1;
             let result = self.0.try_unnamed(&request).await;
             let (pause, error) = match result {
                 Ok(answer) if (200..300).contains(&answer.status) => return Ok(answer.body),
@@ -264,10 +261,9 @@ impl Workspace {
                     no_answer(&failure, &name, request.timeout),
                 ),
             };
-            match pause.map(|pause| pause.length(tried)) {
-                Some(pause) if started.elapsed() + pause < self.0.budget => {
-                    tokio::time::sleep(pause).await
-                }
+            let pause = pause.map(|pause| pause.length(tries.made));
+            match pause {
+                Some(pause) if tries.again(pause, &error).await => {}
                 _ => return Err(error),
             }
         }
@@ -336,14 +332,12 @@ impl Inner {
     /// An answer of success, after as many tries as it takes and the budget allows.
     async fn carried_out(&self, request: Outgoing, repeatable: bool) -> Result<Answer> {
         let name = request.name();
-        let started = Instant::now();
-        let mut tried = 0;
+        let mut tries = retry::Tries::within(self.budget);
         loop {
-            tried += 1;
             let mut request = request.clone();
-            if tried > 1 {
-                let left = self.budget.saturating_sub(started.elapsed());
-                request.timeout = request.timeout.min(left.max(Duration::from_secs(1)));
+            if tries.made > 1 {
+                let left = tries.left().max(Duration::from_secs(1));
+                request.timeout = request.timeout.min(left);
             }
             let timeout = request.timeout;
             let result = self.authorized(request, Who::Ours).await?;
@@ -359,12 +353,9 @@ impl Inner {
                     no_answer(&failure, &name, timeout),
                 ),
             };
-            let pause = pause.map(|pause| pause.length(tried));
+            let pause = pause.map(|pause| pause.length(tries.made));
             match pause {
-                Some(pause) if started.elapsed() + pause < self.budget => {
-                    tracing::debug!(target: trace::TARGET, connection = %self.name, %error, pause_seconds = pause.as_secs_f64(), tried, "sent again");
-                    tokio::time::sleep(pause).await;
-                }
+                Some(pause) if tries.again(pause, &error).await => {}
                 _ => return Err(error),
             }
         }

@@ -125,6 +125,31 @@ fn with_nothing_configured_the_environment_and_profiles_count() {
     assert_ne!(run.status.code(), Some(0), "{}", text(&run));
 }
 
+/// Somebody who waits hears once what for and for how long, and no secret with it.
+#[test]
+fn an_address_that_nobody_answers_at_is_told_before_it_is_given_up() {
+    let nobody = Workspace::nowhere();
+    let oauth = connection("w", &nobody, TOKEN, "retry_budget_seconds = 4.0").replace(
+        &format!("type = \"pat\", token = \"{TOKEN}\""),
+        &format!("type = \"oauth_m2m\", client_id = \"app\", client_secret = \"{TOKEN}\""),
+    );
+    for connection in [
+        connection("w", &nobody, TOKEN, "retry_budget_seconds = 4.0"),
+        oauth,
+    ] {
+        let run = home(&connection).run(&["databricks", "me"]);
+        assert_eq!(run.status.code(), Some(4), "{}", text(&run));
+        let said = String::from_utf8_lossy(&run.stderr).into_owned();
+        let told = said.lines().filter(|line| line.contains("tried again"));
+        let told: Vec<&str> = told.collect();
+        assert_eq!(told.len(), 1, "{said}");
+        for words in [" UTC, Ctrl-C ends", "refused"] {
+            assert!(told[0].contains(words), "{words}\n{said}");
+        }
+        assert!(!said.contains(TOKEN), "{said}");
+    }
+}
+
 fn warehouse(state: &str) -> Value {
     json!({"id": "00000000000000aa", "name": "reporting", "state": state, "cluster_size": "2X-Small", "auto_stop_mins": 10})
 }

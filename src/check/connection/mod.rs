@@ -86,7 +86,7 @@ pub(super) async fn probe(
     let mut section = Section::new(format!("connection {name}"));
     let mut options = options.clone();
     options.timeout_seconds = options.timeout_seconds.min(REQUEST_SECONDS);
-    options.retry_budget_seconds = options.retry_budget_seconds.min(CALL_SECONDS);
+    options.retry_budget_seconds = Some(options.budget_seconds().min(CALL_SECONDS));
     let workspace = match Workspace::new(name, &options) {
         Ok(workspace) => workspace,
         Err(error) => {

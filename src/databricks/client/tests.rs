@@ -4,6 +4,7 @@ use super::*;
 use crate::databricks::testing::*;
 use serde::Deserialize;
 use serde_json::{Value, json as j};
+use tokio::time::Instant;
 
 type First = Box<dyn Fn() -> Reply + Send + Sync>;
 
