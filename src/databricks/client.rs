@@ -468,16 +468,31 @@ fn read<T: DeserializeOwned>(answer: &Answer, request: &str) -> Result<T> {
         return empty
             .map_err(|_| Error::unexpected(format!("the answer is empty, request=`{request}`")));
     }
-    serde_json::from_slice(body).map_err(|error| {
-        let page = body.starts_with(b"<");
-        match page {
-            true => Error::unexpected(format!(
-                "the answer is a page and not JSON; check that `host` is a workspace, request=`{request}`"
-            )),
-            // The parser's words quote no more than the name or kind of what it met.
-            false => Error::unexpected(format!("the answer is not understood: {}, request=`{request}`", trace::text(&error.to_string()))),
-        }
-    })
+    if body.starts_with(b"<") {
+        return Err(Error::unexpected(format!(
+            "the answer is a page and not JSON; check that `host` is a workspace, request=`{request}`"
+        )));
+    }
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut reader)
+        .map_err(|error| misread(&error.path().to_string(), error.inner(), request))?;
+    reader.end().map_err(|error| misread("", &error, request))?;
+    Ok(value)
+}
+
+/// Where an answer is not what was expected. The parser's own words would quote it, and it may hold a secret.
+fn misread(path: &str, error: &serde_json::Error, request: &str) -> Error {
+    let what = match error.classify() {
+        serde_json::error::Category::Data => "a value is missing or of another type",
+        serde_json::error::Category::Eof => "it ends in the middle",
+        _ => "it is no JSON",
+    };
+    Error::unexpected(format!(
+        "the answer is not understood: {what}, path=`{}` line=`{}` column=`{}` request=`{request}`",
+        trace::text(path),
+        error.line(),
+        error.column()
+    ))
 }
 
 #[cfg(test)]
