@@ -6,7 +6,8 @@ use crate::databricks::{
     testing::*,
 };
 use serde_json::{Value, json as j};
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use tokio::time::advance;
 
 const PROFILES: &str = "[DEFAULT]\nhost = https://default.cloud.databricks.com\ntoken = dapi-default\n\
     [prod]\nhost = https://prod.cloud.databricks.com/?o=1\nclient_id = app\nclient_secret = dose-prod\nwarehouse_id = 00112233aabbccdd\n\
@@ -301,6 +302,50 @@ async fn other_attributes_come_along_and_secrets_are_read_again() {
     std::fs::write(&file, "[p]\nhost=p.cloud.databricks.com\ntoken=dapi-two").unwrap();
     let me: Value = workspace.send(Call::get(ME)).await.unwrap();
     assert_eq!(me["by"], "Bearer dapi-two");
+}
+
+/// The file is edited while the process runs.
+#[tokio::test(start_paused = true)]
+async fn a_profile_that_becomes_another_hosts_is_not_used_for_the_old_one() {
+    for (kind, before, after) in [
+        ("token", "token=dapi-one", "token=dapi-planted"),
+        (
+            "client secret",
+            "client_id=app\nclient_secret=dose-one",
+            "client_id=app\nclient_secret=dose-planted",
+        ),
+    ] {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join(".databrickscfg");
+        let write = |host: &str, keys: &str| {
+            let host = format!("host=https://{host}.cloud.databricks.com/?o=1");
+            std::fs::write(&file, format!("[p]\n{host}\n{keys}\n")).unwrap();
+        };
+        write("old", before);
+        let options = options(j!({ "profile": "p" }));
+        let fake = echo();
+        let workspace = try_workspace(&options, &surroundings(home.path(), &[]), &fake).unwrap();
+        workspace.send::<Value>(Call::get(ME)).await.unwrap();
+        // An OAuth token of the old host's serves it to its end.
+        advance(Duration::from_secs(3_599)).await;
+        write("new", after);
+        let before = fake.seen().len();
+        let error = workspace.send::<Value>(Call::get(ME)).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Unauthenticated);
+        let told = error.to_string();
+        for words in [
+            kind,
+            "profile=`p`",
+            "of_credential=`https://new.cloud",
+            "restart",
+        ] {
+            assert!(told.contains(words), "{words} {told}");
+        }
+        assert!(!told.contains("planted"), "{told}");
+        assert_eq!(fake.seen().len(), before, "{:?}", fake.lines());
+        write("old", after);
+        workspace.send::<Value>(Call::get(ME)).await.unwrap();
+    }
 }
 
 #[tokio::test(start_paused = true)]
