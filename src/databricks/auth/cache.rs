@@ -40,7 +40,7 @@ struct State {
     generation: u64,
     held: Option<Held>,
     flight: Option<Flight>,
-    /// No background fetch before.
+    /// After a failure: before, no fetch but where a token is a must.
     paused_until: Option<Instant>,
 }
 
@@ -88,6 +88,20 @@ impl TokenCache {
         flight
             .await
             .map_err(|(kind, message)| Error::Token { kind, message })
+    }
+
+    /// As [`Self::get`], for what can be done without: after a failure nothing is asked for a minute. `None`: it rests.
+    pub(super) async fn get_if_offered(&self) -> Result<Option<Secret>> {
+        let rests = {
+            let state = self.0.state.lock();
+            let now = Instant::now();
+            let has = state.held.as_ref().is_some_and(|held| now < held.ended);
+            !has && state.paused_until.is_some_and(|until| now < until)
+        };
+        match rests {
+            true => Ok(None),
+            false => self.get().await.map(|(token, _)| Some(token)),
+        }
     }
 
     /// Replaces a token that was refused. `seen`: its generation; a newer one stands already where that is lower.
@@ -171,9 +185,9 @@ impl Inner {
                 Ok((token.value, state.generation))
             }
             Err(error) => {
+                state.paused_until = Some(Instant::now() + PAUSE);
                 if state.held.is_some() {
                     tracing::warn!(connection = %self.connection, %error, "a token could not be renewed; the present one serves on, the next try is in a minute");
-                    state.paused_until = Some(Instant::now() + PAUSE);
                 }
                 Err((error.kind(), error.to_string()))
             }

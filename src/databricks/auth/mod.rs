@@ -78,15 +78,16 @@ impl Auth {
             } => {
                 let (token, generation) = token.get().await?;
                 self.bearer(&mut headers, AUTHORIZATION, "Bearer ", token.expose())?;
-                match (management.get().await, resource_id) {
-                    (Ok((token, _)), _) => {
-                        self.bearer(&mut headers, MANAGEMENT_TOKEN, "", token.expose())?
-                    }
-                    (Err(error), Some(_)) => return Err(error),
+                let second = match resource_id {
+                    Some(_) => Some(management.get().await?.0),
                     // A principal that the workspace knows needs none.
-                    (Err(error), None) => {
+                    None => management.get_if_offered().await.unwrap_or_else(|error| {
                         tracing::debug!(connection = %self.connection, %error, "no token for Azure's management");
-                    }
+                        None
+                    }),
+                };
+                if let Some(token) = second {
+                    self.bearer(&mut headers, MANAGEMENT_TOKEN, "", token.expose())?;
                 }
                 if let Some(id) = resource_id {
                     let value = HeaderValue::from_str(id).map_err(|_| {
