@@ -274,6 +274,11 @@ impl Workspace {
         auth::discover(&self.0.http, &self.0.host).await
     }
 
+    /// What the connection authenticates by; makes no request.
+    pub fn credential(&self) -> auth::Credential {
+        self.0.auth.credential()
+    }
+
     fn outgoing(&self, call: &Call) -> Result<Outgoing> {
         if !call.path.starts_with('/')
             || call.path.starts_with("//")

@@ -50,6 +50,8 @@ struct Held {
     stale: Instant,
     /// From when on it is not handed out.
     ended: Instant,
+    /// Its end by the issuer's word.
+    end: SystemTime,
 }
 
 /// A fetch under way, in a task of its own, so that it goes on when those who wait for it do not.
@@ -88,6 +90,11 @@ impl TokenCache {
         flight
             .await
             .map_err(|(kind, message)| Error::Token { kind, message })
+    }
+
+    /// When the present token ends.
+    pub(super) fn end(&self) -> Option<SystemTime> {
+        self.0.state.lock().held.as_ref().map(|held| held.end)
     }
 
     /// As [`Self::get`], for what can be done without: after a failure nothing is asked for a minute. `None`: it rests.
@@ -167,7 +174,9 @@ impl Inner {
             Ok(token) => {
                 let now = Instant::now();
                 let margin = self.margin.min(token.life / 2);
+                let end = SystemTime::now() + token.life;
                 let held = Held {
+                    end,
                     value: token.value.clone(),
                     since: now,
                     stale: now + (token.life - LONGEST_STALE.min(token.life / 2)),
@@ -176,7 +185,6 @@ impl Inner {
                 state.held = Some(held);
                 state.generation += 1;
                 state.paused_until = None;
-                let end = SystemTime::now() + token.life;
                 let seconds = end
                     .duration_since(UNIX_EPOCH)
                     .unwrap_or_default()

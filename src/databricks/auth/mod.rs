@@ -45,6 +45,15 @@ pub(super) struct Auth {
     connection: String,
 }
 
+/// What a connection's credential is, whichever place it comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// A personal access token: it is what it is until somebody replaces it.
+    PersonalToken,
+    /// Tokens by OAuth or of Entra ID, each renewed before its end. `end`: of the present one, where there is one.
+    Issued { end: Option<std::time::SystemTime> },
+}
+
 enum Scheme {
     Pat(Kept),
     OAuth(TokenCache),
@@ -99,6 +108,15 @@ impl Auth {
             }
         };
         Ok((headers, generation))
+    }
+
+    pub(super) fn credential(&self) -> Credential {
+        match &self.scheme {
+            Scheme::Pat(_) => Credential::PersonalToken,
+            Scheme::OAuth(cache) | Scheme::Entra { token: cache, .. } => {
+                Credential::Issued { end: cache.end() }
+            }
+        }
     }
 
     fn bearer(
