@@ -3,7 +3,7 @@
 use super::{ME, TOKEN};
 use crate::databricks::{
     Call, ConnectionOptions, Kind, Result, WarehouseId, WarehouseRef, auth::Surroundings,
-    testing::*,
+    http::Failure, testing::*,
 };
 use serde_json::{Value, json as j};
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
@@ -346,6 +346,63 @@ async fn a_profile_that_becomes_another_hosts_is_not_used_for_the_old_one() {
         write("old", after);
         workspace.send::<Value>(Call::get(ME)).await.unwrap();
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_managed_identity_is_asked_for_by_the_machines_metadata_service() {
+    let fake = Fake::new(|request, number| match request.url.host_str() {
+        Some("169.254.169.254") => json(
+            200,
+            j!({ "access_token": format!("by-msi-{number}"), "expires_in": "86399", "token_type": "Bearer" }),
+        ),
+        _ => json(200, j!({})),
+    });
+    let variables = [
+        ("DATABRICKS_HOST", "adb-1.2.azuredatabricks.net"),
+        ("ARM_USE_MSI", "true"),
+        ("ARM_CLIENT_ID", "assigned"),
+        ("DATABRICKS_AZURE_RESOURCE_ID", "/subscriptions/s"),
+    ];
+    let around = surroundings(Path::new("/nowhere"), &variables);
+    let workspace = try_workspace(&ConnectionOptions::default(), &around, &fake).unwrap();
+    for _ in 0..2 {
+        workspace.send::<Value>(Call::get(ME)).await.unwrap();
+    }
+    let seen = fake.seen();
+    let asked = |resource: &str| {
+        format!(
+            "http://169.254.169.254/metadata/identity/oauth2/token?api-version=2018-02-01&resource={resource}&client_id=assigned"
+        )
+    };
+    let urls: Vec<&str> = seen.iter().map(|(_, one)| one.url.as_str()).collect();
+    let me = format!("https://adb-1.2.azuredatabricks.net{ME}");
+    assert_eq!(
+        urls,
+        [
+            asked("2ff814a6-3304-4ab8-85cb-cd0e6f879c1d"),
+            asked("https%3A%2F%2Fmanagement.core.windows.net%2F"),
+            me.clone(),
+            me
+        ]
+    );
+    assert_eq!(header(&seen[0].1, "metadata").unwrap(), "true");
+    let (_, last) = &seen[3];
+    for (name, value) in [
+        ("authorization", "Bearer by-msi-0"),
+        ("x-databricks-azure-sp-management-token", "by-msi-1"),
+        (
+            "x-databricks-azure-workspace-resource-id",
+            "/subscriptions/s",
+        ),
+    ] {
+        assert_eq!(header(last, name).unwrap(), value);
+    }
+    // On a machine that is none of Azure's nobody answers there.
+    let fake = Fake::new(|_, _| Reply::Fail(Failure::Unreachable("no route".into())));
+    let workspace = try_workspace(&ConnectionOptions::default(), &around, &fake).unwrap();
+    let told = workspace.send::<Value>(Call::get(ME)).await.unwrap_err();
+    assert_eq!(told.kind(), Kind::Network);
+    assert!(told.to_string().contains("ARM_USE_MSI"), "{told}");
 }
 
 #[tokio::test(start_paused = true)]
