@@ -18,7 +18,7 @@ mod rights;
 mod tests;
 mod trial;
 
-use super::preflight::section::Section;
+use super::preflight::section::{Line, Section};
 use crate::{
     config::Config,
     databricks::{ConnectionOptions, HostKind, Kind as Told, Workspace, unity::Unity},
@@ -116,10 +116,16 @@ pub(super) async fn probe(
         if trying.stop.is_cancelled() {
             break;
         }
+        let before = section.lines.len();
         let at = place::probe(&mut section, &unity, &me, table, trying.stores).await;
-        let there = rights::probe(&mut section, &unity, &me, table).await;
-        if let (true, Some(compute), Some(at)) = (trying.thorough && there, &compute, at) {
-            trial::run(&mut section, &workspace, compute, table, &at, trying).await;
+        if !rights::probe(&mut section, &unity, &me, table).await {
+            continue;
+        }
+        let judged = before..section.lines.len();
+        if let (true, Some(compute), Some(at)) = (trying.thorough, &compute, at)
+            && trial::run(&mut section, &workspace, compute, table, &at, trying).await
+        {
+            rights::proven(&mut section.lines[judged]);
         }
     }
     section

@@ -67,7 +67,13 @@ impl Governed {
         let line = line.split('?').next().unwrap();
         if let Some(on) = line.strip_prefix("GET /api/2.1/unity-catalog/effective-permissions/") {
             let assignments = self.grants.get(on).cloned().unwrap_or(json!([]));
-            return Some(Answer::ok(json!({"privilege_assignments": assignments})));
+            return Some(match asked.path.contains("principal=") {
+                false if assignments.is_null() => {
+                    Answer::error(403, "PERMISSION_DENIED", "not all of them")
+                }
+                true => Answer::ok(json!({})),
+                false => Answer::ok(json!({"privilege_assignments": assignments})),
+            });
         }
         Some(match line {
             "GET /api/2.0/preview/scim/v2/Me" => Answer::ok(json!({
@@ -217,6 +223,69 @@ async fn a_missing_right_is_told_as_the_grant_that_mends_it() {
         assert!(run.told.contains(&grant), "{grant}\n{}", run.told);
     }
     assert!(!run.told.contains("Success!"));
+}
+
+#[tokio::test]
+async fn a_right_of_a_group_that_may_be_ours_is_unseen_and_not_missing() {
+    let assigned = |principal: &str, privilege: &str| json!([{"principal": principal, "privileges": [{"privilege": privilege}]}]);
+    let (run, _) = checked("main", false, |governed| {
+        let all = assigned("all engineers of the account", "ALL_PRIVILEGES");
+        governed.grants.insert("schema/main.web", all);
+    })
+    .await;
+    let told = &run.told;
+    assert!(
+        told.contains("WARNING") && told.ends_with("Success!\n"),
+        "{told}"
+    );
+    for words in [
+        "USE SCHEMA, CREATE TABLE on SCHEMA `main`.`web` could not be seen".to_owned(),
+        format!("GRANT USE SCHEMA, CREATE TABLE ON SCHEMA `main`.`web` TO `{PRINCIPAL}`"),
+    ] {
+        assert!(told.contains(&words), "{words}\n{told}");
+    }
+    // Where only our own grants may be seen, those of such a group may not.
+    let (run, _) = checked("main", false, |governed| {
+        governed.grants.insert("schema/main.web", Value::Null);
+    })
+    .await;
+    assert!(
+        run.told.contains("could not be seen") && run.told.ends_with("Success!\n"),
+        "{}",
+        run.told
+    );
+    // Neither a user nor another principal is a group of ours.
+    for other in ["ann@example.com", "5f0c1c9e-0000-4000-8000-000000000002"] {
+        let (run, _) = checked("main", false, |governed| {
+            let all = assigned(other, "ALL_PRIVILEGES");
+            governed.grants.insert("schema/main.web", all);
+        })
+        .await;
+        assert!(
+            run.told
+                .contains("missing USE SCHEMA, CREATE TABLE on SCHEMA"),
+            "{}",
+            run.told
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_trial_that_succeeds_decides_on_rights() {
+    let (run, _) = checked("main", true, |governed| governed.grants.clear()).await;
+    let told = &run.told;
+    assert!(
+        told.contains("missing USE CATALOG on CATALOG `main`")
+            && told.contains("and yet a table could be made")
+            && told.ends_with("Success!\n"),
+        "{told}"
+    );
+    let (run, _) = checked("main", true, |governed| {
+        governed.grants.clear();
+        governed.refuses = Some("[PERMISSION_DENIED] no");
+    })
+    .await;
+    assert!(!run.told.contains("and yet"), "{}", run.told);
 }
 
 #[tokio::test]
