@@ -28,6 +28,8 @@ struct Governed {
     rows: Value,
     /// The error of `CREATE TABLE`.
     refuses: Option<&'static str>,
+    /// What the catalog has under the table's name.
+    table: Option<Value>,
     /// What a table's folder held when it was registered.
     seen: Arc<Mutex<Vec<String>>>,
 }
@@ -58,6 +60,7 @@ impl Governed {
             has_schema: true,
             rows: json!([["1", "alluvium check, é"]]),
             refuses: None,
+            table: None,
             seen: Arc::default(),
         }
     }
@@ -89,6 +92,10 @@ impl Governed {
             "GET /api/2.1/unity-catalog/schemas/main.web" if self.has_schema => {
                 Answer::ok(json!({"name": "web", "catalog_name": "main", "full_name": "main.web"}))
             }
+            "GET /api/2.1/unity-catalog/tables/main.web.clicks" => match &self.table {
+                Some(table) => Answer::ok(table.clone()),
+                None => Answer::error(404, "TABLE_DOES_NOT_EXIST", "there is none"),
+            },
             "GET /api/2.1/unity-catalog/external-locations" => {
                 let url = self.location.iter();
                 let all: Vec<Value> = url
@@ -175,6 +182,7 @@ async fn checked(
         table: "clicks".into(),
         catalog: catalog.into(),
         schema: "web".into(),
+        name: "clicks".into(),
         location: lake.path().join("clicks").display().to_string(),
     };
     let stores = Stores::new(&BTreeMap::new()).unwrap();
@@ -286,6 +294,45 @@ async fn a_trial_that_succeeds_decides_on_rights() {
     })
     .await;
     assert!(!run.told.contains("and yet"), "{}", run.told);
+}
+
+#[tokio::test]
+async fn what_the_catalog_has_of_a_table_is_told() {
+    let (run, _) = checked("main", false, |_| {}).await;
+    let told = "table clicks: will be registered as main.web.clicks once it is there";
+    assert!(run.told.contains(told), "{}", run.told);
+    let cases = [
+        (
+            "MANAGED",
+            "file:///elsewhere",
+            "FAULT",
+            "it is a managed table",
+        ),
+        ("VIEW", "", "FAULT", "of type `VIEW`"),
+        (
+            "EXTERNAL",
+            "file:///elsewhere/clicks",
+            "FAULT",
+            "at another place",
+        ),
+        ("EXTERNAL", "", "WARNING", "its folder holds no table"),
+    ];
+    for (kind, at, level, words) in cases {
+        let (run, _) = checked("main", false, |governed| {
+            let own = format!("{}/clicks", governed.location.clone().unwrap());
+            let at = if kind == "EXTERNAL" && at.is_empty() { &own } else { at };
+            governed.table = Some(json!({
+                "name": "clicks", "table_type": kind, "data_source_format": "DELTA", "storage_location": at,
+            }));
+        })
+        .await;
+        let told = &run.told;
+        assert!(
+            told.contains(level) && told.contains(words),
+            "{kind} {told}"
+        );
+        assert_eq!(told.contains("Success!"), level == "WARNING", "{told}");
+    }
 }
 
 #[tokio::test]
@@ -403,6 +450,7 @@ fn tables_side_by_side_are_tried_once() {
         table: table.into(),
         catalog: "main".into(),
         schema: schema.into(),
+        name: table.into(),
         location: location.into(),
     };
     let all = vec![
