@@ -16,7 +16,6 @@ use bytes::Bytes;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde::de::DeserializeOwned;
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
-use tokio::time::Instant;
 use url::Url;
 
 const WORKSPACE_ID: HeaderName = HeaderName::from_static("x-databricks-workspace-id");
@@ -127,7 +126,7 @@ impl Workspace {
             vending_api_version: options.vending_api_version.clone(),
             // Both have been judged.
             timeout: Duration::try_from_secs_f64(options.timeout_seconds).unwrap_or_default(),
-            budget: Duration::try_from_secs_f64(options.retry_budget_seconds).unwrap_or_default(),
+            budget: Duration::try_from_secs_f64(options.budget_seconds()).unwrap_or_default(),
             host: identity.host,
             trusted,
             auth: identity.auth,
@@ -232,10 +231,8 @@ impl Workspace {
         }
         // The path may hold what the signature covers.
         let name = format!("GET {link:?}");
-        let started = Instant::now();
-        let mut tried = 0;
+        let mut tries = retry::Tries::within(self.0.budget);
         loop {
-            tried += 1;
             let result = self.0.try_unnamed(&request).await;
             let (pause, error) = match result {
                 Ok(answer) if (200..300).contains(&answer.status) => return Ok(answer.body),
@@ -264,10 +261,9 @@ impl Workspace {
                     no_answer(&failure, &name, request.timeout),
                 ),
             };
-            match pause.map(|pause| pause.length(tried)) {
-                Some(pause) if started.elapsed() + pause < self.0.budget => {
-                    tokio::time::sleep(pause).await
-                }
+            let pause = pause.map(|pause| pause.length(tries.made));
+            match pause {
+                Some(pause) if tries.again(pause, &error).await => {}
                 _ => return Err(error),
             }
         }
@@ -276,6 +272,11 @@ impl Workspace {
     /// What the workspace tells of itself, without a token. `None`: it tells nothing, so it may be no workspace.
     pub async fn discover(&self) -> Result<Option<Discovery>> {
         auth::discover(&self.0.http, &self.0.host).await
+    }
+
+    /// What the connection authenticates by; makes no request.
+    pub fn credential(&self) -> auth::Credential {
+        self.0.auth.credential()
     }
 
     fn outgoing(&self, call: &Call) -> Result<Outgoing> {
@@ -336,14 +337,12 @@ impl Inner {
     /// An answer of success, after as many tries as it takes and the budget allows.
     async fn carried_out(&self, request: Outgoing, repeatable: bool) -> Result<Answer> {
         let name = request.name();
-        let started = Instant::now();
-        let mut tried = 0;
+        let mut tries = retry::Tries::within(self.budget);
         loop {
-            tried += 1;
             let mut request = request.clone();
-            if tried > 1 {
-                let left = self.budget.saturating_sub(started.elapsed());
-                request.timeout = request.timeout.min(left.max(Duration::from_secs(1)));
+            if tries.made > 1 {
+                let left = tries.left().max(Duration::from_secs(1));
+                request.timeout = request.timeout.min(left);
             }
             let timeout = request.timeout;
             let result = self.authorized(request, Who::Ours).await?;
@@ -359,12 +358,9 @@ impl Inner {
                     no_answer(&failure, &name, timeout),
                 ),
             };
-            let pause = pause.map(|pause| pause.length(tried));
+            let pause = pause.map(|pause| pause.length(tries.made));
             match pause {
-                Some(pause) if started.elapsed() + pause < self.budget => {
-                    tracing::debug!(target: trace::TARGET, connection = %self.name, %error, pause_seconds = pause.as_secs_f64(), tried, "sent again");
-                    tokio::time::sleep(pause).await;
-                }
+                Some(pause) if tries.again(pause, &error).await => {}
                 _ => return Err(error),
             }
         }
@@ -477,16 +473,31 @@ fn read<T: DeserializeOwned>(answer: &Answer, request: &str) -> Result<T> {
         return empty
             .map_err(|_| Error::unexpected(format!("the answer is empty, request=`{request}`")));
     }
-    serde_json::from_slice(body).map_err(|error| {
-        let page = body.starts_with(b"<");
-        match page {
-            true => Error::unexpected(format!(
-                "the answer is a page and not JSON; check that `host` is a workspace, request=`{request}`"
-            )),
-            // The parser's words quote no more than the name or kind of what it met.
-            false => Error::unexpected(format!("the answer is not understood: {}, request=`{request}`", trace::text(&error.to_string()))),
-        }
-    })
+    if body.starts_with(b"<") {
+        return Err(Error::unexpected(format!(
+            "the answer is a page and not JSON; check that `host` is a workspace, request=`{request}`"
+        )));
+    }
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut reader)
+        .map_err(|error| misread(&error.path().to_string(), error.inner(), request))?;
+    reader.end().map_err(|error| misread("", &error, request))?;
+    Ok(value)
+}
+
+/// Where an answer is not what was expected. The parser's own words would quote it, and it may hold a secret.
+fn misread(path: &str, error: &serde_json::Error, request: &str) -> Error {
+    let what = match error.classify() {
+        serde_json::error::Category::Data => "a value is missing or of another type",
+        serde_json::error::Category::Eof => "it ends in the middle",
+        _ => "it is no JSON",
+    };
+    Error::unexpected(format!(
+        "the answer is not understood: {what}, path=`{}` line=`{}` column=`{}` request=`{request}`",
+        trace::text(path),
+        error.line(),
+        error.column()
+    ))
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ pub mod unity;
 pub mod wait;
 pub mod warehouses;
 
-pub use auth::Discovery;
+pub use auth::{Credential, Discovery};
 pub use call::{Call, segment};
 pub use client::Workspace;
 pub use connections::Connections;

@@ -30,8 +30,8 @@ pub struct ConnectionOptions {
     pub token_url: Option<String>,
     /// How long one request may take.
     pub timeout_seconds: f64,
-    /// How long a call may take with all its repetitions.
-    pub retry_budget_seconds: f64,
+    /// How long a call may take with all its repetitions. By default 300, and 60 in `alluvium databricks`, for which people wait.
+    pub retry_budget_seconds: Option<f64>,
     /// The version in the path of Unity Catalog's temporary credentials: `2.0` on Databricks, `2.1` on the open Unity Catalog.
     pub vending_api_version: String,
     /// Hosts beside the workspace that secrets may go to, as `accounts.cloud.databricks.com`: the token by `alluvium databricks request`, and what a token is asked for with.
@@ -151,6 +151,11 @@ impl JsonSchema for WarehouseRef {
 }
 
 impl ConnectionOptions {
+    /// What `retry_budget_seconds` says, or the SDKs' five minutes.
+    pub fn budget_seconds(&self) -> f64 {
+        self.retry_budget_seconds.unwrap_or(300.0)
+    }
+
     /// The cluster, typed.
     pub fn cluster_id(&self) -> Option<ClusterId> {
         self.cluster.as_deref().map(|id| ClusterId::new(id.trim()))
@@ -182,7 +187,7 @@ impl Default for ConnectionOptions {
             cluster: None,
             token_url: None,
             timeout_seconds: 60.0,
-            retry_budget_seconds: 300.0,
+            retry_budget_seconds: None,
             vending_api_version: "2.0".into(),
             trusted_hosts: Vec::new(),
         }

@@ -6,7 +6,8 @@
 use super::http::{Answer, Failure};
 use chrono::{DateTime, Utc};
 use reqwest::header::{HeaderMap, RETRY_AFTER};
-use std::time::Duration;
+use std::{fmt::Display, time::Duration};
+use tokio::time::Instant;
 
 /// The pause after 429 or 503 that names none.
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -42,6 +43,49 @@ impl Pause {
             Self::Growing => Duration::from_secs(tried.clamp(1, LONGEST_PAUSE_SECONDS).into()),
         };
         base + Duration::from_millis(fastrand::u64(50..750))
+    }
+}
+
+/// The tries of one call, within its budget.
+pub(super) struct Tries {
+    started: Instant,
+    budget: Duration,
+    /// Made so far, the one under way included.
+    pub(super) made: u32,
+}
+
+impl Tries {
+    /// Before the first try.
+    pub(super) fn within(budget: Duration) -> Self {
+        Self {
+            started: Instant::now(),
+            budget,
+            made: 1,
+        }
+    }
+
+    pub(super) fn left(&self) -> Duration {
+        self.budget.saturating_sub(self.started.elapsed())
+    }
+
+    /// Waits until the next try is due. `false`: the budget does not reach so far, so `error` is how the call ends.
+    ///
+    /// The first time it is logged, since whoever waits for the call may wait for long.
+    pub(super) async fn again(&mut self, pause: Duration, error: impl Display) -> bool {
+        let left = self.left();
+        if pause >= left {
+            return false;
+        }
+        let pause_seconds = pause.as_secs_f64();
+        if self.made == 1 {
+            let until = (Utc::now() + left).format("%H:%M:%S");
+            tracing::warn!("tried again until {until} UTC, Ctrl-C ends a command: {error}");
+        } else {
+            tracing::debug!(pause_seconds, tries = self.made, "tried again: {error}");
+        }
+        tokio::time::sleep(pause).await;
+        self.made += 1;
+        true
     }
 }
 

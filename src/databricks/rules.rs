@@ -117,7 +117,7 @@ fn misfits(options: &ConnectionOptions) -> Vec<(String, String)> {
         ("timeout_seconds", options.timeout_seconds, 0.1, 3_600.0),
         (
             "retry_budget_seconds",
-            options.retry_budget_seconds,
+            options.budget_seconds(),
             0.0,
             86_400.0,
         ),

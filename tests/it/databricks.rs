@@ -125,6 +125,31 @@ fn with_nothing_configured_the_environment_and_profiles_count() {
     assert_ne!(run.status.code(), Some(0), "{}", text(&run));
 }
 
+/// Somebody who waits hears once what for and for how long, and no secret with it.
+#[test]
+fn an_address_that_nobody_answers_at_is_told_before_it_is_given_up() {
+    let nobody = Workspace::nowhere();
+    let oauth = connection("w", &nobody, TOKEN, "retry_budget_seconds = 4.0").replace(
+        &format!("type = \"pat\", token = \"{TOKEN}\""),
+        &format!("type = \"oauth_m2m\", client_id = \"app\", client_secret = \"{TOKEN}\""),
+    );
+    for connection in [
+        connection("w", &nobody, TOKEN, "retry_budget_seconds = 4.0"),
+        oauth,
+    ] {
+        let run = home(&connection).run(&["databricks", "me"]);
+        assert_eq!(run.status.code(), Some(4), "{}", text(&run));
+        let said = String::from_utf8_lossy(&run.stderr).into_owned();
+        let told = said.lines().filter(|line| line.contains("tried again"));
+        let told: Vec<&str> = told.collect();
+        assert_eq!(told.len(), 1, "{said}");
+        for words in [" UTC, Ctrl-C ends", "refused"] {
+            assert!(told[0].contains(words), "{words}\n{said}");
+        }
+        assert!(!said.contains(TOKEN), "{said}");
+    }
+}
+
 fn warehouse(state: &str) -> Value {
     json!({"id": "00000000000000aa", "name": "reporting", "state": state, "cluster_size": "2X-Small", "auto_stop_mins": 10})
 }
@@ -392,6 +417,56 @@ fn a_statement_that_fails_ends_with_exit_code_5_and_one_not_waited_for_goes_on()
     );
     let run = home.run(&["databricks", "statement", "cancel", "s1"]);
     assert_eq!(out(&run), json!({"statement_id": "s1", "state": "FAILED"}));
+}
+
+/// What cannot be written is told before anything is asked for, and what stands in a file stays until there is another result.
+#[test]
+fn an_output_that_cannot_be_is_told_before_the_work_and_an_old_one_stays_until_there_is_another() {
+    let workspace = Workspace::start(|asked, _| match asked.line().as_str() {
+        "POST /api/2.0/sql/statements" => Some(Answer::ok(statement("FAILED"))),
+        "GET /api/2.0/sql/statements/s1" => Some(Answer::ok(statement("SUCCEEDED"))),
+        "GET /api/2.0/sql/statements/s2" => Some(Answer::ok(statement("FAILED"))),
+        "GET /api/2.0/sql/statements/s1/result/chunks/1" => Some(Answer::ok(
+            json!({"chunk_index": 1, "data_array": [["3", "c"]]}),
+        )),
+        _ => None,
+    });
+    let home = home(&connection(
+        "w",
+        &workspace,
+        TOKEN,
+        "warehouse = \"00000000000000aa\"",
+    ));
+    let commands = [
+        &["statement", "get", "s1", "--wait"][..],
+        &["sql", "select 1"],
+        &["request", "/2.0/sql/statements/s1"],
+    ];
+    for words in commands {
+        let output = ["--output", "not/there/rows.json"];
+        let run = home.run(&[&["databricks"], words, &output].concat());
+        assert_eq!(run.status.code(), Some(2), "{}", text(&run));
+        assert!(
+            text(&run).contains("file=`not/there/rows.json`"),
+            "{}",
+            text(&run)
+        );
+    }
+    assert_eq!(workspace.lines(), Vec::<String>::new());
+
+    home.write("rows.json", "x".repeat(10_000));
+    let to = ["--output", "rows.json"];
+    for words in [&["sql", "select nope"][..], &["statement", "get", "s2"]] {
+        let run = home.run(&[&["databricks"], words, &to].concat());
+        assert_eq!(run.status.code(), Some(5), "{}", text(&run));
+        let kept = std::fs::read_to_string(home.path("rows.json")).unwrap();
+        assert_eq!(kept.len(), 10_000);
+    }
+    let run = home.run(&[&["databricks"], commands[0], &to].concat());
+    assert!(run.status.success(), "{}", text(&run));
+    let rows: Value =
+        serde_json::from_slice(&std::fs::read(home.path("rows.json")).unwrap()).unwrap();
+    assert_eq!(rows["rows"].as_array().unwrap().len(), 3);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::{Section, refused};
 use crate::{
     check::text,
     databricks::{
-        AuthOptions, Call, ConnectionOptions, Kind as Told, Result, Workspace,
+        AuthOptions, Call, ConnectionOptions, Credential, Kind as Told, Result, Workspace,
         scim::{Me, Scim},
     },
 };
@@ -12,6 +12,8 @@ use serde::Deserialize;
 
 /// A token that lives longer than this is worth a word.
 const LONG_DAYS: i64 = 365;
+/// One that ends sooner than this is, too.
+const SOON_DAYS: i64 = 7;
 const DAY_MILLIS: i64 = 24 * 60 * 60 * 1000;
 
 /// `None` where no request will be answered better.
@@ -52,8 +54,15 @@ pub(super) async fn probe(
     if me.is_admin() {
         section.note("it is an administrator of the workspace, which Alluvium does not need");
     }
-    if let AuthOptions::Pat(_) = options.auth {
-        tokens(section, workspace).await;
+    match workspace.credential() {
+        Credential::PersonalToken => tokens(section, workspace).await,
+        Credential::Issued { end: Some(end) } => section.note(format!(
+            "the present token ends at {} and is renewed before",
+            text::time(Some(
+                chrono::DateTime::<chrono::Utc>::from(end).timestamp_millis()
+            ))
+        )),
+        Credential::Issued { end: None } => {}
     }
     Some(me)
 }
@@ -82,12 +91,10 @@ pub(super) async fn account(section: &mut Section, workspace: &Workspace) {
 fn how(options: &ConnectionOptions) -> &'static str {
     match options.auth {
         AuthOptions::Environment => "what the environment and ~/.databrickscfg offer",
-        AuthOptions::OauthM2m(_) => "an OAuth token of its secret, renewed before it ends",
+        AuthOptions::OauthM2m(_) => "an OAuth token of its secret",
         AuthOptions::Pat(_) => "a personal access token",
-        AuthOptions::Entra(_) => "a token of Entra ID, renewed before it ends",
-        AuthOptions::OidcFederation(_) => {
-            "an OAuth token for another issuer's, renewed before it ends"
-        }
+        AuthOptions::Entra(_) => "a token of Entra ID",
+        AuthOptions::OidcFederation(_) => "an OAuth token for another issuer's",
     }
 }
 
@@ -122,6 +129,9 @@ async fn tokens(section: &mut Section, workspace: &Workspace) {
 
 fn judge(section: &mut Section, tokens: &[TokenInfo], now: i64) {
     const REMEDY: &str = "use OAuth (`auth = { type = \"oauth_m2m\" }`), or a token with a lifetime, and keep it in a file: file:PATH is read anew";
+    // Ours has not ended.
+    let lives = |token: &&TokenInfo| token.expiry_time < 0 || token.expiry_time > now;
+    let tokens: Vec<&TokenInfo> = tokens.iter().filter(lives).collect();
     let eternal = tokens.iter().filter(|token| token.expiry_time < 0).count();
     if eternal > 0 {
         let which = match tokens.len() {
@@ -133,12 +143,7 @@ fn judge(section: &mut Section, tokens: &[TokenInfo], now: i64) {
         section.warn(which, REMEDY);
         return;
     }
-    match tokens
-        .iter()
-        .map(|token| token.expiry_time)
-        .filter(|ends| *ends > now)
-        .min()
-    {
+    match tokens.iter().map(|token| token.expiry_time).min() {
         None => section.note("when the token ends is not told"),
         Some(first) if first - now > LONG_DAYS * DAY_MILLIS => {
             section.warn(
@@ -149,10 +154,22 @@ fn judge(section: &mut Section, tokens: &[TokenInfo], now: i64) {
                 REMEDY,
             );
         }
-        Some(first) => section.note(format!(
-            "the first of the principal's tokens ends at {}: replace it before",
-            text::time(Some(first))
-        )),
+        Some(first) => {
+            let told = match tokens.len() {
+                1 => format!(
+                    "the personal access token ends at {}",
+                    text::time(Some(first))
+                ),
+                all => format!(
+                    "the first of the principal's {all} personal access tokens ends at {}, and this may be it",
+                    text::time(Some(first))
+                ),
+            };
+            match first - now < SOON_DAYS * DAY_MILLIS {
+                true => section.warn(told, REMEDY),
+                false => section.note(format!("{told}: replace it before")),
+            }
+        }
     }
 }
 
@@ -177,5 +194,8 @@ mod tests {
         assert!(judged(&[500 * DAY_MILLIS]).contains("Warning"));
         assert!(judged(&[DAY_MILLIS, 500 * DAY_MILLIS]).contains("1970-01-02"));
         assert!(judged(&[]).contains("not told") && judged(&[500]).contains("not told"));
+        let (soon, later) = (judged(&[6 * DAY_MILLIS]), judged(&[60 * DAY_MILLIS]));
+        assert!(soon.contains("Warning") && soon.contains("token ends at 1970-01-07"));
+        assert!(later.contains("Note") && later.contains("token ends at 1970-03-02"));
     }
 }

@@ -6,6 +6,7 @@
 //! - `reach`, `identity`, `metastore`: the workspace, who we are there, Unity Catalog
 //! - `compute`: the warehouse or cluster, looked at, started where something needs it
 //! - `rights`, `place`: what tables need of catalog, schema and external location
+//! - `registration`: what the catalog has of each table
 //! - `trial`: a table made by our writer, read back through the warehouse, taken away
 
 mod compute;
@@ -13,19 +14,20 @@ mod identity;
 mod metastore;
 mod place;
 mod reach;
+mod registration;
 mod rights;
 #[cfg(test)]
 mod tests;
 mod trial;
 
-use super::preflight::section::Section;
+use super::preflight::section::{Line, Section};
 use crate::{
     config::Config,
     databricks::{ConnectionOptions, HostKind, Kind as Told, Workspace, unity::Unity},
     error::Kind,
     storage::Stores,
 };
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 /// How long one request may take here, and how long one call with its repetitions: a check is not to be waited for.
@@ -43,6 +45,8 @@ pub(super) struct Wanted {
     pub(super) table: String,
     pub(super) catalog: String,
     pub(super) schema: String,
+    /// Its name in the catalog.
+    pub(super) name: String,
     /// Its folder, as the configuration names it.
     pub(super) location: String,
 }
@@ -59,6 +63,7 @@ pub(super) fn wanted(config: &Config, connection: &str) -> Vec<Wanted> {
             table: name.to_owned(),
             catalog: registration.catalog,
             schema: registration.schema,
+            name: registration.table,
             location: table.url,
         })
     };
@@ -86,7 +91,7 @@ pub(super) async fn probe(
     let mut section = Section::new(format!("connection {name}"));
     let mut options = options.clone();
     options.timeout_seconds = options.timeout_seconds.min(REQUEST_SECONDS);
-    options.retry_budget_seconds = options.retry_budget_seconds.min(CALL_SECONDS);
+    options.retry_budget_seconds = Some(options.budget_seconds().min(CALL_SECONDS));
     let workspace = match Workspace::new(name, &options) {
         Ok(workspace) => workspace,
         Err(error) => {
@@ -112,14 +117,28 @@ pub(super) async fn probe(
         return section;
     }
     let unity = Unity::new(&workspace);
-    for table in &alike(wanted) {
+    let mut there = BTreeSet::new();
+    for table in &alike(wanted.clone()) {
         if trying.stop.is_cancelled() {
             break;
         }
+        let before = section.lines.len();
         let at = place::probe(&mut section, &unity, &me, table, trying.stores).await;
-        let there = rights::probe(&mut section, &unity, &me, table).await;
-        if let (true, Some(compute), Some(at)) = (trying.thorough && there, &compute, at) {
-            trial::run(&mut section, &workspace, compute, table, &at, trying).await;
+        if !rights::probe(&mut section, &unity, &me, table).await {
+            continue;
+        }
+        there.insert((table.catalog.clone(), table.schema.clone()));
+        let judged = before..section.lines.len();
+        if let (true, Some(compute), Some(at)) = (trying.thorough, &compute, at)
+            && trial::run(&mut section, &workspace, compute, table, &at, trying).await
+        {
+            rights::proven(&mut section.lines[judged]);
+        }
+    }
+    for table in wanted {
+        let place = (table.catalog.clone(), table.schema.clone());
+        if table.table != UNLISTED && there.contains(&place) && !trying.stop.is_cancelled() {
+            registration::probe(&mut section, &unity, &me, &table, trying.stores).await;
         }
     }
     section

@@ -1,6 +1,6 @@
 //! What tables need of their catalog and schema, and the GRANT for what is missing.
 
-use super::{Section, Wanted, refused};
+use super::{Line, Section, Wanted, refused};
 use crate::{
     databricks::{
         Kind as Told, Result,
@@ -128,10 +128,13 @@ pub(super) struct Needed<'a> {
 }
 
 /// Tells which rights are there and which are missing; those of groups and of owners count.
+///
+/// A workspace does not tell of groups within groups of the account. So a right that some group has which may be ours is not
+/// missing but unseen.
 pub(super) async fn needs(section: &mut Section, unity: &Unity, me: &Me, needed: Needed<'_>) {
     let Needed { table, place, .. } = &needed;
-    let held = match held(unity, me, &needed).await {
-        Ok(held) => held,
+    let (held, others) = match held(unity, me, &needed).await {
+        Ok(found) => found,
         Err(error) => {
             section.note(format!(
                 "{table}: rights on {place} are not to be read, so they are not judged: {error}"
@@ -139,54 +142,100 @@ pub(super) async fn needs(section: &mut Section, unity: &Unity, me: &Me, needed:
             return;
         }
     };
-    let all = needed.rights.iter().map(|right| Privilege::new(right));
-    let missing: Vec<String> = all
-        .filter(|right| !held.iter().any(|one| one.covers(right)))
-        .map(|right| right.sql())
-        .collect();
-    match missing.is_empty() {
-        true => section.fine(format!(
+    let lacks = |held: &BTreeSet<Privilege>| -> Vec<String> {
+        let all = needed.rights.iter().map(|right| Privilege::new(right));
+        let missing = all.filter(|right| !held.iter().any(|one| one.covers(right)));
+        missing.map(|right| right.sql()).collect()
+    };
+    let unseen = lacks(&held);
+    if unseen.is_empty() {
+        section.fine(format!(
             "{table}: {} on {place}",
             needed.rights.join(", ").replace('_', " ")
-        )),
-        false => section.fault(
-            Kind::Unauthorized,
+        ));
+        return;
+    }
+    let missing = lacks(&held.union(&others).cloned().collect());
+    if missing.is_empty() {
+        section.warn(
             format!(
-                "{table}: missing {} on {place}, principal=`{}`",
-                missing.join(", "),
+                "{table}: {} on {place} could not be seen, principal=`{}`; a group that it is in by another group may have it",
+                unseen.join(", "),
                 me.principal()
             ),
-            grant(&missing.join(", "), place, me),
+            format!(
+                "try it by `alluvium check --thorough`, or: {}",
+                grant(&unseen.join(", "), place, me)
+            ),
+        );
+        return;
+    }
+    section.fault(
+        Kind::Unauthorized,
+        format!(
+            "{table}: missing {} on {place}, principal=`{}`",
+            missing.join(", "),
+            me.principal()
         ),
+        grant(&unseen.join(", "), place, me),
+    );
+}
+
+/// Rights that were found missing or not found, before a trial that cannot do without them succeeded.
+pub(super) fn proven(judged: &mut [Line]) {
+    for line in judged {
+        if let Line::Warning { what, .. }
+        | Line::Fault {
+            kind: Kind::Unauthorized,
+            what,
+            ..
+        } = line
+        {
+            *line = Line::Note(format!(
+                "{what}; and yet a table could be made, so it is there by a way that the workspace does not tell"
+            ));
+        }
     }
 }
 
-async fn held(unity: &Unity, me: &Me, needed: &Needed<'_>) -> Result<BTreeSet<Privilege>> {
+/// What we have, and what groups have that are not known to be ours.
+async fn held(
+    unity: &Unity,
+    me: &Me,
+    needed: &Needed<'_>,
+) -> Result<(BTreeSet<Privilege>, BTreeSet<Privilege>)> {
     let mine = names(me);
     let is_mine = |name: &str| mine.contains(&name.to_lowercase());
-    let mut held = BTreeSet::new();
+    let (mut held, mut others) = (BTreeSet::new(), BTreeSet::new());
+    // Everybody is shown who owns a thing, so another owner says nothing of us.
     if needed.owner.is_some_and(is_mine) {
         held.insert(Privilege::new(Privilege::ALL));
     }
     // All grants show what comes by groups; whoever may not see them may see its own.
-    let all = match unity.effective_grants(needed.on, needed.name, None).await {
-        Err(error) if error.kind() == Told::PermissionDenied => {
-            unity
-                .effective_grants(needed.on, needed.name, Some(me.principal()))
-                .await
-        }
-        all => all,
-    };
+    let mut all = unity.effective_grants(needed.on, needed.name, None).await;
+    if matches!(&all, Err(error) if error.kind() == Told::PermissionDenied) {
+        others.insert(Privilege::new(Privilege::ALL));
+        let own = Some(me.principal());
+        all = unity.effective_grants(needed.on, needed.name, own).await;
+    }
     let all = match all {
         Err(error) if held.is_empty() => return Err(error),
         all => all.unwrap_or_default(),
     };
     for (principal, grants) in all {
+        let grants = grants.into_iter().map(|grant| grant.privilege);
         if is_mine(&principal) {
-            held.extend(grants.into_iter().map(|grant| grant.privilege));
+            held.extend(grants);
+        } else if may_be_group(&principal) {
+            others.extend(grants);
         }
     }
-    Ok(held)
+    Ok((held, others))
+}
+
+/// Users are named by their addresses, service principals by their applications' ids.
+fn may_be_group(principal: &str) -> bool {
+    !principal.contains('@') && uuid::Uuid::try_parse(principal).is_err()
 }
 
 /// Under which names grants may mean us, in lower case.

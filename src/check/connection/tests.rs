@@ -28,6 +28,8 @@ struct Governed {
     rows: Value,
     /// The error of `CREATE TABLE`.
     refuses: Option<&'static str>,
+    /// What the catalog has under the table's name.
+    table: Option<Value>,
     /// What a table's folder held when it was registered.
     seen: Arc<Mutex<Vec<String>>>,
 }
@@ -58,6 +60,7 @@ impl Governed {
             has_schema: true,
             rows: json!([["1", "alluvium check, é"]]),
             refuses: None,
+            table: None,
             seen: Arc::default(),
         }
     }
@@ -67,7 +70,13 @@ impl Governed {
         let line = line.split('?').next().unwrap();
         if let Some(on) = line.strip_prefix("GET /api/2.1/unity-catalog/effective-permissions/") {
             let assignments = self.grants.get(on).cloned().unwrap_or(json!([]));
-            return Some(Answer::ok(json!({"privilege_assignments": assignments})));
+            return Some(match asked.path.contains("principal=") {
+                false if assignments.is_null() => {
+                    Answer::error(403, "PERMISSION_DENIED", "not all of them")
+                }
+                true => Answer::ok(json!({})),
+                false => Answer::ok(json!({"privilege_assignments": assignments})),
+            });
         }
         Some(match line {
             "GET /api/2.0/preview/scim/v2/Me" => Answer::ok(json!({
@@ -83,6 +92,10 @@ impl Governed {
             "GET /api/2.1/unity-catalog/schemas/main.web" if self.has_schema => {
                 Answer::ok(json!({"name": "web", "catalog_name": "main", "full_name": "main.web"}))
             }
+            "GET /api/2.1/unity-catalog/tables/main.web.clicks" => match &self.table {
+                Some(table) => Answer::ok(table.clone()),
+                None => Answer::error(404, "TABLE_DOES_NOT_EXIST", "there is none"),
+            },
             "GET /api/2.1/unity-catalog/external-locations" => {
                 let url = self.location.iter();
                 let all: Vec<Value> = url
@@ -169,6 +182,7 @@ async fn checked(
         table: "clicks".into(),
         catalog: catalog.into(),
         schema: "web".into(),
+        name: "clicks".into(),
         location: lake.path().join("clicks").display().to_string(),
     };
     let stores = Stores::new(&BTreeMap::new()).unwrap();
@@ -217,6 +231,108 @@ async fn a_missing_right_is_told_as_the_grant_that_mends_it() {
         assert!(run.told.contains(&grant), "{grant}\n{}", run.told);
     }
     assert!(!run.told.contains("Success!"));
+}
+
+#[tokio::test]
+async fn a_right_of_a_group_that_may_be_ours_is_unseen_and_not_missing() {
+    let assigned = |principal: &str, privilege: &str| json!([{"principal": principal, "privileges": [{"privilege": privilege}]}]);
+    let (run, _) = checked("main", false, |governed| {
+        let all = assigned("all engineers of the account", "ALL_PRIVILEGES");
+        governed.grants.insert("schema/main.web", all);
+    })
+    .await;
+    let told = &run.told;
+    assert!(
+        told.contains("WARNING") && told.ends_with("Success!\n"),
+        "{told}"
+    );
+    for words in [
+        "USE SCHEMA, CREATE TABLE on SCHEMA `main`.`web` could not be seen".to_owned(),
+        format!("GRANT USE SCHEMA, CREATE TABLE ON SCHEMA `main`.`web` TO `{PRINCIPAL}`"),
+    ] {
+        assert!(told.contains(&words), "{words}\n{told}");
+    }
+    // Where only our own grants may be seen, those of such a group may not.
+    let (run, _) = checked("main", false, |governed| {
+        governed.grants.insert("schema/main.web", Value::Null);
+    })
+    .await;
+    assert!(
+        run.told.contains("could not be seen") && run.told.ends_with("Success!\n"),
+        "{}",
+        run.told
+    );
+    // Neither a user nor another principal is a group of ours.
+    for other in ["ann@example.com", "5f0c1c9e-0000-4000-8000-000000000002"] {
+        let (run, _) = checked("main", false, |governed| {
+            let all = assigned(other, "ALL_PRIVILEGES");
+            governed.grants.insert("schema/main.web", all);
+        })
+        .await;
+        assert!(
+            run.told
+                .contains("missing USE SCHEMA, CREATE TABLE on SCHEMA"),
+            "{}",
+            run.told
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_trial_that_succeeds_decides_on_rights() {
+    let (run, _) = checked("main", true, |governed| governed.grants.clear()).await;
+    let told = &run.told;
+    assert!(
+        told.contains("missing USE CATALOG on CATALOG `main`")
+            && told.contains("and yet a table could be made")
+            && told.ends_with("Success!\n"),
+        "{told}"
+    );
+    let (run, _) = checked("main", true, |governed| {
+        governed.grants.clear();
+        governed.refuses = Some("[PERMISSION_DENIED] no");
+    })
+    .await;
+    assert!(!run.told.contains("and yet"), "{}", run.told);
+}
+
+#[tokio::test]
+async fn what_the_catalog_has_of_a_table_is_told() {
+    let (run, _) = checked("main", false, |_| {}).await;
+    let told = "table clicks: will be registered as main.web.clicks once it is there";
+    assert!(run.told.contains(told), "{}", run.told);
+    let cases = [
+        (
+            "MANAGED",
+            "file:///elsewhere",
+            "FAULT",
+            "it is a managed table",
+        ),
+        ("VIEW", "", "FAULT", "of type `VIEW`"),
+        (
+            "EXTERNAL",
+            "file:///elsewhere/clicks",
+            "FAULT",
+            "at another place",
+        ),
+        ("EXTERNAL", "", "WARNING", "its folder holds no table"),
+    ];
+    for (kind, at, level, words) in cases {
+        let (run, _) = checked("main", false, |governed| {
+            let own = format!("{}/clicks", governed.location.clone().unwrap());
+            let at = if kind == "EXTERNAL" && at.is_empty() { &own } else { at };
+            governed.table = Some(json!({
+                "name": "clicks", "table_type": kind, "data_source_format": "DELTA", "storage_location": at,
+            }));
+        })
+        .await;
+        let told = &run.told;
+        assert!(
+            told.contains(level) && told.contains(words),
+            "{kind} {told}"
+        );
+        assert_eq!(told.contains("Success!"), level == "WARNING", "{told}");
+    }
 }
 
 #[tokio::test]
@@ -334,6 +450,7 @@ fn tables_side_by_side_are_tried_once() {
         table: table.into(),
         catalog: "main".into(),
         schema: schema.into(),
+        name: table.into(),
         location: location.into(),
     };
     let all = vec![

@@ -30,6 +30,7 @@ const FOLDER: &str = "_alluvium_probe";
 const FILES: Duration = Duration::from_secs(60);
 const SAID: &str = "alluvium check, é";
 
+/// Whether the table could be registered, so that no right for it is missing.
 pub(super) async fn run(
     section: &mut Section,
     workspace: &Workspace,
@@ -37,14 +38,14 @@ pub(super) async fn run(
     wanted: &Wanted,
     held: &Held,
     trying: &Trying<'_>,
-) {
+) -> bool {
     let table = &wanted.table;
     if !held.beside {
         section.note(format!(
             "{table}: no table is made, for external location {} holds the table's own folder alone",
             held.location
         ));
-        return;
+        return false;
     }
     let id = uuid::Uuid::new_v4().simple().to_string();
     let url = format!("{}/{FOLDER}/table-{id}", above(&held.url));
@@ -52,7 +53,7 @@ pub(super) async fn run(
         Ok(location) => location,
         Err(error) => {
             section.error(&error.into());
-            return;
+            return false;
         }
     };
     let name = format!(
@@ -62,7 +63,7 @@ pub(super) async fn run(
         quoted(&format!("{FOLDER}_{id}"))
     );
     let written = limited(written(&location, &trying.stop)).await;
-    match &written {
+    let could = match &written {
         Ok(()) => {
             section.fine(format!(
                 "{table}: a table was written beside it, url=`{url}`"
@@ -77,19 +78,23 @@ pub(super) async fn run(
                 &url,
                 &trying.stop,
             )
-            .await;
+            .await
         }
-        Err(error) => section.fault(
-            error.kind(),
-            format!("{table}: a table cannot be written beside it: {error}"),
-            "see the findings of its store",
-        ),
-    }
+        Err(error) => {
+            section.fault(
+                error.kind(),
+                format!("{table}: a table cannot be written beside it: {error}"),
+                "see the findings of its store",
+            );
+            false
+        }
+    };
     if let Err(error) = limited(removed(&location)).await {
         section.note(format!(
             "files of this check stay: {error}; remove them yourself, url=`{url}`"
         ));
     }
+    could
 }
 
 /// Registers, reads back, drops; what may have been registered is dropped whatever came before.
@@ -103,14 +108,16 @@ async fn registered(
     name: &str,
     url: &str,
     stop: &CancellationToken,
-) {
+) -> bool {
     let table = &wanted.table;
     let create = format!(
         "CREATE TABLE {name} USING DELTA LOCATION '{}'",
         url.replace('\\', "\\\\").replace('\'', "\\'")
     );
     tracing::info!("makes table {name}, url=`{url}`");
-    match compute.run(workspace, &create, stop).await {
+    let created = compute.run(workspace, &create, stop).await;
+    let could = created.is_ok();
+    match created {
         Err(error) => refused(
             section,
             &format!(
@@ -155,6 +162,7 @@ async fn registered(
             "a table of this check may stay: {error}; run: {drop}"
         ));
     }
+    could
 }
 
 async fn limited(work: impl Future<Output = Result<()>>) -> Result<()> {

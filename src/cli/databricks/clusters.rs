@@ -10,6 +10,7 @@ use crate::{
         ClusterId,
         clusters::{Cluster, ClusterState, Clusters},
         node_types,
+        wait::Waiting,
     },
     error::{Error, Kind, Result},
 };
@@ -62,53 +63,38 @@ struct Move {
 
 pub(super) async fn run(args: Args, session: &Session) -> Result<()> {
     let clusters = Clusters::new(&session.workspace);
-    let _line = Line(&session.telemetry);
     match args.action {
         Action::List => list(session, &clusters.list().await?),
         Action::Get(one) => {
             let id = session.cluster(one.cluster.as_deref())?;
             show(session, &clusters.get(&id).await?)
         }
-        Action::Start(to) => {
-            let id = session.cluster(to.one.cluster.as_deref())?;
-            let found = match to.wait.wait {
-                true => {
-                    clusters
-                        .ensure_running(&id, &to.wait.waiting(session))
-                        .await?
-                }
-                false => {
-                    clusters.start(&id).await?;
-                    clusters.get(&id).await?
-                }
+        Action::Start(Move { one, wait }) => {
+            let id = session.cluster(one.cluster.as_deref())?;
+            let begun = async {
+                clusters.start(&id).await?;
+                clusters.get(&id).await
             };
-            show(session, &found)
+            let running = async |waiting: &Waiting| clusters.ensure_running(&id, waiting).await;
+            show(session, &wait.outcome(session, running, begun).await?)
         }
-        Action::Restart(to) => {
-            let id = session.cluster(to.one.cluster.as_deref())?;
+        Action::Restart(Move { one, wait }) => {
+            let id = session.cluster(one.cluster.as_deref())?;
             clusters.restart(&id).await?;
-            let found = match to.wait.wait {
-                true => {
-                    clusters
-                        .wait_running(&id, &to.wait.waiting(session))
-                        .await?
-                }
-                false => clusters.get(&id).await?,
-            };
-            show(session, &found)
+            let running = async |waiting: &Waiting| clusters.wait_running(&id, waiting).await;
+            show(
+                session,
+                &wait.outcome(session, running, clusters.get(&id)).await?,
+            )
         }
-        Action::Terminate(to) => {
-            let id = session.cluster(to.one.cluster.as_deref())?;
+        Action::Terminate(Move { one, wait }) => {
+            let id = session.cluster(one.cluster.as_deref())?;
             clusters.terminate(&id).await?;
-            let found = match to.wait.wait {
-                true => {
-                    clusters
-                        .wait_terminated(&id, &to.wait.waiting(session))
-                        .await?
-                }
-                false => clusters.get(&id).await?,
-            };
-            show(session, &found)
+            let ended = async |waiting: &Waiting| clusters.wait_terminated(&id, waiting).await;
+            show(
+                session,
+                &wait.outcome(session, ended, clusters.get(&id)).await?,
+            )
         }
         Action::NodeTypes => {
             let found = node_types::list(&session.workspace).await?;

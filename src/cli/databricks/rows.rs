@@ -35,6 +35,8 @@ pub(super) enum Form {
 /// Where bytes go: stdout, or a file.
 pub(super) struct Sink {
     out: Box<dyn Write>,
+    /// The file that bytes go to, until the first of them: what stood in it stays as long as there is nothing to take its place.
+    old: Option<File>,
     name: String,
     /// It is stdout, and people look at it.
     terminal: bool,
@@ -48,23 +50,33 @@ impl Sink {
     /// # Errors
     /// Config for a file that cannot be made, and for `binary` on a terminal.
     pub(super) fn open(output: Option<&Path>, binary: bool) -> Result<Self> {
-        let (out, name): (Box<dyn Write>, String) = match output {
-            Some(path) if path != Path::new("-") => {
-                let name = path.display().to_string();
-                let file = File::create(path).map_err(|error| {
-                    Error::new(
-                        Kind::Config,
-                        format!("cannot write: {error}, file=`{name}`"),
-                    )
-                })?;
-                (Box::new(io::BufWriter::new(file)), name)
-            }
-            _ => (Box::new(io::stdout()), "stdout".into()),
+        let file = output.filter(|path| *path != Path::new("-"));
+        let name = file.map_or_else(|| "stdout".to_owned(), |path| path.display().to_string());
+        let opened = file.map(|path| {
+            let file = File::options()
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(path)?;
+            let regular = file.metadata()?.is_file();
+            let old = regular.then(|| file.try_clone()).transpose()?;
+            Ok((file, old))
+        });
+        let opened = opened.transpose().map_err(|error: io::Error| {
+            Error::new(
+                Kind::Config,
+                format!("cannot write: {error}, file=`{name}`"),
+            )
+        })?;
+        let terminal = opened.is_none() && io::stdout().is_terminal();
+        let (out, old): (Box<dyn Write>, _) = match opened {
+            Some((file, old)) => (Box::new(io::BufWriter::new(file)), old),
+            None => (Box::new(io::stdout()), None),
         };
         let sink = Self {
-            terminal: output.is_none_or(|path| path == Path::new("-"))
-                && io::stdout().is_terminal(),
+            terminal,
             out,
+            old,
             name,
             told: output.is_some(),
             gone: false,
@@ -89,14 +101,18 @@ impl Sink {
     pub(super) fn put(&mut self, bytes: &[u8]) -> Result<()> {
         let written = match self.gone {
             true => Ok(()),
-            false => self.out.write_all(bytes),
+            false => self.replace().and_then(|()| self.out.write_all(bytes)),
         };
         self.settle(written)
     }
 
     pub(super) fn end(mut self) -> Result<()> {
-        let flushed = self.out.flush();
+        let flushed = self.replace().and_then(|()| self.out.flush());
         self.settle(flushed)
+    }
+
+    fn replace(&mut self) -> io::Result<()> {
+        self.old.take().map_or(Ok(()), |file| file.set_len(0))
     }
 
     fn settle(&mut self, written: io::Result<()>) -> Result<()> {
@@ -147,8 +163,8 @@ pub(super) async fn print(
             sink.end()
         }
         ("ARROW_STREAM", _) => arrow(&mut results, sink.binary()?).await,
-        (_, Some(Form::Table)) => people(&mut results, &mut sink).await,
-        (_, None) if !session.show.is_json() && !sink.told => people(&mut results, &mut sink).await,
+        (_, Some(Form::Table)) => people(&mut results, sink).await,
+        (_, None) if !session.show.is_json() && !sink.told => people(&mut results, sink).await,
         _ => {
             let head = json!({
                 "statement_id": statement,
@@ -196,7 +212,7 @@ async fn programs(results: &mut Results, head: &Value, mut sink: Sink) -> Result
     sink.end()
 }
 
-async fn people(results: &mut Results, sink: &mut Sink) -> Result<()> {
+async fn people(results: &mut Results, mut sink: Sink) -> Result<()> {
     let names: Vec<String> = results
         .manifest()
         .schema
@@ -239,7 +255,7 @@ async fn people(results: &mut Results, sink: &mut Sink) -> Result<()> {
     if truncated {
         sink.put(b"the service cut the result off at a limit\n")?;
     }
-    sink.settle(Ok(()))
+    sink.end()
 }
 
 /// The service's chunks are streams of their own; readers want one.
@@ -265,7 +281,7 @@ async fn arrow(results: &mut Results, sink: Sink) -> Result<()> {
     }
     match writer {
         Some(writer) => writer.into_inner().map_err(broken)?.end(),
-        None => Ok(()),
+        None => sink.map_or(Ok(()), Sink::end),
     }
 }
 

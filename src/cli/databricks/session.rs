@@ -14,6 +14,8 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 /// It counts before a profile's host.
 const HOST: &str = "DATABRICKS_HOST";
+/// How long a call is tried on where the connection does not say.
+const BUDGET_SECONDS: f64 = 60.0;
 
 /// Options of every action.
 #[derive(Debug, clap::Args)]
@@ -62,12 +64,13 @@ impl Session {
     pub(super) fn open(args: &SessionArgs, telemetry: Telemetry) -> Result<Self> {
         let environment = Environment::of_process();
         let config = Config::load(args.config.as_deref(), &environment, &Flags::default())?;
-        let (name, options) = choose(
+        let (name, mut options) = choose(
             &config.connections,
             args.connection.as_deref(),
             args.profile.as_deref(),
             std::env::var_os(HOST).is_some_and(|host| !host.is_empty()),
         )?;
+        options.retry_budget_seconds.get_or_insert(BUDGET_SECONDS);
         Ok(Self {
             workspace: Workspace::new(&name, &options)?,
             show: Show::new(args.json),

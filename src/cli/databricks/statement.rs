@@ -4,7 +4,7 @@ use super::{
     rows::{self, Form, Sink},
     session::Session,
     sql::{submitted, waiting},
-    wait::{LimitArgs, Line},
+    wait::{Line, WaitArgs},
 };
 use crate::{
     databricks::{
@@ -43,12 +43,8 @@ struct Get {
     #[arg(value_name = "STATEMENT_ID")]
     statement: StatementId,
 
-    /// Wait until it has ended, with progress on stderr; when the wait ends, the statement goes on
-    #[arg(long)]
-    wait: bool,
-
     #[command(flatten)]
-    limit: LimitArgs,
+    wait: WaitArgs,
 
     /// The form of rows; what was submitted as csv or arrow stays that
     #[arg(long, value_name = "FORM", value_enum)]
@@ -65,29 +61,23 @@ struct Cancel {
     #[arg(value_name = "STATEMENT_ID")]
     statement: StatementId,
 
-    /// Wait until it has ended
-    #[arg(long)]
-    wait: bool,
-
     #[command(flatten)]
-    limit: LimitArgs,
+    wait: WaitArgs,
 }
 
 pub(super) async fn run(args: Args, session: &Session) -> Result<()> {
     let statements = Statements::new(&session.workspace);
     match args.action {
         Action::Get(args) => {
-            let snapshot = match args.wait {
-                true => ended(session, &statements, &args.statement, &args.limit).await?,
-                false => statements.get(&args.statement).await?,
-            };
+            // A result that nothing can take is not waited for.
+            let sink = Sink::open(args.output.as_deref(), args.format == Some(Form::Arrow))?;
+            let snapshot = seen(session, &statements, &args.statement, &args.wait).await?;
             if snapshot.failure.is_some() && session.show.is_json() {
                 failed(session, &snapshot)?;
             }
             match snapshot.state.is_final() {
                 true => {
                     let outcome = snapshot.into_outcome()?;
-                    let sink = Sink::open(args.output.as_deref(), false)?;
                     rows::print(session, outcome, args.format, sink).await
                 }
                 false => submitted(session, &snapshot),
@@ -95,24 +85,24 @@ pub(super) async fn run(args: Args, session: &Session) -> Result<()> {
         }
         Action::Cancel(args) => {
             statements.cancel(&args.statement).await?;
-            let snapshot = match args.wait {
-                true => ended(session, &statements, &args.statement, &args.limit).await?,
-                false => statements.get(&args.statement).await?,
-            };
+            let snapshot = seen(session, &statements, &args.statement, &args.wait).await?;
             submitted(session, &snapshot)
         }
     }
 }
 
-/// The statement when it has ended, however it did.
-async fn ended(
+/// The statement as it is, or, with --wait, when it has ended, however it did. When the wait ends, the statement goes on.
+async fn seen(
     session: &Session,
     statements: &Statements,
     id: &StatementId,
-    limit: &LimitArgs,
+    wait: &WaitArgs,
 ) -> Result<Snapshot> {
+    if !wait.wait {
+        return Ok(statements.get(id).await?);
+    }
     let _line = Line(&session.telemetry);
-    let waited = statements.wait(id, &waiting(limit, session)).await;
+    let waited = statements.wait(id, &waiting(&wait.limit, session)).await;
     let snapshot = statements.get(id).await?;
     match waited {
         Err(error) if !snapshot.state.is_final() => Err(error.into()),

@@ -2,7 +2,11 @@
 
 use super::{super::args::duration, session::Session};
 use crate::{
-    databricks::wait::{Progress, Waiting},
+    databricks::{
+        self,
+        wait::{Progress, Waiting},
+    },
+    error::Result,
     telemetry::Telemetry,
 };
 use parking_lot::Mutex;
@@ -20,7 +24,7 @@ pub(super) struct WaitArgs {
     pub(super) wait: bool,
 
     #[command(flatten)]
-    limit: LimitArgs,
+    pub(super) limit: LimitArgs,
 }
 
 /// The limit alone, of what waits anyway.
@@ -34,6 +38,20 @@ pub(super) struct LimitArgs {
 impl WaitArgs {
     pub(super) fn waiting(&self, session: &Session) -> Waiting {
         self.limit.waiting(session)
+    }
+
+    /// What was begun: as it is once the wait is over, with --wait, else as `now` has it.
+    pub(super) async fn outcome<T>(
+        &self,
+        session: &Session,
+        waited: impl AsyncFnOnce(&Waiting) -> databricks::Result<T>,
+        now: impl Future<Output = databricks::Result<T>>,
+    ) -> Result<T> {
+        let _line = Line(&session.telemetry);
+        Ok(match self.wait {
+            true => waited(&self.waiting(session)).await?,
+            false => now.await?,
+        })
     }
 }
 

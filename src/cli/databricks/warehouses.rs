@@ -1,12 +1,11 @@
 //! `alluvium databricks warehouses list|get|start|stop`.
 
-use super::{
-    session::Session,
-    show::field,
-    wait::{Line, WaitArgs},
-};
+use super::{session::Session, show::field, wait::WaitArgs};
 use crate::{
-    databricks::warehouses::{Warehouse, Warehouses},
+    databricks::{
+        wait::Waiting,
+        warehouses::{Warehouse, Warehouses},
+    },
     error::Result,
 };
 
@@ -55,35 +54,23 @@ pub(super) async fn run(args: Args, session: &Session) -> Result<()> {
     match args.action {
         Action::List => list(session, &warehouses.list().await?),
         Action::Get(one) => show(session, &session.warehouse(one.warehouse.as_deref()).await?),
-        Action::Start(to) => {
-            let id = session.warehouse_id(to.one.warehouse.as_deref()).await?;
-            let _line = Line(&session.telemetry);
-            let found = match to.wait.wait {
-                true => {
-                    warehouses
-                        .ensure_running(&id, &to.wait.waiting(session))
-                        .await?
-                }
-                false => {
-                    warehouses.start(&id).await?;
-                    warehouses.get(&id).await?
-                }
+        Action::Start(Move { one, wait }) => {
+            let id = session.warehouse_id(one.warehouse.as_deref()).await?;
+            let begun = async {
+                warehouses.start(&id).await?;
+                warehouses.get(&id).await
             };
-            show(session, &found)
+            let running = async |waiting: &Waiting| warehouses.ensure_running(&id, waiting).await;
+            show(session, &wait.outcome(session, running, begun).await?)
         }
-        Action::Stop(to) => {
-            let id = session.warehouse_id(to.one.warehouse.as_deref()).await?;
-            let _line = Line(&session.telemetry);
+        Action::Stop(Move { one, wait }) => {
+            let id = session.warehouse_id(one.warehouse.as_deref()).await?;
             warehouses.stop(&id).await?;
-            let found = match to.wait.wait {
-                true => {
-                    warehouses
-                        .wait_stopped(&id, &to.wait.waiting(session))
-                        .await?
-                }
-                false => warehouses.get(&id).await?,
-            };
-            show(session, &found)
+            let stopped = async |waiting: &Waiting| warehouses.wait_stopped(&id, waiting).await;
+            show(
+                session,
+                &wait.outcome(session, stopped, warehouses.get(&id)).await?,
+            )
         }
     }
 }

@@ -46,7 +46,7 @@ fn every_example_loads() {
             seen += 1;
         }
     }
-    assert_eq!(seen, 8);
+    assert_eq!(seen, 9);
 }
 
 #[test]
@@ -132,6 +132,35 @@ fn azure_and_a_landing_zone() {
     assert_eq!(
         config.table("handover").url,
         "az://dlz-user-container/handover"
+    );
+}
+
+#[test]
+fn tables_of_a_databricks_catalog() {
+    let config = load("databricks.toml");
+    let registered = |table: &str| {
+        let table = config.table(table);
+        let registration = table.registration.unwrap();
+        let (catalog, schema) = (registration.catalog, registration.schema);
+        let name = format!("{catalog}.{schema}.{}", registration.table);
+        (registration.connection, name, table.authority)
+    };
+    for (table, name) in [
+        ("clicks", "main.bronze.clicks"),
+        ("payments", "main.bronze.payments_raw"),
+        ("another", "main.bronze.another"),
+    ] {
+        let expected = ("prod".to_owned(), name.to_owned(), Authority::Warehouse);
+        assert_eq!(registered(table), expected);
+    }
+    assert_eq!(config.table("payments").evolution, Evolution::Plan);
+    let connection = &config.connections["prod"];
+    let crate::databricks::AuthOptions::OauthM2m(principal) = &connection.auth else {
+        panic!("a service principal");
+    };
+    assert_eq!(
+        principal.client_secret.file(),
+        Some(Path::new("/etc/alluvium/databricks.secret"))
     );
 }
 

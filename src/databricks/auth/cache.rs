@@ -40,7 +40,7 @@ struct State {
     generation: u64,
     held: Option<Held>,
     flight: Option<Flight>,
-    /// No background fetch before.
+    /// After a failure: before, no fetch but where a token is a must.
     paused_until: Option<Instant>,
 }
 
@@ -50,6 +50,8 @@ struct Held {
     stale: Instant,
     /// From when on it is not handed out.
     ended: Instant,
+    /// Its end by the issuer's word.
+    end: SystemTime,
 }
 
 /// A fetch under way, in a task of its own, so that it goes on when those who wait for it do not.
@@ -88,6 +90,25 @@ impl TokenCache {
         flight
             .await
             .map_err(|(kind, message)| Error::Token { kind, message })
+    }
+
+    /// When the present token ends.
+    pub(super) fn end(&self) -> Option<SystemTime> {
+        self.0.state.lock().held.as_ref().map(|held| held.end)
+    }
+
+    /// As [`Self::get`], for what can be done without: after a failure nothing is asked for a minute. `None`: it rests.
+    pub(super) async fn get_if_offered(&self) -> Result<Option<Secret>> {
+        let rests = {
+            let state = self.0.state.lock();
+            let now = Instant::now();
+            let has = state.held.as_ref().is_some_and(|held| now < held.ended);
+            !has && state.paused_until.is_some_and(|until| now < until)
+        };
+        match rests {
+            true => Ok(None),
+            false => self.get().await.map(|(token, _)| Some(token)),
+        }
     }
 
     /// Replaces a token that was refused. `seen`: its generation; a newer one stands already where that is lower.
@@ -153,7 +174,9 @@ impl Inner {
             Ok(token) => {
                 let now = Instant::now();
                 let margin = self.margin.min(token.life / 2);
+                let end = SystemTime::now() + token.life;
                 let held = Held {
+                    end,
                     value: token.value.clone(),
                     since: now,
                     stale: now + (token.life - LONGEST_STALE.min(token.life / 2)),
@@ -162,7 +185,6 @@ impl Inner {
                 state.held = Some(held);
                 state.generation += 1;
                 state.paused_until = None;
-                let end = SystemTime::now() + token.life;
                 let seconds = end
                     .duration_since(UNIX_EPOCH)
                     .unwrap_or_default()
@@ -171,9 +193,9 @@ impl Inner {
                 Ok((token.value, state.generation))
             }
             Err(error) => {
+                state.paused_until = Some(Instant::now() + PAUSE);
                 if state.held.is_some() {
                     tracing::warn!(connection = %self.connection, %error, "a token could not be renewed; the present one serves on, the next try is in a minute");
-                    state.paused_until = Some(Instant::now() + PAUSE);
                 }
                 Err((error.kind(), error.to_string()))
             }

@@ -153,7 +153,13 @@ impl Issuer for ManagedIdentity {
         request
             .headers
             .insert("metadata", HeaderValue::from_static("true"));
-        token::ask(&self.http, "the machine's metadata service", &request, &[]).await
+        token::ask(
+            &self.http,
+            "Azure's metadata service, which ARM_USE_MSI wants on this machine,",
+            &request,
+            &[],
+        )
+        .await
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::profile;
 use crate::{
-    databricks::{Error, Kind, Result},
+    databricks::{Error, Host, JdbcUrl, Kind, Result},
     secret::{LiveSecret, Secret},
 };
 use std::{fmt, path::PathBuf};
@@ -12,11 +12,13 @@ use std::{fmt, path::PathBuf};
 pub(in crate::databricks) enum Kept {
     /// A value or a file.
     Live(LiveSecret),
-    /// A key of a profile.
+    /// A key of a profile, as long as that states no other host than `host`.
     Profile {
         file: PathBuf,
         profile: String,
         key: String,
+        /// Of the connection, as it is shown.
+        host: String,
     },
 }
 
@@ -31,9 +33,23 @@ impl Kept {
             Self::Live(live) => live
                 .read()
                 .map_err(|error| refused(format!("no {what}: {error}")))?,
-            Self::Profile { file, profile, key } => {
+            Self::Profile {
+                file,
+                profile,
+                key,
+                host,
+            } => {
                 let profiles = profile::read(file).map_err(&refused)?;
-                let value = profiles.get(profile).and_then(|values| values.get(key));
+                let values = profiles.get(profile);
+                let stated = values.and_then(|values| values.get("host"));
+                if let Some(stated) = stated.filter(|stated| !is_host(stated, host)) {
+                    return Err(refused(format!(
+                        "no {what}: the profile is now that of another host, whose credential is not sent to this one; restart to follow it, or name the profile of this host, profile=`{profile}` host=`{host}` of_credential=`{}` file=`{}`",
+                        JdbcUrl::masked(stated),
+                        file.display()
+                    )));
+                }
+                let value = values.and_then(|values| values.get(key));
                 let value = value.ok_or_else(|| {
                     refused(format!("no {what}: the profile no longer has the key, key=`{key}` profile=`{profile}` file=`{}`", file.display()))
                 })?;
@@ -55,11 +71,18 @@ impl Kept {
     }
 }
 
+/// Whether a place's `host` is the connection's; what is no host is another.
+pub(super) fn is_host(stated: &str, host: &str) -> bool {
+    Host::parse(stated).is_ok_and(|stated| stated.to_string() == host)
+}
+
 impl fmt::Debug for Kept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Live(live) => live.fmt(f),
-            Self::Profile { file, profile, key } => {
+            Self::Profile {
+                file, profile, key, ..
+            } => {
                 write!(f, "{key} of [{profile}] in {}", file.display())
             }
         }

@@ -45,6 +45,15 @@ pub(super) struct Auth {
     connection: String,
 }
 
+/// What a connection's credential is, whichever place it comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// A personal access token: it is what it is until somebody replaces it.
+    PersonalToken,
+    /// Tokens by OAuth or of Entra ID, each renewed before its end. `end`: of the present one, where there is one.
+    Issued { end: Option<std::time::SystemTime> },
+}
+
 enum Scheme {
     Pat(Kept),
     OAuth(TokenCache),
@@ -78,15 +87,16 @@ impl Auth {
             } => {
                 let (token, generation) = token.get().await?;
                 self.bearer(&mut headers, AUTHORIZATION, "Bearer ", token.expose())?;
-                match (management.get().await, resource_id) {
-                    (Ok((token, _)), _) => {
-                        self.bearer(&mut headers, MANAGEMENT_TOKEN, "", token.expose())?
-                    }
-                    (Err(error), Some(_)) => return Err(error),
+                let second = match resource_id {
+                    Some(_) => Some(management.get().await?.0),
                     // A principal that the workspace knows needs none.
-                    (Err(error), None) => {
+                    None => management.get_if_offered().await.unwrap_or_else(|error| {
                         tracing::debug!(connection = %self.connection, %error, "no token for Azure's management");
-                    }
+                        None
+                    }),
+                };
+                if let Some(token) = second {
+                    self.bearer(&mut headers, MANAGEMENT_TOKEN, "", token.expose())?;
                 }
                 if let Some(id) = resource_id {
                     let value = HeaderValue::from_str(id).map_err(|_| {
@@ -98,6 +108,15 @@ impl Auth {
             }
         };
         Ok((headers, generation))
+    }
+
+    pub(super) fn credential(&self) -> Credential {
+        match &self.scheme {
+            Scheme::Pat(_) => Credential::PersonalToken,
+            Scheme::OAuth(cache) | Scheme::Entra { token: cache, .. } => {
+                Credential::Issued { end: cache.end() }
+            }
+        }
     }
 
     fn bearer(

@@ -11,12 +11,12 @@ use crate::{
 use async_trait::async_trait;
 use serde::{Deserialize, Deserializer};
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// How long one request for a token may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a token may be waited for with all repetitions: many wait for it.
 const BUDGET: Duration = Duration::from_secs(60);
+const MOST_TRIES: u32 = 5;
 /// The life of a token whose issuer does not tell one.
 const ASSUMED_LIFE: Duration = Duration::from_secs(3_600);
 /// So much of an issuer's words is shown.
@@ -99,10 +99,8 @@ pub(super) async fn ask(
 
 /// One answer, of whatever status, after as many tries as the answers ask for. Asking for a token twice does no harm.
 pub(super) async fn send(http: &Http, who: &str, request: &Outgoing) -> Result<Answer> {
-    let started = Instant::now();
-    let mut tried = 0;
+    let mut tries = retry::Tries::within(BUDGET);
     loop {
-        tried += 1;
         let result = http
             .send(Outgoing {
                 timeout: TIMEOUT,
@@ -114,12 +112,16 @@ pub(super) async fn send(http: &Http, who: &str, request: &Outgoing) -> Result<A
             Ok(answer) => retry::after_answer(answer, "", true),
             Err(failure) => retry::after_failure(failure, true),
         };
-        let pause = pause.map(|pause| pause.length(tried));
+        let pause = pause.filter(|_| tries.made < MOST_TRIES);
+        let pause = pause.map(|pause| pause.length(tries.made));
+        let result = result.map_err(|failure| no_answer(who, request, &failure));
+        let words = match &result {
+            Ok(answer) => format!("{who} answers {}, url=`{}`", answer.status, bare(request)),
+            Err(error) => error.to_string(),
+        };
         match pause {
-            Some(pause) if started.elapsed() + pause < BUDGET && tried < 5 => {
-                tokio::time::sleep(pause).await
-            }
-            _ => return result.map_err(|failure| no_answer(who, request, &failure)),
+            Some(pause) if tries.again(pause, words).await => {}
+            _ => return result,
         }
     }
 }

@@ -4,7 +4,7 @@
 //! host nor a credential is set; attributes of two kinds of credentials are an error unless `auth_type` chooses. Beyond
 //! them a rule of ours: a secret is used only for the host that its place states, if it states one.
 
-use super::{Kept, profile, surroundings::Surroundings};
+use super::{Kept, kept::is_host, profile, surroundings::Surroundings};
 use crate::secret::LiveSecret;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -226,8 +226,7 @@ impl Unified {
     fn judge(&self, place: &Place, host: &str) -> Result<(), String> {
         let stated = self.hosts.iter().find(|(of, _)| of == place);
         if let Some((_, stated)) = stated
-            && !crate::databricks::Host::parse(stated)
-                .is_ok_and(|stated| stated.to_string() == host)
+            && !is_host(stated, host)
         {
             let place = match place {
                 Place::Profile { profile, .. } => format!("the profile {profile}"),
@@ -252,6 +251,7 @@ impl Unified {
                 file: file.clone(),
                 profile: profile.clone(),
                 key: name.to_owned(),
+                host: host.to_owned(),
             },
             _ => Kept::Live(LiveSecret::new(&attribute.value)),
         }))

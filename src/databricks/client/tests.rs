@@ -4,6 +4,7 @@ use super::*;
 use crate::databricks::testing::*;
 use serde::Deserialize;
 use serde_json::{Value, json as j};
+use tokio::time::Instant;
 
 type First = Box<dyn Fn() -> Reply + Send + Sync>;
 
@@ -89,6 +90,52 @@ async fn empty_answers_are_read_as_what_is_wanted() {
                 .contains("check that `host` is a workspace"),
         "{error}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_of_another_shape_is_told_by_its_place_and_not_quoted() {
+    #[derive(Debug, Deserialize)]
+    struct Keys {
+        #[serde(rename = "keys")]
+        _keys: Vec<Key>,
+    }
+    #[derive(Debug, Deserialize)]
+    struct Key {
+        #[serde(rename = "life")]
+        _life: u64,
+        #[serde(rename = "form")]
+        _form: Option<Form>,
+    }
+    #[derive(Debug, Deserialize)]
+    enum Form {
+        Plain,
+    }
+    for (answer, path) in [
+        (
+            format!(r#"{{"keys": [{{"life": "{PLANTED}"}}]}}"#),
+            "keys[0].life",
+        ),
+        (
+            format!(r#"{{"keys": [{{"life": 1, "form": "{PLANTED}"}}]}}"#),
+            "keys[0].form",
+        ),
+        (format!(r#"{{"keys": "{PLANTED}"}}"#), "keys"),
+        (format!(r#"{{"keys": []}} {PLANTED}"#), ""),
+        (
+            format!(r#"{{"keys": [{{"life": 1}}, "{PLANTED}"#),
+            "keys[1]",
+        ),
+    ] {
+        let fake = Fake::new(move |_, _| text(200, &answer));
+        let told = workspace(&pat(), &fake)
+            .send::<Keys>(Call::get(PATH))
+            .await
+            .unwrap_err();
+        assert_eq!(told.kind(), Kind::Unexpected);
+        let told = told.to_string();
+        assert!(told.contains(&format!("path=`{path}")), "{path} {told}");
+        assert!(!told.contains("planted"), "{told}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,7 +11,6 @@ use crate::databricks::{
 use chrono::Utc;
 use reqwest::Method;
 use std::time::Duration;
-use tokio::time::Instant;
 
 const SHORTEST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
@@ -22,10 +21,8 @@ impl Workspace {
     pub async fn raw(&self, raw: RawRequest) -> Result<RawAnswer> {
         let inner = &self.0;
         let (request, who) = build(&raw, &inner.host, &inner.trusted, inner.timeout)?;
-        let started = Instant::now();
-        let mut tries = 0;
+        let mut tries = retry::Tries::within(inner.budget);
         loop {
-            tries += 1;
             if raw.debug {
                 tracing::info!(target: trace::TARGET, connection = self.name(), "> {}", trace::Request(&request));
             }
@@ -40,19 +37,21 @@ impl Workspace {
                     }
                 }
             }
-            let again = tries <= raw.max_retries
+            let again = tries.made <= raw.max_retries
                 && repeated(&result, &request.method, raw.retry_on_all_errors);
-            if again {
-                let pause = pause(&raw, &result, tries);
-                if started.elapsed() + pause < inner.budget {
-                    tokio::time::sleep(pause).await;
-                    continue;
-                }
-            }
-            return match result {
-                Ok(answer) => Ok(told(answer, raw.response_type, tries, &request)),
+            let pause = again.then(|| pause(&raw, &result, tries.made));
+            let told = match result {
+                Ok(answer) => Ok(told(answer, raw.response_type, tries.made, &request)),
                 Err(failure) => Err(no_answer(&failure, &request.name(), request.timeout)),
             };
+            let words = match &told {
+                Ok(answer) => answer.error.as_ref().map(ToString::to_string),
+                Err(error) => Some(error.to_string()),
+            };
+            match pause {
+                Some(pause) if tries.again(pause, words.unwrap_or_default()).await => {}
+                _ => return told,
+            }
         }
     }
 }

@@ -147,6 +147,39 @@ async fn without_a_resource_the_management_token_may_be_missing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_management_token_that_is_refused_is_not_asked_for_at_each_call() {
+    let is_management = |request: &Outgoing| body(request).contains("management");
+    let fake = Fake::new(move |request, number| match request.url.path() {
+        "/t/oauth2/token" if is_management(request) && number < 20 => {
+            json(400, j!({ "error": "invalid_resource" }))
+        }
+        "/t/oauth2/token" => token(1, 36_000),
+        _ => j_ok(j!({})),
+    });
+    let workspace = workspace(&entra(j!({ "tenant_id": "t" })), &fake);
+    let asked = || {
+        fake.seen()
+            .iter()
+            .filter(|(_, one)| is_management(one))
+            .count()
+    };
+    for (seconds, expected) in [(0, 1), (0, 1), (59, 1), (2, 2), (0, 2), (59, 2), (2, 3)] {
+        advance(Duration::from_secs(seconds)).await;
+        me(&workspace).await.unwrap();
+        assert_eq!(asked(), expected, "after {seconds} s more");
+    }
+    // Once it is offered it goes along, from the first time it is asked for.
+    for _ in 0..10 {
+        me(&workspace).await.unwrap();
+    }
+    advance(Duration::from_secs(61)).await;
+    me(&workspace).await.unwrap();
+    assert_eq!(asked(), 4);
+    let (_, last) = fake.seen().pop().unwrap();
+    assert!(header(&last, "x-databricks-azure-sp-management-token").is_some());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_workspace_that_does_not_tell_its_tenant_is_told_of() {
     let fake = Fake::new(|_, _| text(404, ""));
     let error = me(&workspace(&entra(j!({})), &fake)).await.unwrap_err();

@@ -3,10 +3,11 @@
 use super::{ME, TOKEN};
 use crate::databricks::{
     Call, ConnectionOptions, Kind, Result, WarehouseId, WarehouseRef, auth::Surroundings,
-    testing::*,
+    http::Failure, testing::*,
 };
 use serde_json::{Value, json as j};
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use tokio::time::advance;
 
 const PROFILES: &str = "[DEFAULT]\nhost = https://default.cloud.databricks.com\ntoken = dapi-default\n\
     [prod]\nhost = https://prod.cloud.databricks.com/?o=1\nclient_id = app\nclient_secret = dose-prod\nwarehouse_id = 00112233aabbccdd\n\
@@ -301,6 +302,107 @@ async fn other_attributes_come_along_and_secrets_are_read_again() {
     std::fs::write(&file, "[p]\nhost=p.cloud.databricks.com\ntoken=dapi-two").unwrap();
     let me: Value = workspace.send(Call::get(ME)).await.unwrap();
     assert_eq!(me["by"], "Bearer dapi-two");
+}
+
+/// The file is edited while the process runs.
+#[tokio::test(start_paused = true)]
+async fn a_profile_that_becomes_another_hosts_is_not_used_for_the_old_one() {
+    for (kind, before, after) in [
+        ("token", "token=dapi-one", "token=dapi-planted"),
+        (
+            "client secret",
+            "client_id=app\nclient_secret=dose-one",
+            "client_id=app\nclient_secret=dose-planted",
+        ),
+    ] {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join(".databrickscfg");
+        let write = |host: &str, keys: &str| {
+            let host = format!("host=https://{host}.cloud.databricks.com/?o=1");
+            std::fs::write(&file, format!("[p]\n{host}\n{keys}\n")).unwrap();
+        };
+        write("old", before);
+        let options = options(j!({ "profile": "p" }));
+        let fake = echo();
+        let workspace = try_workspace(&options, &surroundings(home.path(), &[]), &fake).unwrap();
+        workspace.send::<Value>(Call::get(ME)).await.unwrap();
+        // An OAuth token of the old host's serves it to its end.
+        advance(Duration::from_secs(3_599)).await;
+        write("new", after);
+        let before = fake.seen().len();
+        let error = workspace.send::<Value>(Call::get(ME)).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Unauthenticated);
+        let told = error.to_string();
+        for words in [
+            kind,
+            "profile=`p`",
+            "of_credential=`https://new.cloud",
+            "restart",
+        ] {
+            assert!(told.contains(words), "{words} {told}");
+        }
+        assert!(!told.contains("planted"), "{told}");
+        assert_eq!(fake.seen().len(), before, "{:?}", fake.lines());
+        write("old", after);
+        workspace.send::<Value>(Call::get(ME)).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_managed_identity_is_asked_for_by_the_machines_metadata_service() {
+    let fake = Fake::new(|request, number| match request.url.host_str() {
+        Some("169.254.169.254") => json(
+            200,
+            j!({ "access_token": format!("by-msi-{number}"), "expires_in": "86399", "token_type": "Bearer" }),
+        ),
+        _ => json(200, j!({})),
+    });
+    let variables = [
+        ("DATABRICKS_HOST", "adb-1.2.azuredatabricks.net"),
+        ("ARM_USE_MSI", "true"),
+        ("ARM_CLIENT_ID", "assigned"),
+        ("DATABRICKS_AZURE_RESOURCE_ID", "/subscriptions/s"),
+    ];
+    let around = surroundings(Path::new("/nowhere"), &variables);
+    let workspace = try_workspace(&ConnectionOptions::default(), &around, &fake).unwrap();
+    for _ in 0..2 {
+        workspace.send::<Value>(Call::get(ME)).await.unwrap();
+    }
+    let seen = fake.seen();
+    let asked = |resource: &str| {
+        format!(
+            "http://169.254.169.254/metadata/identity/oauth2/token?api-version=2018-02-01&resource={resource}&client_id=assigned"
+        )
+    };
+    let urls: Vec<&str> = seen.iter().map(|(_, one)| one.url.as_str()).collect();
+    let me = format!("https://adb-1.2.azuredatabricks.net{ME}");
+    assert_eq!(
+        urls,
+        [
+            asked("2ff814a6-3304-4ab8-85cb-cd0e6f879c1d"),
+            asked("https%3A%2F%2Fmanagement.core.windows.net%2F"),
+            me.clone(),
+            me
+        ]
+    );
+    assert_eq!(header(&seen[0].1, "metadata").unwrap(), "true");
+    let (_, last) = &seen[3];
+    for (name, value) in [
+        ("authorization", "Bearer by-msi-0"),
+        ("x-databricks-azure-sp-management-token", "by-msi-1"),
+        (
+            "x-databricks-azure-workspace-resource-id",
+            "/subscriptions/s",
+        ),
+    ] {
+        assert_eq!(header(last, name).unwrap(), value);
+    }
+    // On a machine that is none of Azure's nobody answers there.
+    let fake = Fake::new(|_, _| Reply::Fail(Failure::Unreachable("no route".into())));
+    let workspace = try_workspace(&ConnectionOptions::default(), &around, &fake).unwrap();
+    let told = workspace.send::<Value>(Call::get(ME)).await.unwrap_err();
+    assert_eq!(told.kind(), Kind::Network);
+    assert!(told.to_string().contains("ARM_USE_MSI"), "{told}");
 }
 
 #[tokio::test(start_paused = true)]
