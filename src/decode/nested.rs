@@ -70,6 +70,7 @@ impl StructColumn {
         self.rows += 1;
     }
 
+    #[inline(never)]
     pub(super) fn pad(&mut self, rows: usize) {
         self.validity.nulls(self.rows..rows);
         self.rows = rows;

@@ -18,8 +18,15 @@ pub(crate) fn spaces<S: Simd>(simd: S, cursor: &mut Cursor<'_>) -> Result<(), St
     if first == b' ' && second > b' ' && cursor.left() > 0 {
         return cursor.advance(1);
     }
-    *cursor = simd.enter(Spaces(*cursor))?;
+    *cursor = blank(simd, *cursor)?;
     Ok(())
+}
+
+/// As a call of its own, or the constants for [`Spaces`] would be loaded in the loops around it.
+#[cold]
+#[inline(never)]
+fn blank<S: Simd>(simd: S, cursor: Cursor<'_>) -> Result<Cursor<'_>, Stop> {
+    simd.enter(Spaces(cursor))
 }
 
 /// Passes white space of any length; apart, since it is seldom there.
@@ -64,50 +71,146 @@ pub(crate) fn skip_string<S: Simd>(simd: S, cursor: &mut Cursor<'_>) -> Result<b
     }
 }
 
+/// Bytes under construction, to which strings are appended by whole blocks.
+///
+/// Invariant: behind each length below `room` there is room for a block. Nothing takes capacity
+/// from the vector but [`Blocks::replace`], which makes `room` zero.
+#[derive(Default)]
+pub(crate) struct Blocks {
+    bytes: Vec<u8>,
+    room: usize,
+}
+
+impl Blocks {
+    #[inline(always)]
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub(crate) fn extend_from_slice(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    pub(crate) fn truncate(&mut self, length: usize) {
+        self.bytes.truncate(length);
+    }
+
+    /// The bytes; goes on with those of `next`.
+    pub(crate) fn replace(&mut self, next: Vec<u8>) -> Vec<u8> {
+        self.room = 0;
+        std::mem::replace(&mut self.bytes, next)
+    }
+
+    /// Makes room for a block.
+    #[cold]
+    fn grow(&mut self) {
+        self.bytes.reserve(BLOCK);
+        self.room = self.bytes.capacity() - BLOCK + 1;
+    }
+
+    /// Writes a block behind `length`, which stays the length.
+    ///
+    /// # Safety
+    /// There must be room for a block behind `length`.
+    #[inline(always)]
+    unsafe fn write(&mut self, length: usize, block: &[u8; BLOCK]) {
+        // SAFETY: within the capacity (the caller's word); a `Vec<u8>` needs no alignment.
+        unsafe {
+            let to = self.bytes.as_mut_ptr().add(length);
+            to.cast::<[u8; BLOCK]>().write(*block);
+        }
+    }
+}
+
 /// Passes a string, from its first quote to behind its last, and appends its text, unescaped: UTF-8
 /// where the string is. After an error `out` may have grown by anything.
 #[inline(always)]
 pub(crate) fn push_string<S: Simd>(
     simd: S,
     cursor: &mut Cursor<'_>,
-    out: &mut Vec<u8>,
+    out: &mut Blocks,
 ) -> Result<(), Stop> {
+    let mut length = out.bytes.len();
     // The cursor stays one byte behind what is looked at, so that one step passes the last byte too.
-    loop {
+    while length < out.room {
         let block = cursor.ahead::<1, BLOCK>();
-        out.reserve(BLOCK);
-        let length = out.len();
         let special = simd.special(block);
-        // SAFETY: `reserve` left room for a block behind `length`; the whole block is written, so
-        // what `set_len` takes in, at most a block, is initialised. A `Vec<u8>` needs no alignment.
-        unsafe {
-            out.as_mut_ptr()
-                .add(length)
-                .cast::<[u8; BLOCK]>()
-                .write(*block);
-            out.set_len(length + special.unwrap_or(BLOCK));
-        }
+        // SAFETY: there is room for a block behind the length (invariant).
+        unsafe { out.write(length, block) };
         let Some(special) = special else {
+            length += BLOCK;
             // SAFETY: BLOCK is below PAD.
             unsafe { cursor.step(BLOCK)? };
             continue;
         };
-        let first = block[special % BLOCK];
-        if first == b'"' {
-            const { assert!(BLOCK + 2 <= PAD) };
-            // SAFETY: the remainder is below BLOCK.
-            return unsafe { cursor.step(special % BLOCK + 2) };
+        if block[special % BLOCK] != b'"' {
+            break;
         }
-        cursor.advance(special + 1)?;
-        let short = SHORT[usize::from(cursor.ahead::<1, 1>()[0])];
-        if first == b'\\' && short != 0 {
-            cursor.advance(1)?;
-            out.push(short);
-            continue;
+        const { assert!(BLOCK + 2 <= PAD) };
+        // SAFETY: what comes into the length was written above: whole blocks, and less than one. The
+        // remainder is below BLOCK.
+        return unsafe {
+            out.bytes.set_len(length + special);
+            cursor.step(special % BLOCK + 2)
+        };
+    }
+    // SAFETY: whole blocks that were written above.
+    unsafe { out.bytes.set_len(length) };
+    *cursor = simd.enter(Rest {
+        cursor: *cursor,
+        out,
+    })?;
+    Ok(())
+}
+
+/// The rest of a string that has escapes or too little room; the cursor is one byte behind.
+struct Rest<'a, 'o> {
+    cursor: Cursor<'a>,
+    out: &'o mut Blocks,
+}
+
+impl<'a> Task for Rest<'a, '_> {
+    type Out = Result<Cursor<'a>, Stop>;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> Self::Out {
+        let Rest { mut cursor, out } = self;
+        loop {
+            let block = cursor.ahead::<1, BLOCK>();
+            if out.bytes.len() >= out.room {
+                out.grow();
+            }
+            let length = out.bytes.len();
+            let special = simd.special(block);
+            // SAFETY: there is room for a block behind the length (invariant), and what comes into it, at most
+            // a block, is written.
+            unsafe {
+                out.write(length, block);
+                out.bytes.set_len(length + special.unwrap_or(BLOCK));
+            }
+            let Some(special) = special else {
+                cursor.advance(BLOCK)?;
+                continue;
+            };
+            if block[special % BLOCK] == b'"' {
+                cursor.advance(special + 2)?;
+                return Ok(cursor);
+            }
+            cursor.advance(special + 1)?;
+            let short = SHORT[usize::from(cursor.ahead::<1, 1>()[0])];
+            if block[special % BLOCK] == b'\\' && short != 0 {
+                cursor.advance(1)?;
+                out.bytes.push(short);
+                continue;
+            }
+            let (character, behind) = escape(cursor)?;
+            out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+            cursor.advance(behind.distance(cursor) - 1)?;
         }
-        let (character, behind) = escape(*cursor)?;
-        out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
-        cursor.advance(behind.distance(*cursor) - 1)?;
     }
 }
 
