@@ -5,7 +5,7 @@
 
 #![allow(unsafe_code)]
 
-use super::{DecodeError, extent::Utf8};
+use super::DecodeError;
 use crate::json::{Blocks, Cursor, Simd, Stop, push_string};
 use arrow::{
     array::{BinaryArray, BooleanArray, StringArray},
@@ -327,7 +327,7 @@ impl Bytes {
 /// Text: byte strings that are UTF-8.
 ///
 /// Invariant: all bytes together are UTF-8, and so is each value. What is not a `&str` comes by
-/// [`Texts::push_string`], which takes the proof.
+/// [`push_string`], which judges what it appends; after an error that is cut off.
 #[derive(Default)]
 pub(super) struct Texts(Bytes);
 
@@ -345,14 +345,12 @@ impl Texts {
         self.0.push(value.as_bytes());
     }
 
-    /// Appends the text of the string that begins here, and passes it. A string begins and ends at
-    /// ASCII bytes, so that what is between is UTF-8 where all the text is.
+    /// Appends the text of the string that begins here, and passes it.
     #[inline(always)]
-    pub(super) fn push_string<'a, S: Simd>(
+    pub(super) fn push_string<S: Simd>(
         &mut self,
         simd: S,
-        cursor: &mut Cursor<'a>,
-        _: Utf8<'a>,
+        cursor: &mut Cursor<'_>,
     ) -> Result<(), Stop> {
         if push_string(simd, cursor, &mut self.0.data).is_err() {
             self.cut();

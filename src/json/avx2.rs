@@ -4,7 +4,7 @@
 
 use super::simd::{BLOCK, Pattern, Simd, Task};
 use std::arch::x86_64::{
-    __m256i, _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_min_epu8, _mm256_movemask_epi8,
+    __m256i, _mm256_cmpeq_epi8, _mm256_cmpgt_epi8, _mm256_loadu_si256, _mm256_min_epu8, _mm256_movemask_epi8,
     _mm256_or_si256, _mm256_set1_epi8,
 };
 
@@ -46,6 +46,19 @@ impl Simd for Avx2 {
             let backslash = _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(b'\\' as i8));
             let control = _mm256_cmpeq_epi8(_mm256_min_epu8(bytes, _mm256_set1_epi8(0x1f)), bytes);
             _mm256_movemask_epi8(_mm256_or_si256(_mm256_or_si256(quote, backslash), control))
+        };
+        lowest(mask as u32)
+    }
+
+    #[inline(always)]
+    fn unplain(self, block: &[u8; BLOCK]) -> Option<usize> {
+        let bytes = load(self, block);
+        // SAFETY: as in `special`. Signed, bytes beyond ASCII are below the space too.
+        let mask = unsafe {
+            let quote = _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(b'"' as i8));
+            let backslash = _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(b'\\' as i8));
+            let below = _mm256_cmpgt_epi8(_mm256_set1_epi8(b' ' as i8), bytes);
+            _mm256_movemask_epi8(_mm256_or_si256(_mm256_or_si256(quote, backslash), below))
         };
         lowest(mask as u32)
     }

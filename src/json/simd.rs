@@ -16,6 +16,10 @@ pub(crate) trait Simd: Copy {
     /// The first quote, backslash or control character.
     fn special(self, block: &[u8; BLOCK]) -> Option<usize>;
 
+    /// The first byte that is not plain text: a quote, a backslash, a control character, or one of a
+    /// character beyond ASCII.
+    fn unplain(self, block: &[u8; BLOCK]) -> Option<usize>;
+
     /// The first quote; [`BLOCK`] where there is none.
     fn quote(self, block: &[u8; BLOCK]) -> usize;
 
@@ -117,6 +121,15 @@ impl Simd for Portable {
         first(block, |word| {
             let control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
             zero(word ^ (ONES * u64::from(b'"'))) | zero(word ^ (ONES * u64::from(b'\\'))) | control
+        })
+    }
+
+    #[inline(always)]
+    fn unplain(self, block: &[u8; BLOCK]) -> Option<usize> {
+        first(block, |word| {
+            let control = word.wrapping_sub(ONES * 0x20) & HIGH;
+            let ends = zero(word ^ (ONES * u64::from(b'"'))) | zero(word ^ (ONES * u64::from(b'\\')));
+            ends | control | word & HIGH
         })
     }
 

@@ -111,9 +111,9 @@ fn strings_are_copied_unescaped() {
             let text = Value::from(expected.clone()).to_string();
             let escaped = text.replace('\u{1f600}', "\\uD83D\\ude00");
             for text in [text, escaped] {
-                struct Push<'a>(Cursor<'a>, Vec<u8>);
+                struct Push<'a>(Cursor<'a>, Blocks);
                 impl Task for Push<'_> {
-                    type Out = Result<Vec<u8>, Stop>;
+                    type Out = Result<Blocks, Stop>;
                     #[inline(always)]
                     fn run<S: Simd>(mut self, simd: S) -> Self::Out {
                         push_string(simd, &mut self.0, &mut self.1).map(|()| self.1)
@@ -121,8 +121,10 @@ fn strings_are_copied_unescaped() {
                 }
                 let mut padded = Padded::default();
                 let cursor = padded.cursor(text.as_bytes(), 0..text.len()).unwrap();
-                let out = engine.run(Push(cursor, b"before ".to_vec())).unwrap();
-                assert_eq!(out, format!("before {expected}").as_bytes());
+                let mut before = Blocks::default();
+                before.extend_from_slice(b"before ");
+                let out = engine.run(Push(cursor, before)).unwrap();
+                assert_eq!(out.as_slice(), format!("before {expected}").as_bytes());
             }
         }
     }

@@ -4,6 +4,7 @@
 
 use super::{
     cursor::{Cursor, PAD, Stop},
+    is_utf8,
     simd::{BLOCK, Simd, Task},
 };
 
@@ -126,36 +127,37 @@ impl Blocks {
     }
 }
 
-/// Passes a string, from its first quote to behind its last, and appends its text, unescaped: UTF-8
-/// where the string is. After an error `out` may have grown by anything.
+/// Passes a string, from its first quote to behind its last, and appends its text, unescaped: UTF-8,
+/// whatever the text around it is. After an error `out` may have grown by anything.
 #[inline(always)]
 pub(crate) fn push_string<S: Simd>(
     simd: S,
     cursor: &mut Cursor<'_>,
     out: &mut Blocks,
 ) -> Result<(), Stop> {
-    let mut length = out.bytes.len();
-    // The cursor stays one byte behind what is looked at, so that one step passes the last byte too.
+    let start = out.bytes.len();
+    let mut length = start;
+    // Nearly all strings are plain. The cursor stays one byte behind what is looked at, so that one step passes the last byte too.
     while length < out.room {
         let block = cursor.ahead::<1, BLOCK>();
-        let special = simd.special(block);
+        let unplain = simd.unplain(block);
         // SAFETY: there is room for a block behind the length (invariant).
         unsafe { out.write(length, block) };
-        let Some(special) = special else {
+        let Some(unplain) = unplain else {
             length += BLOCK;
             // SAFETY: BLOCK is below PAD.
             unsafe { cursor.step(BLOCK)? };
             continue;
         };
-        if block[special % BLOCK] != b'"' {
+        if block[unplain % BLOCK] != b'"' {
             break;
         }
         const { assert!(BLOCK + 2 <= PAD) };
         // SAFETY: what comes into the length was written above: whole blocks, and less than one. The
         // remainder is below BLOCK.
         return unsafe {
-            out.bytes.set_len(length + special);
-            cursor.step(special % BLOCK + 2)
+            out.bytes.set_len(length + unplain);
+            cursor.step(unplain % BLOCK + 2)
         };
     }
     // SAFETY: whole blocks that were written above.
@@ -163,14 +165,17 @@ pub(crate) fn push_string<S: Simd>(
     *cursor = simd.enter(Rest {
         cursor: *cursor,
         out,
+        start,
     })?;
     Ok(())
 }
 
-/// The rest of a string that has escapes or too little room; the cursor is one byte behind.
+/// The rest of a string that is not plain or has too little room; the cursor is one byte behind.
 struct Rest<'a, 'o> {
     cursor: Cursor<'a>,
     out: &'o mut Blocks,
+    /// Where the string's text begins.
+    start: usize,
 }
 
 impl<'a> Task for Rest<'a, '_> {
@@ -178,7 +183,11 @@ impl<'a> Task for Rest<'a, '_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> Self::Out {
-        let Rest { mut cursor, out } = self;
+        let Rest {
+            mut cursor,
+            out,
+            start,
+        } = self;
         loop {
             let block = cursor.ahead::<1, BLOCK>();
             if out.bytes.len() >= out.room {
@@ -198,7 +207,10 @@ impl<'a> Task for Rest<'a, '_> {
             };
             if block[special % BLOCK] == b'"' {
                 cursor.advance(special + 2)?;
-                return Ok(cursor);
+                // What escapes stand for begins and ends with whole characters, so that pieces of one
+                // beside them stay pieces.
+                let text = out.bytes.get(start..).ok_or(Stop)?;
+                return if is_utf8(text) { Ok(cursor) } else { Err(Stop) };
             }
             cursor.advance(special + 1)?;
             let short = SHORT[usize::from(cursor.ahead::<1, 1>()[0])];

@@ -196,7 +196,7 @@ impl<'a> Task for Object<'_, 'a, '_> {
                 && cursor.byte() == b'"'
                 && column.len() == row
             {
-                column.push_string(simd, &mut cursor, pass.utf8)?;
+                column.push_string(simd, &mut cursor)?;
                 guess = field.next;
                 previous = i;
                 continue 'members;
