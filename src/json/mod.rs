@@ -34,7 +34,7 @@ pub(crate) use number::{
 };
 pub(crate) use scan::skip_value;
 pub(crate) use simd::{BLOCK, Engine, Pattern, Simd, Task};
-pub(crate) use text::{Blocks, push_string, skip_string, spaces};
+pub(crate) use text::{Blocks, is_text, push_string, skip_string, spaces};
 
 /// The deepest nesting of objects and arrays; as deep as `serde_json` goes.
 pub const MAX_DEPTH: u32 = 127;

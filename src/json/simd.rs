@@ -20,6 +20,10 @@ pub(crate) trait Simd: Copy {
     /// character beyond ASCII.
     fn unplain(self, block: &[u8; BLOCK]) -> Option<usize>;
 
+    /// Whether the first `length` bytes of the block, behind the block `before`, go on as UTF-8 does; below
+    /// [`BLOCK`] bytes they must end with a character too.
+    fn utf8(self, block: &[u8; BLOCK], length: usize, before: &[u8; BLOCK]) -> bool;
+
     /// The first quote; [`BLOCK`] where there is none.
     fn quote(self, block: &[u8; BLOCK]) -> usize;
 
@@ -115,6 +119,20 @@ fn first(block: &[u8; BLOCK], mark: impl Fn(u64) -> u64) -> Option<usize> {
     })
 }
 
+fn scalar_utf8(block: &[u8; BLOCK], length: usize, before: &[u8; BLOCK]) -> bool {
+    let length = length.min(BLOCK);
+    // With the last bytes before, of which some may begin a character; what ends one has been judged.
+    let mut text = [0; 3 + BLOCK];
+    let (head, tail) = text.split_at_mut(3);
+    head.copy_from_slice(&before[BLOCK - 3..]);
+    tail.copy_from_slice(block);
+    let ended = head.iter().take_while(|byte| **byte & 0xc0 == 0x80).count();
+    match str::from_utf8(&text[ended..3 + length]) {
+        Ok(_) => true,
+        Err(error) => error.error_len().is_none() && length == BLOCK,
+    }
+}
+
 impl Simd for Portable {
     #[inline(always)]
     fn special(self, block: &[u8; BLOCK]) -> Option<usize> {
@@ -131,6 +149,11 @@ impl Simd for Portable {
             let ends = zero(word ^ (ONES * u64::from(b'"'))) | zero(word ^ (ONES * u64::from(b'\\')));
             ends | control | word & HIGH
         })
+    }
+
+    #[inline(always)]
+    fn utf8(self, block: &[u8; BLOCK], length: usize, before: &[u8; BLOCK]) -> bool {
+        scalar_utf8(block, length, before)
     }
 
     #[inline(always)]

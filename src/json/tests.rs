@@ -317,3 +317,66 @@ proptest! {
         }
     }
 }
+
+/// Whether the text is UTF-8, by the engine's blocks.
+fn is_text_by(engine: Engine, text: &[u8]) -> bool {
+    struct All<'a>(Cursor<'a>);
+    impl Task for All<'_> {
+        type Out = bool;
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) -> bool {
+            let mut end = self.0;
+            end.advance(end.left()).is_ok() && is_text(simd, self.0, end)
+        }
+    }
+    let mut padded = Padded::default();
+    // What stands behind the text must not count.
+    let slab = [text, &[0x80; PAD]].concat();
+    let cursor = padded.cursor(&slab, 0..text.len()).unwrap();
+    engine.run(All(cursor))
+}
+
+#[test]
+fn sequences_of_any_two_bytes_are_judged_as_utf8() {
+    for engine in engines() {
+        for at in [0, 28, 29, 30, 31, 32, 61].into_iter().take(if cfg!(miri) { 1 } else { 7 }) {
+            for pair in 0..=u16::MAX {
+                let [first, second] = pair.to_be_bytes();
+                if cfg!(miri) && (first % 16 != 0 || second % 16 != 0) {
+                    continue;
+                }
+                for tail in [&b""[..], &[0x80], &[0xbf, 0xbf], &[0x80, 0x80, b'a']] {
+                    let mut text = vec![b'a'; at];
+                    text.extend([first, second]);
+                    text.extend(tail);
+                    assert_eq!(
+                        is_text_by(engine, &text),
+                        str::from_utf8(&text).is_ok(),
+                        "{engine:?} {text:x?}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 20 } else { 2_000 }))]
+
+    #[test]
+    fn texts_with_bytes_changed_are_judged_as_utf8(
+        text in "[a-zé€𐍈\u{7ff}\u{800}\u{d7ff}\u{e000}\u{10ffff}]{0,60}",
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
+    ) {
+        let mut text = text.into_bytes();
+        for (at, byte) in changes {
+            if !text.is_empty() {
+                let at = at.index(text.len());
+                text[at] = byte;
+            }
+        }
+        for engine in engines() {
+            prop_assert_eq!(is_text_by(engine, &text), str::from_utf8(&text).is_ok());
+        }
+    }
+}

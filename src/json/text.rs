@@ -4,7 +4,6 @@
 
 use super::{
     cursor::{Cursor, PAD, Stop},
-    is_utf8,
     simd::{BLOCK, Simd, Task},
 };
 
@@ -135,8 +134,7 @@ pub(crate) fn push_string<S: Simd>(
     cursor: &mut Cursor<'_>,
     out: &mut Blocks,
 ) -> Result<(), Stop> {
-    let start = out.bytes.len();
-    let mut length = start;
+    let mut length = out.bytes.len();
     // Nearly all strings are plain. The cursor stays one byte behind what is looked at, so that one step passes the last byte too.
     while length < out.room {
         let block = cursor.ahead::<1, BLOCK>();
@@ -165,17 +163,37 @@ pub(crate) fn push_string<S: Simd>(
     *cursor = simd.enter(Rest {
         cursor: *cursor,
         out,
-        start,
     })?;
     Ok(())
+}
+
+/// A block before which there is nothing that goes on in it.
+const NOTHING: [u8; BLOCK] = [0; BLOCK];
+
+/// Whether what is between two places of a text is UTF-8.
+#[inline(always)]
+pub(crate) fn is_text<S: Simd>(simd: S, mut from: Cursor<'_>, to: Cursor<'_>) -> bool {
+    let mut before = &NOTHING;
+    loop {
+        let left = to.distance(from);
+        if !simd.utf8(from.bytes(), left.min(BLOCK), before) {
+            return false;
+        }
+        // A whole block may end within a character: one of no bytes finds that.
+        if left < BLOCK {
+            return true;
+        }
+        before = from.bytes();
+        if from.advance(BLOCK).is_err() {
+            return false;
+        }
+    }
 }
 
 /// The rest of a string that is not plain or has too little room; the cursor is one byte behind.
 struct Rest<'a, 'o> {
     cursor: Cursor<'a>,
     out: &'o mut Blocks,
-    /// Where the string's text begins.
-    start: usize,
 }
 
 impl<'a> Task for Rest<'a, '_> {
@@ -183,11 +201,8 @@ impl<'a> Task for Rest<'a, '_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> Self::Out {
-        let Rest {
-            mut cursor,
-            out,
-            start,
-        } = self;
+        let Rest { mut cursor, out } = self;
+        let mut before = &NOTHING;
         loop {
             let block = cursor.ahead::<1, BLOCK>();
             if out.bytes.len() >= out.room {
@@ -195,6 +210,9 @@ impl<'a> Task for Rest<'a, '_> {
             }
             let length = out.bytes.len();
             let special = simd.special(block);
+            if !simd.utf8(block, special.unwrap_or(BLOCK), before) {
+                return Err(Stop);
+            }
             // SAFETY: there is room for a block behind the length (invariant), and what comes into it, at most
             // a block, is written.
             unsafe {
@@ -203,14 +221,13 @@ impl<'a> Task for Rest<'a, '_> {
             }
             let Some(special) = special else {
                 cursor.advance(BLOCK)?;
+                before = block;
                 continue;
             };
+            before = &NOTHING;
             if block[special % BLOCK] == b'"' {
                 cursor.advance(special + 2)?;
-                // What escapes stand for begins and ends with whole characters, so that pieces of one
-                // beside them stay pieces.
-                let text = out.bytes.get(start..).ok_or(Stop)?;
-                return if is_utf8(text) { Ok(cursor) } else { Err(Stop) };
+                return Ok(cursor);
             }
             cursor.advance(special + 1)?;
             let short = SHORT[usize::from(cursor.ahead::<1, 1>()[0])];

@@ -24,7 +24,7 @@ use super::{
     leftovers::{Entry, NONE},
     row::Row,
 };
-use crate::json::{Cursor, NodeKind, Simd, Stop, Task, is_utf8, skip_value, spaces};
+use crate::json::{Cursor, NodeKind, Simd, Stop, Task, is_text, skip_value, spaces};
 use append::{null_only, pad_to, take};
 use object::object;
 use values::{any_value, no_structure, ranked, structure, value};
@@ -126,7 +126,7 @@ impl<'a> Task for Skip<'a> {
             kind,
             NodeKind::Plain | NodeKind::Escaped | NodeKind::Object | NodeKind::Array
         );
-        if ascii || is_utf8(self.cursor.since(start)) {
+        if ascii || is_text(simd, start, self.cursor) {
             return Ok((self.cursor, kind));
         }
         Err(Stop)
