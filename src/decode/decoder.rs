@@ -296,13 +296,7 @@ impl Decoder {
     }
 
     /// Makes record `i` a row, a dead letter or a skip.
-    fn judge(
-        &mut self,
-        raw: &RawBatch,
-        i: u32,
-        verdicts: &Verdicts,
-        out: &mut Out,
-    ) {
+    fn judge(&mut self, raw: &RawBatch, i: u32, verdicts: &Verdicts, out: &mut Out) {
         let record = &raw.records[i as usize];
         if record.kind == RecordKind::Tombstone {
             out.counts.skipped += 1;

@@ -7,8 +7,8 @@ use std::arch::x86_64::{
     __m128i, __m256i, _mm_loadu_si128, _mm256_alignr_epi8, _mm256_and_si256,
     _mm256_broadcastsi128_si256, _mm256_cmpeq_epi8, _mm256_cmpgt_epi8, _mm256_loadu_si256,
     _mm256_min_epu8, _mm256_movemask_epi8, _mm256_or_si256, _mm256_permute2x128_si256,
-    _mm256_set1_epi8, _mm256_shuffle_epi8, _mm256_srli_epi16, _mm256_subs_epu8,
-    _mm256_testz_si256, _mm256_xor_si256,
+    _mm256_set1_epi8, _mm256_shuffle_epi8, _mm256_srli_epi16, _mm256_subs_epu8, _mm256_testz_si256,
+    _mm256_xor_si256,
 };
 
 /// Proof that the machine has AVX2, BMI1 and BMI2: only [`Avx2::detect`] makes one.
@@ -142,6 +142,9 @@ impl Simd for Avx2 {
         // SAFETY: as in `special`.
         unsafe {
             let bytes = _mm256_and_si256(load(self, block), keep);
+            if _mm256_movemask_epi8(_mm256_or_si256(bytes, before)) == 0 {
+                return true;
+            }
             let straddling = _mm256_permute2x128_si256::<0x21>(before, bytes);
             let one_back = _mm256_alignr_epi8::<15>(bytes, straddling);
             let two_back = _mm256_alignr_epi8::<14>(bytes, straddling);

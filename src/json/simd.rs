@@ -146,7 +146,8 @@ impl Simd for Portable {
     fn unplain(self, block: &[u8; BLOCK]) -> Option<usize> {
         first(block, |word| {
             let control = word.wrapping_sub(ONES * 0x20) & HIGH;
-            let ends = zero(word ^ (ONES * u64::from(b'"'))) | zero(word ^ (ONES * u64::from(b'\\')));
+            let ends =
+                zero(word ^ (ONES * u64::from(b'"'))) | zero(word ^ (ONES * u64::from(b'\\')));
             ends | control | word & HIGH
         })
     }

@@ -339,7 +339,10 @@ fn is_text_by(engine: Engine, text: &[u8]) -> bool {
 #[test]
 fn sequences_of_any_two_bytes_are_judged_as_utf8() {
     for engine in engines() {
-        for at in [0, 28, 29, 30, 31, 32, 61].into_iter().take(if cfg!(miri) { 1 } else { 7 }) {
+        for at in [0, 28, 29, 30, 31, 32, 61]
+            .into_iter()
+            .take(if cfg!(miri) { 1 } else { 7 })
+        {
             for pair in 0..=u16::MAX {
                 let [first, second] = pair.to_be_bytes();
                 if cfg!(miri) && (first % 16 != 0 || second % 16 != 0) {

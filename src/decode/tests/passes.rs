@@ -506,7 +506,14 @@ fn make_the_same_of_what_is_not_utf8() {
         ("t", "timestamp"),
     ];
     let event = r#"{"a":"plain, and longer than a block of text is","b":{"c":"é\n","d":"no"},"m":{"k":"v"},"l":["x","\u00e9"],"t":"2024-01-01T00:00:00Z","new":{"in":["y"]},"z":"w"}"#;
-    let broken = [&b"\xff"[..], b"\xc3", b"\xa9", b"\xed\xa0\x80", b"\xe2\x82", "€".as_bytes()];
+    let broken = [
+        &b"\xff"[..],
+        b"\xc3",
+        b"\xa9",
+        b"\xed\xa0\x80",
+        b"\xe2\x82",
+        "€".as_bytes(),
+    ];
     let mut events = vec![event.as_bytes().to_vec()];
     for at in (0..=event.len()).filter(|at| !cfg!(miri) || at % 16 == 3) {
         for bytes in broken {
