@@ -255,6 +255,19 @@ const SHORT: [u8; 256] = {
     short
 };
 
+/// What each byte is worth as a hexadecimal digit; above 15 where it is none.
+const HEX: [u8; 256] = {
+    let mut hex = [u8::MAX; 256];
+    let digits = *b"0123456789abcdef";
+    let mut i = 0;
+    while i < digits.len() {
+        hex[digits[i] as usize] = i as u8;
+        hex[digits[i].to_ascii_uppercase() as usize] = i as u8;
+        i += 1;
+    }
+    hex
+};
+
 /// Passes an escape, a surrogate pair as one; a control character is an error. By value, as all calls
 /// of a pass: what a call has the address of cannot stay in a register.
 #[inline(never)]
@@ -288,10 +301,10 @@ fn escape(mut cursor: Cursor<'_>) -> Result<(char, Cursor<'_>), Stop> {
 }
 
 fn hex(cursor: &mut Cursor<'_>) -> Result<u32, Stop> {
-    let mut code = 0;
-    for digit in *cursor.bytes::<4>() {
-        code = code << 4 | char::from(digit).to_digit(16).ok_or(Stop)?;
+    let [a, b, c, d] = cursor.bytes::<4>().map(|digit| HEX[usize::from(digit)]);
+    if (a | b | c | d) > 0xf {
+        return Err(Stop);
     }
     cursor.advance(4)?;
-    Ok(code)
+    Ok(u32::from_be_bytes([0, 0, a << 4 | b, c << 4 | d]))
 }
