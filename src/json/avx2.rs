@@ -4,11 +4,11 @@
 
 use super::simd::{BLOCK, Pattern, Simd, Task};
 use std::arch::x86_64::{
-    __m128i, __m256i, _mm_loadu_si128, _mm256_alignr_epi8, _mm256_and_si256,
-    _mm256_broadcastsi128_si256, _mm256_cmpeq_epi8, _mm256_cmpgt_epi8, _mm256_loadu_si256,
-    _mm256_min_epu8, _mm256_movemask_epi8, _mm256_or_si256, _mm256_permute2x128_si256,
-    _mm256_set1_epi8, _mm256_shuffle_epi8, _mm256_srli_epi16, _mm256_subs_epu8, _mm256_testz_si256,
-    _mm256_xor_si256,
+    __m128i, __m256i, _MM_HINT_T0, _mm_loadu_si128, _mm_prefetch, _mm256_alignr_epi8,
+    _mm256_and_si256, _mm256_broadcastsi128_si256, _mm256_cmpeq_epi8, _mm256_cmpgt_epi8,
+    _mm256_loadu_si256, _mm256_min_epu8, _mm256_movemask_epi8, _mm256_or_si256,
+    _mm256_permute2x128_si256, _mm256_set1_epi8, _mm256_shuffle_epi8, _mm256_srli_epi16,
+    _mm256_subs_epu8, _mm256_testz_si256, _mm256_xor_si256,
 };
 
 /// Proof that the machine has AVX2, BMI1 and BMI2: only [`Avx2::detect`] makes one.
@@ -199,6 +199,12 @@ impl Simd for Avx2 {
             _mm256_movemask_epi8(same) as u32
         };
         pattern.mask & !(same | any_first) == 0
+    }
+
+    #[inline(always)]
+    fn fetch(self, place: *const u8, ahead: usize) {
+        // SAFETY: a hint to the processor, which reads nothing and fails at no address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(place.wrapping_add(ahead).cast()) }
     }
 
     #[inline(always)]

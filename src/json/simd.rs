@@ -34,6 +34,9 @@ pub(crate) trait Simd: Copy {
     /// where `any_first` is 1 and not 0.
     fn begins(self, block: &[u8; BLOCK], pattern: &Pattern, any_first: u32) -> bool;
 
+    /// Asks for memory that is written soon, from `ahead` bytes behind `place` on; it may be nobody's.
+    fn fetch(self, place: *const u8, ahead: usize);
+
     /// Runs a task compiled for these instructions, as a call: tasks may recurse.
     fn enter<T: Task>(self, task: T) -> T::Out;
 }
@@ -175,6 +178,9 @@ impl Simd for Portable {
         let from = any_first as usize;
         block.get(from..length) == pattern.bytes.get(from..length)
     }
+
+    #[inline(always)]
+    fn fetch(self, _: *const u8, _: usize) {}
 
     #[inline(never)]
     fn enter<T: Task>(self, task: T) -> T::Out {

@@ -71,6 +71,9 @@ pub(crate) fn skip_string<S: Simd>(simd: S, cursor: &mut Cursor<'_>) -> Result<b
     }
 }
 
+/// How many bytes memory is fetched by.
+const CACHE_LINE: usize = 64;
+
 /// Bytes under construction, to which strings are appended by whole blocks.
 ///
 /// Invariant: behind each length below `room` there is room for a block. Nothing takes capacity
@@ -151,6 +154,8 @@ pub(crate) fn push_string<S: Simd>(
             break;
         }
         const { assert!(BLOCK + 2 <= PAD) };
+        // The columns of a batch are more streams than the processor foresees by itself.
+        simd.fetch(out.bytes.as_ptr(), length + 2 * CACHE_LINE);
         // SAFETY: what comes into the length was written above: whole blocks, and less than one. The
         // remainder is below BLOCK.
         return unsafe {
