@@ -6,7 +6,7 @@ use alluvium::{
     event::{
         ByteBudget, Partition, RawBatch, RecordKind, RecordSpan, RoutedBatch, SourcePartition,
     },
-    schema::{Evolution, EvolutionPolicy, TableSchema},
+    schema::{Evolution, EvolutionPolicy, MetadataColumn, TableSchema},
 };
 use std::sync::Arc;
 
@@ -51,9 +51,15 @@ pub fn next(events: &mut Events) -> RoutedBatch {
     }
 }
 
-/// A decoder of a table whose columns stay as they are.
+/// A decoder of a table whose columns stay as they are, with the default metadata columns.
 pub fn decoder(table: TableSchema) -> Decoder {
+    decoder_with(table, &MetadataColumn::DEFAULT)
+}
+
+/// A decoder of a table whose columns stay as they are, with these metadata columns.
+pub fn decoder_with(table: TableSchema, metadata: &[MetadataColumn]) -> Decoder {
     let options = DecodeOptions {
+        metadata_columns: metadata.to_vec(),
         policy: EvolutionPolicy {
             evolution: Evolution::None,
             ..EvolutionPolicy::default()

@@ -26,7 +26,8 @@ pub fn columns(kind: Kind) -> SchemaRef {
     ))
 }
 
-fn base(kind: Kind, metadata: &[MetadataColumn]) -> TableSchema {
+/// A table of Alluvium: the events' columns, these metadata columns, `_rescued_data`.
+pub fn base(kind: Kind, metadata: &[MetadataColumn]) -> TableSchema {
     let declared: Vec<_> = kind
         .columns()
         .map(|(name, data_type)| ColumnOptions {

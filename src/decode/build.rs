@@ -5,8 +5,8 @@
 
 #![allow(unsafe_code)]
 
-use super::{DecodeError, extent::Utf8};
-use crate::json::{Cursor, Simd, Stop, push_string};
+use super::DecodeError;
+use crate::json::{Blocks, Cursor, Simd, Stop, push_string};
 use arrow::{
     array::{BinaryArray, BooleanArray, StringArray},
     buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer},
@@ -16,8 +16,11 @@ use std::ops::Range;
 
 /// Takes a vector's values; room for as many and an eighth more stays, since batches are alike.
 fn take<T>(values: &mut Vec<T>) -> Vec<T> {
-    let room = values.len() + values.len() / 8;
-    std::mem::replace(values, Vec::with_capacity(room))
+    std::mem::replace(values, room_after(values.len()))
+}
+
+fn room_after<T>(length: usize) -> Vec<T> {
+    Vec::with_capacity(length + length / 8)
 }
 
 /// Which values there are none of. A value that is there costs nothing.
@@ -34,6 +37,8 @@ impl Validity {
     /// There is no value at `row`, the last so far.
     #[inline(always)]
     pub(super) fn null(&mut self, row: usize) {
+        // Unseen, or the bit's place would be computed for every row, nulls or not.
+        let row = std::hint::black_box(row);
         if row / 8 >= self.bits.len() {
             self.reach(row / 8);
         }
@@ -219,7 +224,7 @@ const MAX_BYTES: usize = i32::MAX as usize;
 /// begin with 0, never descend, and the last is at most `data.len()`.
 pub(super) struct Bytes {
     ends: Vec<i32>,
-    data: Vec<u8>,
+    data: Blocks,
     long: bool,
     validity: Validity,
 }
@@ -228,7 +233,7 @@ impl Default for Bytes {
     fn default() -> Self {
         Self {
             ends: vec![0],
-            data: Vec::new(),
+            data: Blocks::default(),
             long: false,
             validity: Validity::default(),
         }
@@ -263,7 +268,7 @@ impl Bytes {
             (Some(&start), Some(&end)) => start as usize..end as usize,
             _ => return &[],
         };
-        self.data.get(range).unwrap_or_default()
+        self.data.as_slice().get(range).unwrap_or_default()
     }
 
     #[inline(always)]
@@ -308,7 +313,8 @@ impl Bytes {
         // pushed, or the one before, `data` shrinks to the last end only, and none of its lengths was
         // past `i32::MAX` (else it is so still, or `long`).
         let ends = unsafe { OffsetBuffer::new_unchecked(ends.into()) };
-        Ok((ends, Buffer::from_vec(take(&mut self.data)), nulls))
+        let data = self.data.replace(room_after(bytes));
+        Ok((ends, Buffer::from_vec(data), nulls))
     }
 
     pub(super) fn finish_binary(&mut self) -> Result<BinaryArray, DecodeError> {
@@ -321,7 +327,7 @@ impl Bytes {
 /// Text: byte strings that are UTF-8.
 ///
 /// Invariant: all bytes together are UTF-8, and so is each value. What is not a `&str` comes by
-/// [`Texts::push_string`], which takes the proof.
+/// [`push_string`], which judges what it appends; after an error that is cut off.
 #[derive(Default)]
 pub(super) struct Texts(Bytes);
 
@@ -339,14 +345,12 @@ impl Texts {
         self.0.push(value.as_bytes());
     }
 
-    /// Appends the text of the string that begins here, and passes it. A string begins and ends at
-    /// ASCII bytes, so that what is between is UTF-8 where all the text is.
+    /// Appends the text of the string that begins here, and passes it.
     #[inline(always)]
-    pub(super) fn push_string<'a, S: Simd>(
+    pub(super) fn push_string<S: Simd>(
         &mut self,
         simd: S,
-        cursor: &mut Cursor<'a>,
-        _: Utf8<'a>,
+        cursor: &mut Cursor<'_>,
     ) -> Result<(), Stop> {
         if push_string(simd, cursor, &mut self.0.data).is_err() {
             self.cut();
@@ -399,7 +403,7 @@ impl Texts {
     /// More bytes than a column may have, of pages that nobody touches.
     #[cfg(test)]
     pub(super) fn overfill(&mut self) {
-        self.0.data = vec![0; MAX_BYTES + 1];
+        self.0.data.replace(vec![0; MAX_BYTES + 1]);
     }
 }
 

@@ -7,7 +7,7 @@ use super::{
     build::Texts,
     column::{Column, ColumnRules},
     copies::CopyColumn,
-    extent::{Extent, span},
+    extent::{records, span},
     fast::Event,
     fields::FieldColumns,
     json::{Json, NodeKind, Parser},
@@ -258,18 +258,18 @@ impl Decoder {
         ingested_at_us: i64,
     ) -> Result<Decoded, DecodeError> {
         let raw = &*batch.raw;
-        let extent = Extent::of(batch)?;
+        let records = records(batch)?;
         let mut out = Out {
             counts: Counts::default(),
             rejected: Vec::new(),
-            rows: Vec::with_capacity(extent.records),
+            rows: Vec::with_capacity(records),
         };
         let all = 0..raw.records.len() as u32;
         match &batch.select {
-            None => all.for_each(|i| self.judge(raw, i, &extent, verdicts, &mut out)),
+            None => all.for_each(|i| self.judge(raw, i, verdicts, &mut out)),
             Some(select) => select
                 .iter()
-                .for_each(|&i| self.judge(raw, i, &extent, verdicts, &mut out)),
+                .for_each(|&i| self.judge(raw, i, verdicts, &mut out)),
         }
         let rows = self.finish(raw, &out.rows, ingested_at_us);
         if rows.is_err() {
@@ -296,14 +296,7 @@ impl Decoder {
     }
 
     /// Makes record `i` a row, a dead letter or a skip.
-    fn judge(
-        &mut self,
-        raw: &RawBatch,
-        i: u32,
-        extent: &Extent,
-        verdicts: &Verdicts,
-        out: &mut Out,
-    ) {
+    fn judge(&mut self, raw: &RawBatch, i: u32, verdicts: &Verdicts, out: &mut Out) {
         let record = &raw.records[i as usize];
         if record.kind == RecordKind::Tombstone {
             out.counts.skipped += 1;
@@ -314,7 +307,7 @@ impl Decoder {
             out.counts.dead_letters += 1;
             return;
         }
-        match self.record(raw, record, extent, forced, &mut out.counts) {
+        match self.record(raw, record, forced, &mut out.counts) {
             Ok(()) => {
                 out.counts.records += 1;
                 out.rows.push(i);
@@ -338,7 +331,6 @@ impl Decoder {
         &mut self,
         raw: &RawBatch,
         record: &RecordSpan,
-        extent: &Extent,
         forced: bool,
         counts: &mut Counts,
     ) -> Result<(), RejectReason> {
@@ -361,7 +353,7 @@ impl Decoder {
                     )),
                 })
             }
-            _ if self.fast(raw, record, value, extent, counts) => return Ok(()),
+            _ if self.fast(raw, record, value, counts) => return Ok(()),
             _ => self
                 .parser
                 .parse_in(&raw.slab, span(record))
@@ -400,7 +392,6 @@ impl Decoder {
         raw: &RawBatch,
         record: &RecordSpan,
         value: &[u8],
-        extent: &Extent,
         counts: &mut Counts,
     ) -> bool {
         let Some(engine) = self.engine else {
@@ -409,13 +400,12 @@ impl Decoder {
         if record.key.is_some() && self.key_misfit(raw, record).is_some() {
             return false;
         }
-        let Some((cursor, utf8)) = extent.cursor(&mut self.padded, &raw.slab, record) else {
+        let Some(cursor) = self.padded.cursor(&raw.slab, span(record)) else {
             return false;
         };
         let at_row = counts.rows as usize;
         let made = engine.run(Event {
             cursor,
-            utf8,
             fields: &mut self.fields,
             copies: &mut self.copies,
             row: &mut self.row,

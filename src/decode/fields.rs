@@ -39,7 +39,7 @@ pub(super) struct FieldColumn {
     siblings: [u32; KINDS.len()],
     /// Its name in events.
     event: Arc<str>,
-    name: String,
+    name: Box<str>,
     data_type: DataType,
     /// Whether the event's field of its name is its own: the first of two that claim one has it.
     claims: bool,
@@ -48,6 +48,9 @@ pub(super) struct FieldColumn {
     /// Whether it is another field's sibling.
     pub(super) sibling: bool,
 }
+
+/// Fields are found by their index: a shift.
+const _: () = assert!(size_of::<FieldColumn>() <= 256);
 
 impl FieldColumn {
     /// The length of the key with all around it where the text goes on with it behind one byte; for
@@ -117,7 +120,7 @@ impl FieldColumns {
                     spots: [NONE; 2],
                     siblings: [NONE; KINDS.len()],
                     event: Arc::from(event),
-                    name: field.name().clone(),
+                    name: field.name().as_str().into(),
                     data_type: field.data_type().clone(),
                     claims: false,
                     plain: false,
@@ -128,7 +131,7 @@ impl FieldColumns {
         let by_name: HashMap<String, usize> = fields
             .iter()
             .enumerate()
-            .map(|(i, field)| (field.name.clone(), i))
+            .map(|(i, field)| (field.name.to_string(), i))
             .collect();
         let (mut by_event, mut keys) = (HashMap::new(), Keys::default());
         let (mut first, mut previous) = (NONE, NONE);
@@ -152,7 +155,7 @@ impl FieldColumns {
                     previous = i as u32;
                 }
             }
-            let name = fields[i].name.clone();
+            let name = fields[i].name.to_string();
             fields[i].sibling =
                 crate::schema::is_sibling_name(&name, |base| by_name.contains_key(base));
             for kind in KINDS {

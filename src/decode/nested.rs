@@ -9,6 +9,7 @@ use super::{
     path::{Path, Place, PlaceStep, Step},
     row::{Row, last_of_each},
 };
+use crate::json::Pattern;
 use arrow::{
     array::{ListArray, MapArray, StructArray},
     datatypes::{DataType, FieldRef, Fields},
@@ -70,6 +71,7 @@ impl StructColumn {
         self.rows += 1;
     }
 
+    #[inline(never)]
     pub(super) fn pad(&mut self, rows: usize) {
         self.validity.nulls(self.rows..rows);
         self.rows = rows;
@@ -194,6 +196,9 @@ pub(super) struct MapColumn {
     /// How many objects and lists stand around its values.
     pub(super) depth: u32,
     members: Vec<(u32, u32)>,
+    /// The keys foreseen in the next map, as most events spell them, with quotes and colon: those of one
+    /// map or more, from its first on, that differ from each other.
+    pub(super) foreseen: Vec<Pattern>,
 }
 
 impl MapColumn {
@@ -227,6 +232,7 @@ impl MapColumn {
             lists: Lists::default(),
             depth: within.depth(),
             members: Vec::new(),
+            foreseen: Vec::new(),
         })
     }
 

@@ -10,7 +10,7 @@
 //!   larger slab is read in place, one at the slab's end is copied with padding first ([`Padded`]).
 //! - [`Simd`] is a set of instructions, and a value of the type is the proof that the machine has it:
 //!   AVX2 where it is detected at run time, else words of eight bytes (which Miri runs too).
-//! - [`push_string`](text::push_string) writes blocks into a vector's spare room.
+//! - [`Blocks`] is a vector into whose spare room [`push_string`] writes blocks.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -34,7 +34,7 @@ pub(crate) use number::{
 };
 pub(crate) use scan::skip_value;
 pub(crate) use simd::{BLOCK, Engine, Pattern, Simd, Task};
-pub(crate) use text::{push_string, skip_string, spaces};
+pub(crate) use text::{Blocks, is_text, push_string, skip_string, spaces};
 
 /// The deepest nesting of objects and arrays; as deep as `serde_json` goes.
 pub const MAX_DEPTH: u32 = 127;

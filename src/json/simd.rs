@@ -16,6 +16,14 @@ pub(crate) trait Simd: Copy {
     /// The first quote, backslash or control character.
     fn special(self, block: &[u8; BLOCK]) -> Option<usize>;
 
+    /// The first byte that is not plain text: a quote, a backslash, a control character, or one of a
+    /// character beyond ASCII.
+    fn unplain(self, block: &[u8; BLOCK]) -> Option<usize>;
+
+    /// Whether the first `length` bytes of the block, behind the block `before`, go on as UTF-8 does; below
+    /// [`BLOCK`] bytes they must end with a character too.
+    fn utf8(self, block: &[u8; BLOCK], length: usize, before: &[u8; BLOCK]) -> bool;
+
     /// The first quote; [`BLOCK`] where there is none.
     fn quote(self, block: &[u8; BLOCK]) -> usize;
 
@@ -25,6 +33,9 @@ pub(crate) trait Simd: Copy {
     /// Whether the block begins with the pattern, as far as the block goes; whatever its first byte is
     /// where `any_first` is 1 and not 0.
     fn begins(self, block: &[u8; BLOCK], pattern: &Pattern, any_first: u32) -> bool;
+
+    /// Asks for memory that is written soon, from `ahead` bytes behind `place` on; it may be nobody's.
+    fn fetch(self, place: *const u8, ahead: usize);
 
     /// Runs a task compiled for these instructions, as a call: tasks may recurse.
     fn enter<T: Task>(self, task: T) -> T::Out;
@@ -111,6 +122,20 @@ fn first(block: &[u8; BLOCK], mark: impl Fn(u64) -> u64) -> Option<usize> {
     })
 }
 
+fn scalar_utf8(block: &[u8; BLOCK], length: usize, before: &[u8; BLOCK]) -> bool {
+    let length = length.min(BLOCK);
+    // With the last bytes before, of which some may begin a character; what ends one has been judged.
+    let mut text = [0; 3 + BLOCK];
+    let (head, tail) = text.split_at_mut(3);
+    head.copy_from_slice(&before[BLOCK - 3..]);
+    tail.copy_from_slice(block);
+    let ended = head.iter().take_while(|byte| **byte & 0xc0 == 0x80).count();
+    match str::from_utf8(&text[ended..3 + length]) {
+        Ok(_) => true,
+        Err(error) => error.error_len().is_none() && length == BLOCK,
+    }
+}
+
 impl Simd for Portable {
     #[inline(always)]
     fn special(self, block: &[u8; BLOCK]) -> Option<usize> {
@@ -118,6 +143,21 @@ impl Simd for Portable {
             let control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
             zero(word ^ (ONES * u64::from(b'"'))) | zero(word ^ (ONES * u64::from(b'\\'))) | control
         })
+    }
+
+    #[inline(always)]
+    fn unplain(self, block: &[u8; BLOCK]) -> Option<usize> {
+        first(block, |word| {
+            let control = word.wrapping_sub(ONES * 0x20) & HIGH;
+            let ends =
+                zero(word ^ (ONES * u64::from(b'"'))) | zero(word ^ (ONES * u64::from(b'\\')));
+            ends | control | word & HIGH
+        })
+    }
+
+    #[inline(always)]
+    fn utf8(self, block: &[u8; BLOCK], length: usize, before: &[u8; BLOCK]) -> bool {
+        scalar_utf8(block, length, before)
     }
 
     #[inline(always)]
@@ -138,6 +178,9 @@ impl Simd for Portable {
         let from = any_first as usize;
         block.get(from..length) == pattern.bytes.get(from..length)
     }
+
+    #[inline(always)]
+    fn fetch(self, _: *const u8, _: usize) {}
 
     #[inline(never)]
     fn enter<T: Task>(self, task: T) -> T::Out {

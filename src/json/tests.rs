@@ -111,9 +111,9 @@ fn strings_are_copied_unescaped() {
             let text = Value::from(expected.clone()).to_string();
             let escaped = text.replace('\u{1f600}', "\\uD83D\\ude00");
             for text in [text, escaped] {
-                struct Push<'a>(Cursor<'a>, Vec<u8>);
+                struct Push<'a>(Cursor<'a>, Blocks);
                 impl Task for Push<'_> {
-                    type Out = Result<Vec<u8>, Stop>;
+                    type Out = Result<Blocks, Stop>;
                     #[inline(always)]
                     fn run<S: Simd>(mut self, simd: S) -> Self::Out {
                         push_string(simd, &mut self.0, &mut self.1).map(|()| self.1)
@@ -121,8 +121,10 @@ fn strings_are_copied_unescaped() {
                 }
                 let mut padded = Padded::default();
                 let cursor = padded.cursor(text.as_bytes(), 0..text.len()).unwrap();
-                let out = engine.run(Push(cursor, b"before ".to_vec())).unwrap();
-                assert_eq!(out, format!("before {expected}").as_bytes());
+                let mut before = Blocks::default();
+                before.extend_from_slice(b"before ");
+                let out = engine.run(Push(cursor, before)).unwrap();
+                assert_eq!(out.as_slice(), format!("before {expected}").as_bytes());
             }
         }
     }
@@ -312,6 +314,72 @@ proptest! {
         if byte != text[at] && !byte.is_ascii_digit() {
             text[at] = byte;
             prop_assert_eq!(millis(u64::from_le_bytes(text)), None);
+        }
+    }
+}
+
+/// Whether the text is UTF-8, by the engine's blocks.
+fn is_text_by(engine: Engine, text: &[u8]) -> bool {
+    struct All<'a>(Cursor<'a>);
+    impl Task for All<'_> {
+        type Out = bool;
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) -> bool {
+            let mut end = self.0;
+            end.advance(end.left()).is_ok() && is_text(simd, self.0, end)
+        }
+    }
+    let mut padded = Padded::default();
+    // What stands behind the text must not count.
+    let slab = [text, &[0x80; PAD]].concat();
+    let cursor = padded.cursor(&slab, 0..text.len()).unwrap();
+    engine.run(All(cursor))
+}
+
+#[test]
+fn sequences_of_any_two_bytes_are_judged_as_utf8() {
+    for engine in engines() {
+        for at in [0, 28, 29, 30, 31, 32, 61]
+            .into_iter()
+            .take(if cfg!(miri) { 1 } else { 7 })
+        {
+            for pair in 0..=u16::MAX {
+                let [first, second] = pair.to_be_bytes();
+                if cfg!(miri) && (first % 16 != 0 || second % 16 != 0) {
+                    continue;
+                }
+                for tail in [&b""[..], &[0x80], &[0xbf, 0xbf], &[0x80, 0x80, b'a']] {
+                    let mut text = vec![b'a'; at];
+                    text.extend([first, second]);
+                    text.extend(tail);
+                    assert_eq!(
+                        is_text_by(engine, &text),
+                        str::from_utf8(&text).is_ok(),
+                        "{engine:?} {text:x?}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 20 } else { 2_000 }))]
+
+    #[test]
+    fn texts_with_bytes_changed_are_judged_as_utf8(
+        text in "[a-zé€𐍈\u{7ff}\u{800}\u{d7ff}\u{e000}\u{10ffff}]{0,60}",
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
+    ) {
+        let mut text = text.into_bytes();
+        for (at, byte) in changes {
+            if !text.is_empty() {
+                let at = at.index(text.len());
+                text[at] = byte;
+            }
+        }
+        for engine in engines() {
+            prop_assert_eq!(is_text_by(engine, &text), str::from_utf8(&text).is_ok());
         }
     }
 }

@@ -20,12 +20,11 @@ mod values;
 
 use super::{
     copies::CopyColumn,
-    extent::Utf8,
     fields::FieldColumns,
     leftovers::{Entry, NONE},
     row::Row,
 };
-use crate::json::{Cursor, NodeKind, Simd, Stop, Task, skip_value, spaces};
+use crate::json::{Cursor, NodeKind, Simd, Stop, Task, is_text, skip_value, spaces};
 use append::{null_only, pad_to, take};
 use object::object;
 use values::{any_value, no_structure, ranked, structure, value};
@@ -34,7 +33,6 @@ use values::{any_value, no_structure, ranked, structure, value};
 struct Pass<'a, 'r> {
     /// The event's first byte, to which spans are relative.
     start: Cursor<'a>,
-    utf8: Utf8<'a>,
     row: &'r mut Row,
     /// Whether a conflict may make the event a dead letter.
     rejecting: bool,
@@ -60,7 +58,6 @@ impl<'a> Pass<'a, '_> {
 /// columns must be cut back to the rows before. `row` has begun the event.
 pub(super) struct Event<'t, 'a> {
     pub(super) cursor: Cursor<'a>,
-    pub(super) utf8: Utf8<'a>,
     pub(super) fields: &'t mut FieldColumns,
     pub(super) copies: &'t mut [CopyColumn],
     pub(super) row: &'t mut Row,
@@ -76,7 +73,6 @@ impl Task for Event<'_, '_> {
         let rejecting = self.row.left.rejects() && !self.row.forced;
         let mut pass = Pass {
             start: cursor,
-            utf8: self.utf8,
             row: self.row,
             rejecting,
             left_over: false,
@@ -103,7 +99,7 @@ impl Task for Event<'_, '_> {
     }
 }
 
-/// Passes a value that goes into no column as it is, within `depth` objects and lists.
+/// Passes a value that goes into no column as it is, within `depth` objects and lists; its text is UTF-8.
 #[inline(always)]
 fn skip<'a, S: Simd>(
     simd: S,
@@ -123,8 +119,17 @@ impl<'a> Task for Skip<'a> {
 
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) -> Self::Out {
+        let start = self.cursor;
         let kind = skip_value(simd, &mut self.cursor, self.depth).map_err(|_| Stop)?;
-        Ok((self.cursor, kind))
+        // What goes into a column as text is judged there, and outside of strings all is ASCII.
+        let ascii = !matches!(
+            kind,
+            NodeKind::Plain | NodeKind::Escaped | NodeKind::Object | NodeKind::Array
+        );
+        if ascii || is_text(simd, start, self.cursor) {
+            return Ok((self.cursor, kind));
+        }
+        Err(Stop)
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
         nested::{ListColumn, MapColumn, StructColumn},
         path::Within,
     },
-    json::{Cursor, MAX_DEPTH, Simd, Stop, Task, spaces},
+    json::{BLOCK, Cursor, MAX_DEPTH, Pattern, Simd, Stop, Task, spaces},
 };
 use std::sync::Arc;
 
@@ -118,6 +118,19 @@ impl<'a> Task for List<'_, 'a, '_> {
     }
 }
 
+/// Every so many maps, the keys of one that differ are foreseen in the next ones.
+const LEARNS: usize = 8;
+
+/// Remembers the key that came in this place, with its quotes and its colon; those before it differ from
+/// it and from each other.
+#[cold]
+fn foresee(foreseen: &mut Vec<Pattern>, place: usize, spelled: &[u8]) {
+    foreseen.truncate(place);
+    if foreseen.len() == place && spelled.len() <= BLOCK {
+        foreseen.push(Pattern::new(spelled));
+    }
+}
+
 struct Map<'t, 'a, 'r> {
     column: &'t mut MapColumn,
     pass: &'t mut Pass<'a, 'r>,
@@ -141,6 +154,8 @@ impl<'a> Task for Map<'_, 'a, '_> {
         let nullable = column.value.is_nullable();
         let first = column.lists.elements();
         let mut at = first;
+        // Whether all keys so far are those foreseen.
+        let mut foreseen = true;
         cursor.advance(1)?;
         spaces(simd, &mut cursor)?;
         if cursor.byte() == b'}' {
@@ -150,18 +165,30 @@ impl<'a> Task for Map<'_, 'a, '_> {
                 if cursor.byte() != b'"' {
                     return Err(Stop);
                 }
-                column.keys.push_string(simd, &mut cursor, pass.utf8)?;
-                let key = column.keys.value(at);
-                if at - first >= MAX_COMPARED
-                    || (first..at).any(|other| column.keys.value(other) == key)
-                {
-                    return Err(Stop);
+                let open = cursor;
+                column.keys.push_string(simd, &mut cursor)?;
+                foreseen = match column.foreseen.get(at - first) {
+                    Some(pattern) => foreseen && simd.begins(open.bytes(), pattern, 0),
+                    None => false,
+                };
+                if foreseen {
+                    cursor.advance(1)?;
+                } else {
+                    let key = column.keys.value(at);
+                    if at - first >= MAX_COMPARED
+                        || (first..at).any(|other| column.keys.value(other) == key)
+                    {
+                        return Err(Stop);
+                    }
+                    spaces(simd, &mut cursor)?;
+                    if cursor.byte() != b':' {
+                        return Err(Stop);
+                    }
+                    cursor.advance(1)?;
+                    if column.lists.len().is_multiple_of(LEARNS) {
+                        foresee(&mut column.foreseen, at - first, cursor.since(open));
+                    }
                 }
-                spaces(simd, &mut cursor)?;
-                if cursor.byte() != b':' {
-                    return Err(Stop);
-                }
-                cursor.advance(1)?;
                 spaces(simd, &mut cursor)?;
                 if cursor.byte() == b'n' && !nullable {
                     return Err(Stop);

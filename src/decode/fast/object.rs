@@ -191,6 +191,16 @@ impl<'a> Task for Object<'_, 'a, '_> {
                 break 'found (field, i);
             };
             judged = 0;
+            // Most values are text behind the colon: found out without the jump by the column's type.
+            if let Column::Text(column) = &mut field.column
+                && cursor.byte() == b'"'
+                && column.len() == row
+            {
+                column.push_string(simd, &mut cursor)?;
+                guess = field.next;
+                previous = i;
+                continue 'members;
+            }
             spaces(simd, &mut cursor)?;
             let fits = match &mut field.column {
                 Column::Struct(column) => {

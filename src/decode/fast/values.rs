@@ -45,7 +45,7 @@ pub(super) fn no_structure<'a, S: Simd>(
         Column::Text(column) => {
             pad_to!(at, column);
             if cursor.byte() == b'"' {
-                column.push_string(simd, cursor, pass.utf8)?;
+                column.push_string(simd, cursor)?;
                 return Ok(true);
             }
             null_only!(cursor, column)
@@ -61,9 +61,11 @@ pub(super) fn no_structure<'a, S: Simd>(
         Column::Boolean(column) => {
             pad_to!(at, column);
             // No branch on which of the two it is: nobody could foresee it.
-            let text = cursor.bytes::<5>();
-            let (yes, no) = (text.starts_with(b"true"), text == b"false");
-            if yes | no {
+            let word = cursor.word();
+            let not_true = word << 32 ^ u64::from_le_bytes(*b"\0\0\0\0true");
+            let not_false = word << 24 ^ u64::from_le_bytes(*b"\0\0\0false");
+            if not_true.min(not_false) == 0 {
+                let yes = not_true == 0;
                 cursor.advance(5 - usize::from(yes))?;
                 column.push(yes);
                 return Ok(true);

@@ -494,3 +494,32 @@ fn a_sibling_for_great_integers_takes_them_wherever_it_stands() {
         same_texts(&columns, &[text]);
     }
 }
+
+/// A byte that no UTF-8 has, half a character and a surrogate, at each place of events that have keys and values of all kinds.
+#[test]
+fn make_the_same_of_what_is_not_utf8() {
+    let columns = [
+        ("a", "string"),
+        ("b", "struct<c: string, d: long>"),
+        ("m", "map<string, string>"),
+        ("l", "array<string>"),
+        ("t", "timestamp"),
+    ];
+    let event = r#"{"a":"plain, and longer than a block of text is","b":{"c":"é\n","d":"no"},"m":{"k":"v"},"l":["x","\u00e9"],"t":"2024-01-01T00:00:00Z","new":{"in":["y"]},"z":"w"}"#;
+    let broken = [
+        &b"\xff"[..],
+        b"\xc3",
+        b"\xa9",
+        b"\xed\xa0\x80",
+        b"\xe2\x82",
+        "€".as_bytes(),
+    ];
+    let mut events = vec![event.as_bytes().to_vec()];
+    for at in (0..=event.len()).filter(|at| !cfg!(miri) || at % 16 == 3) {
+        for bytes in broken {
+            let (head, tail) = event.as_bytes().split_at(at);
+            events.push([head, bytes, tail].concat());
+        }
+    }
+    same_texts(&columns, &events);
+}
