@@ -79,14 +79,15 @@ pub enum Compression {
 #[serde(rename_all = "snake_case")]
 pub enum ParquetEncoding {
     /// Integers, dates and times as differences (`DELTA_BINARY_PACKED`) where the data shows that this is smaller, all else
-    /// as `plain`. Readers: Spark since 3.3, and for years Databricks, Trino, Athena, Presto, DuckDB, pyarrow, delta-rs and
-    /// Polars.
+    /// as `plain`. Spark reads it since 3.3; Databricks, Trino, Athena, Presto, Velox, DuckDB, ClickHouse, pyarrow, delta-rs and
+    /// Polars do.
     #[default]
     Auto,
-    /// One after the other, which every reader knows: for Spark before 3.3 and readers that say `unsupported encoding`.
+    /// One after the other, which every reader knows: for Spark before 3.3, and wherever a reader says `unsupported encoding`.
+    /// BigQuery, Redshift Spectrum, Synapse serverless and Fabric's SQL endpoint do not state what they read: try.
     Plain,
     /// As `auto` without asking the data, and lengths of strings apart (`DELTA_LENGTH_BYTE_ARRAY`), which is smaller again for
-    /// less time. Newer readers only: Spark since 3.4, Velox (Presto's and Gluten's native engine) since May 2026.
+    /// less time. Newer readers only: Spark since 3.4, Velox (the native engine of Presto and Gluten) since May 2026.
     Delta,
 }
 
