@@ -55,7 +55,7 @@ pub struct TableOptions {
     pub max_event_bytes: Option<u64>,
     /// Parquet compression: `zstd`, `snappy`, `lz4` or `none`.
     pub compression: Option<Compression>,
-    /// How values are written in Parquet that repeat too little for a dictionary: `plain` or `delta`.
+    /// How values are written in Parquet that repeat too little for a dictionary: `auto`, `plain` or `delta`.
     pub parquet_encoding: Option<ParquetEncoding>,
     /// A checkpoint is written after this many commits; later, at most after fifty times as many, where
     /// checkpoints of a large table would take more than a twentieth of the time.
@@ -78,11 +78,16 @@ pub enum Compression {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ParquetEncoding {
-    /// One after the other, which every reader knows.
+    /// Integers, dates and times as differences (`DELTA_BINARY_PACKED`) where the data shows that this is smaller, all else
+    /// as `plain`. Spark reads it since 3.3; Databricks, Trino, Athena, Presto, Velox, DuckDB, ClickHouse, pyarrow, delta-rs and
+    /// Polars do.
     #[default]
+    Auto,
+    /// One after the other, which every reader knows: for Spark before 3.3, and wherever a reader says `unsupported encoding`.
+    /// BigQuery, Redshift Spectrum, Synapse serverless and Fabric's SQL endpoint do not state what they read: try.
     Plain,
-    /// Integers and times as differences, lengths of strings apart: smaller files for less time; readers must know Parquet's
-    /// delta encodings (Spark since 3.3).
+    /// As `auto` without asking the data, and lengths of strings apart (`DELTA_LENGTH_BYTE_ARRAY`), which is smaller again for
+    /// less time. Newer readers only: Spark since 3.4, Velox (the native engine of Presto and Gluten) since May 2026.
     Delta,
 }
 
@@ -224,7 +229,7 @@ pub(super) fn built_in() -> TableOptions {
         metadata_columns: Some(MetadataColumn::ALL[..6].to_vec()),
         max_event_bytes: Some(1 << 20),
         compression: Some(Compression::Zstd),
-        parquet_encoding: Some(ParquetEncoding::Plain),
+        parquet_encoding: Some(ParquetEncoding::Auto),
         checkpoint_interval_commits: Some(100),
     }
 }

@@ -146,6 +146,7 @@ impl TableSettings {
                     config::Compression::None => Compression::None,
                 },
                 encoding: match table.parquet_encoding {
+                    config::ParquetEncoding::Auto => ValueEncoding::Auto,
                     config::ParquetEncoding::Plain => ValueEncoding::Plain,
                     config::ParquetEncoding::Delta => ValueEncoding::Delta,
                 },

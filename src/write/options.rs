@@ -58,8 +58,11 @@ impl Compression {
 /// How values are written that no dictionary holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ValueEncoding {
-    /// One after the other, which every reader knows.
+    /// Integers, dates and timestamps as differences (`DELTA_BINARY_PACKED`) in column chunks where that is smaller; all
+    /// else plain.
     #[default]
+    Auto,
+    /// One after the other, which every reader knows.
     Plain,
     /// Integers, dates and timestamps as differences (`DELTA_BINARY_PACKED`), lengths of strings apart from their bytes
     /// (`DELTA_LENGTH_BYTE_ARRAY`).

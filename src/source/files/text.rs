@@ -4,6 +4,7 @@ use super::{
     Compression, FilesError, MAX_RECORD_BYTES,
     input::{Input, Reading, Source},
 };
+use rustix::buffer::spare_capacity;
 use std::{
     io::{self, BufRead, BufReader, Read},
     sync::{
@@ -17,7 +18,7 @@ const BUFFER_BYTES: usize = 256 << 10;
 /// Of what is read in pieces: a piece is mostly more, and passes the buffer by.
 const OUTER_BUFFER_BYTES: usize = 64 << 10;
 
-/// The most read onto a slab at once: it is cleared before, and should be in the core's cache still when it is written.
+/// The most read onto a slab at once where it is cleared before: it should be in the core's cache still when it is written.
 const PIECE_BYTES: usize = 128 << 10;
 
 /// Bytes of the file itself (compressed, if it is) read so far; shared with the progress bar.
@@ -36,9 +37,45 @@ impl<R: Read> Read for Counted<R> {
     }
 }
 
+/// A reader of what lies behind a buffer, which can pass the buffer by.
+trait Text: BufRead + Send {
+    /// Reads at most `n` bytes onto the end of `out`.
+    fn read_onto(&mut self, out: &mut Vec<u8>, n: usize) -> io::Result<usize> {
+        read_cleared(self, out, n)
+    }
+}
+
+fn read_cleared(from: &mut (impl Read + ?Sized), out: &mut Vec<u8>, n: usize) -> io::Result<usize> {
+    let start = out.len();
+    out.resize(start + n.min(PIECE_BYTES), 0);
+    let read = from.read(&mut out[start..]);
+    out.truncate(start + *read.as_ref().unwrap_or(&0));
+    read
+}
+
+impl Text for BufReader<Counted<Source>> {
+    /// Of a local file without clearing the memory before, where no more than `n` bytes would fit.
+    fn read_onto(&mut self, out: &mut Vec<u8>, n: usize) -> io::Result<usize> {
+        let is_buffered = !self.buffer().is_empty();
+        let counted = self.get_ref();
+        out.reserve(n);
+        match &counted.inner {
+            Source::File(file) if !is_buffered && out.capacity() - out.len() <= n => {
+                let read = rustix::io::read(file, spare_capacity(out))?;
+                counted.bytes.fetch_add(read as u64, Ordering::Relaxed);
+                Ok(read)
+            }
+            _ => read_cleared(self, out, n),
+        }
+    }
+}
+
+impl<R: Read + Send> Text for BufReader<flate2::read::MultiGzDecoder<R>> {}
+impl<R: BufRead + Send> Text for BufReader<zstd::stream::read::Decoder<'static, R>> {}
+
 /// A buffered reader of a file's text that knows its file and how many records it gave.
 pub(crate) struct TextFile {
-    input: Box<dyn BufRead + Send>,
+    input: Box<dyn Text>,
     path: String,
     compression: Compression,
     pub(crate) records: u64,
@@ -66,7 +103,7 @@ impl TextFile {
             inner: source,
             bytes: reading.bytes.clone(),
         };
-        let input: Box<dyn BufRead + Send> = match compression {
+        let input: Box<dyn Text> = match compression {
             Compression::None => Box::new(BufReader::with_capacity(OUTER_BUFFER_BYTES, counted)),
             Compression::Gzip => Box::new(BufReader::with_capacity(
                 OUTER_BUFFER_BYTES,
@@ -106,16 +143,12 @@ impl TextFile {
 
     /// Reads at most `n` bytes onto the end of `out`; how many, 0 at the end of the file.
     pub(crate) fn read_onto(&mut self, out: &mut Vec<u8>, n: usize) -> Result<usize, FilesError> {
-        let start = out.len();
-        out.resize(start + n.min(PIECE_BYTES), 0);
-        let read = loop {
-            match self.input.read(&mut out[start..]) {
+        loop {
+            match self.input.read_onto(out, n) {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                read => break read,
+                read => return read.map_err(|e| self.failed(e)),
             }
-        };
-        out.truncate(start + *read.as_ref().unwrap_or(&0));
-        read.map_err(|e| self.failed(e))
+        }
     }
 
     pub(crate) fn consume(&mut self, n: usize) {

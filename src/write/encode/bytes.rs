@@ -10,19 +10,22 @@ use crate::write::options::ValueEncoding;
 use parquet::{basic::Encoding, file::statistics::Statistics};
 
 /// Values up to this long are copied as if they were this long, where there is room: one move in place of a call.
-const SHORT: usize = 32;
+const SHORT: usize = 64;
 
 #[derive(Debug)]
 pub(super) struct Bytes {
-    encoding: ValueEncoding,
+    /// Lengths are written apart from the bytes.
+    delta: bool,
     phase: Phase,
     dictionary: BytesDictionary,
     /// The page's values while the dictionary is open.
     indices: Indices,
     /// Bytes of the values in `indices` in plain form.
     indexed: usize,
-    /// The page's values while it is not: in plain form, or one after the other where lengths are apart.
+    /// In the first `filled` bytes the page's values while it is not: in plain form, or one after the other where lengths
+    /// are apart. What lies behind is of pages before, and need not be cleared to be written over.
     plain: Vec<u8>,
+    filled: usize,
     /// Lengths for the delta encoding.
     lengths: Vec<i32>,
     /// How many are in `plain`.
@@ -35,12 +38,13 @@ impl Bytes {
     /// `text`: values are UTF-8.
     pub(super) fn new(text: bool, encoding: ValueEncoding) -> Self {
         Self {
-            encoding,
+            delta: encoding == ValueEncoding::Delta,
             phase: Phase::default(),
             dictionary: BytesDictionary::default(),
             indices: Indices::default(),
             indexed: 0,
             plain: Vec::new(),
+            filled: 0,
             lengths: Vec::new(),
             values: 0,
             range: BytesRange::new(text),
@@ -85,14 +89,13 @@ impl Bytes {
         let count = offsets.len() - 1;
         let (first, last) = (offsets[0] as usize, offsets[count] as usize);
         self.values += count;
-        let delta = self.encoding == ValueEncoding::Delta;
-        let mut at = self.plain.len();
-        if delta {
-            self.plain.extend_from_slice(&data[first..last]);
+        let mut at = self.filled;
+        self.make_room(last - first + 4 * count);
+        if self.delta {
+            at += last - first;
+            self.plain[self.filled..at].copy_from_slice(&data[first..last]);
             self.lengths
                 .extend(offsets.windows(2).map(|ends| ends[1] - ends[0]));
-        } else {
-            self.plain.resize(at + last - first + 4 * count + SHORT, 0);
         }
         for ends in offsets.windows(2) {
             let (start, end) = (ends[0] as usize, ends[1] as usize);
@@ -100,12 +103,18 @@ impl Bytes {
             if self.range.may_widen(key.prefix()) {
                 self.range.update(key.bytes());
             }
-            if !delta {
+            if !self.delta {
                 at = copy_plain(data, start, end, &mut self.plain, at);
             }
         }
-        if !delta {
-            self.plain.truncate(at);
+        self.filled = at;
+    }
+
+    /// So that `bytes` more fit in `plain`, and what [`copy_plain`] writes too much.
+    fn make_room(&mut self, bytes: usize) {
+        let needed = self.filled + bytes + SHORT;
+        if self.plain.len() < needed {
+            self.plain.resize(needed, 0);
         }
     }
 
@@ -117,10 +126,11 @@ impl Bytes {
         }
         let list = self.indices.list();
         self.values = list.len();
-        self.plain.reserve(self.indexed);
+        self.plain.clear();
+        self.plain.reserve(self.indexed + SHORT);
         for index in list.iter() {
             let value = self.dictionary.get(*index);
-            if self.encoding == ValueEncoding::Delta {
+            if self.delta {
                 self.lengths.push(value.len() as i32);
             } else {
                 self.plain
@@ -128,6 +138,7 @@ impl Bytes {
             }
             self.plain.extend_from_slice(value);
         }
+        self.filled = self.plain.len();
         self.indexed = 0;
         self.indices = Indices::default();
         self.dictionary = BytesDictionary::default();
@@ -140,13 +151,13 @@ impl Bytes {
 
     /// Bytes of memory the page's values use.
     pub(super) fn buffered(&self) -> usize {
-        self.indices.bytes() + self.plain.len() + self.lengths.len() * 4
+        self.indices.bytes() + self.filled + self.lengths.len() * 4
     }
 
     /// Bytes the page and the dictionary would take before compression, about.
     pub(super) fn pending(&self) -> usize {
         self.indices.encoded(self.dictionary.len())
-            + self.plain.len()
+            + self.filled
             + self.lengths.len()
             + self.dictionary.plain().len()
     }
@@ -177,15 +188,14 @@ impl Bytes {
             self.indexed = 0;
             return encoding;
         }
-        let encoding = match self.encoding {
-            ValueEncoding::Plain => Encoding::PLAIN,
-            ValueEncoding::Delta => {
-                delta::encode(&self.lengths, out);
-                Encoding::DELTA_LENGTH_BYTE_ARRAY
-            }
+        let encoding = if self.delta {
+            delta::encode(&self.lengths, out);
+            Encoding::DELTA_LENGTH_BYTE_ARRAY
+        } else {
+            Encoding::PLAIN
         };
-        out.extend_from_slice(&self.plain);
-        self.plain.clear();
+        out.extend_from_slice(&self.plain[..self.filled]);
+        self.filled = 0;
         self.lengths.clear();
         self.values = 0;
         encoding

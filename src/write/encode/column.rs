@@ -2,6 +2,7 @@
 
 use super::{
     bounds::Extremes,
+    codec::{Compressor, Scale, Search},
     levels::Levels,
     page,
     scratch::{Buffers, Scratch},
@@ -19,6 +20,9 @@ use parquet::{
 
 /// A page that shrinks less than to this share is not worth reading through a decompressor.
 const WORTHWHILE_PERCENT: usize = 95;
+
+/// Looking near is good enough if a page is not larger than to this share for it.
+const NEAR_PERCENT: usize = 105;
 
 pub(super) struct Column {
     descr: ColumnDescPtr,
@@ -38,6 +42,8 @@ pub(super) struct Column {
 struct Chunk {
     /// Chosen with the first page: a chunk has one codec.
     compression: Option<Compression>,
+    /// How plain strings are compressed; chosen with the first page of them.
+    search: Option<Search>,
     /// Headers and contents in turn.
     pages: Vec<Bytes>,
     /// Bytes in `pages`.
@@ -99,12 +105,13 @@ impl Column {
     pub(super) fn end_row(&mut self, scratch: &mut Scratch) -> Result<()> {
         let buffered = self.values.buffered() + self.definition.bytes() + self.repetition.bytes();
         if buffered >= self.page_bytes || self.values.is_full() {
-            self.end_page(scratch)?;
+            self.end_page(scratch, true)?;
         }
         Ok(())
     }
 
-    fn end_page(&mut self, scratch: &mut Scratch) -> Result<()> {
+    /// `more`: further pages are likely.
+    fn end_page(&mut self, scratch: &mut Scratch, more: bool) -> Result<()> {
         let slots = self.definition.len();
         if slots == 0 {
             return Ok(());
@@ -123,15 +130,30 @@ impl Column {
         }
         self.chunk.slots += slots;
         self.chunk.values += self.values.len();
-        let encoding = self.values.page(raw);
+        let mut scale = Scale {
+            compressor,
+            compression: self.compression,
+        };
+        let encoding = self.values.page(raw, &mut scale)?;
         let raw: &[u8] = raw;
         self.definition.clear();
         self.repetition.clear();
 
+        let search = match self.chunk.search {
+            _ if encoding != Encoding::PLAIN || !matches!(self.values, Values::Bytes(_)) => {
+                Search::Far
+            }
+            Some(chosen) => chosen,
+            None if more => *self
+                .chunk
+                .search
+                .insert(search(compressor, self.compression, raw)?),
+            None => Search::Far,
+        };
         let stored = match self.chunk.compression {
-            Some(chosen) => compressor.compress(chosen, raw)?,
+            Some(chosen) => compressor.compress(chosen, search, raw)?,
             None => {
-                let small = compressor.compress(self.compression, raw)?;
+                let small = compressor.compress(self.compression, search, raw)?;
                 // Entries of a dictionary mostly shrink even where their indices do not.
                 let is_worthwhile = encoding == Encoding::RLE_DICTIONARY
                     || small.len() * 100 < raw.len() * WORTHWHILE_PERCENT;
@@ -160,7 +182,7 @@ impl Column {
         scratch: &mut Scratch,
         told: impl FnOnce(u64, Extremes<'_>),
     ) -> Result<Finished> {
-        self.end_page(scratch)?;
+        self.end_page(scratch, false)?;
         let mut chunk = std::mem::take(&mut self.chunk);
         let mut data_offset = offset;
         let Scratch {
@@ -173,7 +195,7 @@ impl Column {
         if let Some(entries) = dictionary {
             check_length(raw.len())?;
             let compression = chunk.compression.unwrap_or(self.compression);
-            let stored = compressor.compress(compression, raw)?;
+            let stored = compressor.compress(compression, Search::Far, raw)?;
             let header = page::dictionary_page(raw.len(), stored.len(), entries);
             let raw = header.len() + raw.len();
             let before = chunk.stored;
@@ -249,6 +271,20 @@ impl Chunk {
             }),
         }
     }
+}
+
+/// How to compress plain strings such as those in `raw`.
+fn search(compressor: &mut Compressor, compression: Compression, raw: &[u8]) -> Result<Search> {
+    let Compression::Zstd { .. } = compression else {
+        return Ok(Search::Far);
+    };
+    let near = compressor.compress(compression, Search::Near, raw)?.len();
+    let far = compressor.compress(compression, Search::Far, raw)?.len();
+    Ok(if near * 100 <= far * NEAR_PERCENT {
+        Search::Near
+    } else {
+        Search::Far
+    })
 }
 
 /// A page's header states its length in 31 bits.

@@ -2,12 +2,22 @@
 
 use super::{
     bounds::{Extremes, Range},
+    codec::Scale,
     dictionary::FixedDictionary,
     indices::{self, Indices, LARGEST_DICTIONARY, Phase},
     native::Native,
 };
 use crate::write::options::ValueEncoding;
-use parquet::{basic::Encoding, file::statistics::Statistics};
+use parquet::{basic::Encoding, errors::Result, file::statistics::Statistics};
+
+/// Fewer values are not worth a trial.
+const FEWEST_TRIED: usize = 128;
+/// Values by which a trial judges a chunk.
+const MOST_TRIED: usize = 8_192;
+/// Differences that are not this much shorter than the plain form are not worth a trial either.
+const SHORTER_PERCENT: usize = 95;
+/// Being shorter they are less work for the compressor, and may be so much larger after it.
+const LARGER_PERCENT: usize = 105;
 
 #[derive(Debug)]
 pub(super) struct Fixed<T> {
@@ -20,6 +30,8 @@ pub(super) struct Fixed<T> {
     indices: Indices,
     /// The page's values while it is not.
     plain: Vec<T>,
+    /// Whether the chunk's plain values are written as differences; chosen with the first page of them.
+    delta: Option<bool>,
     /// Of the chunk's values that are not in the dictionary.
     range: Range<T>,
 }
@@ -33,6 +45,7 @@ impl<T: Native> Fixed<T> {
             dictionary: FixedDictionary::default(),
             indices: Indices::default(),
             plain: Vec::new(),
+            delta: None,
             range: Range::default(),
         }
     }
@@ -98,7 +111,7 @@ impl<T: Native> Fixed<T> {
     }
 
     /// Appends the page's values and forgets them.
-    pub(super) fn page(&mut self, out: &mut Vec<u8>) -> Encoding {
+    pub(super) fn page(&mut self, out: &mut Vec<u8>, scale: &mut Scale<'_>) -> Result<Encoding> {
         let distinct = self.dictionary.values().len();
         if self.phase == Phase::Trying {
             let (plain, entries) = (self.indices.len() * self.width, distinct * self.width);
@@ -116,18 +129,36 @@ impl<T: Native> Fixed<T> {
                 self.phase = Phase::Full;
             }
             self.indices.clear();
-            return encoding;
+            return Ok(encoding);
         }
-        let delta = self.encoding == ValueEncoding::Delta && T::delta(&self.plain, out);
-        if !delta {
-            T::plain(&self.plain, self.width, out);
-        }
-        self.plain.clear();
-        if delta {
+        let delta = match self.delta {
+            Some(chosen) => chosen,
+            None => *self.delta.insert(self.is_delta_smaller(scale)?),
+        };
+        let encoding = if delta {
+            T::delta(&self.plain, out);
             Encoding::DELTA_BINARY_PACKED
         } else {
+            T::plain(&self.plain, self.width, out);
             Encoding::PLAIN
+        };
+        self.plain.clear();
+        Ok(encoding)
+    }
+
+    /// Whether to write differences, by the page's first values where that is left open.
+    fn is_delta_smaller(&self, scale: &mut Scale<'_>) -> Result<bool> {
+        match self.encoding {
+            ValueEncoding::Delta => return Ok(T::DELTA),
+            ValueEncoding::Auto if T::DELTA && self.plain.len() >= FEWEST_TRIED => {}
+            _ => return Ok(false),
         }
+        let values = &self.plain[..self.plain.len().min(MOST_TRIED)];
+        let (mut delta, mut plain) = (Vec::new(), Vec::new());
+        T::delta(values, &mut delta);
+        T::plain(values, self.width, &mut plain);
+        Ok(delta.len() * 100 <= plain.len() * SHORTER_PERCENT
+            && scale.weigh(&delta)? * 100 <= scale.weigh(&plain)? * LARGER_PERCENT)
     }
 
     /// Appends the chunk's dictionary in plain form, if there is one; returns its number of entries.
@@ -154,6 +185,7 @@ impl<T: Native> Fixed<T> {
     /// Begins a new chunk.
     pub(super) fn reset(&mut self) {
         self.phase = Phase::default();
+        self.delta = None;
         self.dictionary.clear();
         self.range = Range::default();
     }

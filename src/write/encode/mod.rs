@@ -5,6 +5,8 @@
 //!
 //! - Whether a column chunk has a dictionary is seen from its first values and its first page ([`indices`]); the same way
 //!   a chunk whose first page does not shrink is stored as it is ([`column`]).
+//! - In the same way it is seen whether integers are smaller as differences ([`fixed`]), and how far back the compressor looks
+//!   for plain strings ([`codec`]).
 //! - What is constant (levels without nulls, metadata columns) stays a run from beginning to end and costs nothing by row.
 //! - Version 1 pages; a page begins and ends with a row. No page or offset index: readers skip by files and row groups.
 //!

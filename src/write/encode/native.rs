@@ -22,10 +22,11 @@ pub(super) trait Native: Copy + Default + PartialOrd {
     /// Appends the plain form of all `values`, each of `width` bytes.
     fn plain(values: &[Self], width: usize, out: &mut Vec<u8>);
 
-    /// Appends `DELTA_BINARY_PACKED`; returns false and appends nothing where the type has no such form.
-    fn delta(_values: &[Self], _out: &mut Vec<u8>) -> bool {
-        false
-    }
+    /// Whether the type has a `DELTA_BINARY_PACKED` form.
+    const DELTA: bool = false;
+
+    /// Appends that form.
+    fn delta(_values: &[Self], _out: &mut Vec<u8>) {}
 
     /// A column chunk's statistics; `bounds` are its least and greatest value.
     fn statistics(bounds: Option<(Self, Self)>, width: usize, nulls: u64) -> Statistics;
@@ -58,9 +59,10 @@ macro_rules! integer {
 
             plain!($width);
 
-            fn delta(values: &[Self], out: &mut Vec<u8>) -> bool {
+            const DELTA: bool = true;
+
+            fn delta(values: &[Self], out: &mut Vec<u8>) {
                 delta::encode(values, out);
-                true
             }
 
             fn statistics(bounds: Option<(Self, Self)>, _width: usize, nulls: u64) -> Statistics {

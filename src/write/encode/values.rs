@@ -1,7 +1,7 @@
 //! The values of one column, whatever their type.
 
 use super::{
-    boolean::Boolean, bounds::Extremes, bytes::Bytes, fixed::Fixed, native::Native,
+    boolean::Boolean, bounds::Extremes, bytes::Bytes, codec::Scale, fixed::Fixed, native::Native,
     scratch::Buffers,
 };
 use crate::write::options::ValueEncoding;
@@ -179,8 +179,16 @@ impl Values {
     }
 
     /// Appends the page's values and forgets them.
-    pub(super) fn page(&mut self, out: &mut Vec<u8>) -> Encoding {
-        each!(self, values => values.page(out))
+    pub(super) fn page(&mut self, out: &mut Vec<u8>, scale: &mut Scale<'_>) -> Result<Encoding> {
+        match self {
+            Values::Boolean(values) => Ok(values.page(out)),
+            Values::Bytes(values) => Ok(values.page(out)),
+            Values::Int32(values) => values.page(out, scale),
+            Values::Int64(values) => values.page(out, scale),
+            Values::Float(values) => values.page(out, scale),
+            Values::Double(values) => values.page(out, scale),
+            Values::Decimal(values) => values.page(out, scale),
+        }
     }
 
     /// Appends the chunk's dictionary in plain form, if there is one; returns its number of entries.

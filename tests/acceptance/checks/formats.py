@@ -1,10 +1,11 @@
-"""Every type at its edges, read alike by Spark, DuckDB and deltalake; and file skipping never hides a row."""
+"""Every type at its edges, read alike by Spark, DuckDB and deltalake; file skipping never hides a row; and each Parquet encoding has its readers."""
 
 import base64
 import datetime
 import decimal
 import json
 
+import pyarrow.parquet
 from harness import readers
 from harness.daemon import Client, free_port
 from harness.procs import require, wait_until
@@ -141,9 +142,69 @@ def skipping(spark, path):
     return total
 
 
+ENCODED = {"n": "long", "wild": "long", "narrow": "integer", "at": "timestamp", "day": "date", "name": "string"}
+ROWS = 3_000
+
+
+def encoded(n):
+    """Values that hardly repeat: some ascend, some step from one end of their type to the other, some are missing."""
+    random = n * 0x9E3779B97F4A7C15 % 2**64
+    at = datetime.datetime(2026, 1, 1) + datetime.timedelta(microseconds=n * 1_000_003 + random % 5_000_000)
+    return {
+        "n": n,
+        "wild": None if n % 9 == 0 else [-(2**63), 2**63 - 1, random - 2**63][min(n % 7, 2)],
+        "narrow": [-(2**31), 2**31 - 1, random % 2**32 - 2**31][min(n % 5, 2)],
+        "at": at.isoformat(timespec="microseconds") + "Z",
+        "day": str(datetime.date(1, 1, 1) + datetime.timedelta(days=n * 1_217)),
+        "name": f"{random:016x}" * (n % 3 + 1),
+    }
+
+
+def encodings(world, spark, lake, client):
+    """Tables of each `parquet_encoding` are the same to every reader."""
+    written = {}
+    for name in ("auto", "plain", "delta"):
+        client.send(name, [json.dumps(encoded(n)) for n in range(ROWS)])
+        wait_until(lambda t=name: readers.count(readers.duck(), lake / t) == ROWS, 60, f"the rows of {name}", 0.1)
+        found = set()
+        for file in (lake / name).glob("**/*.parquet"):
+            group = pyarrow.parquet.ParquetFile(file).metadata.row_group(0)
+            if "_delta_log" not in file.parts and group.num_rows >= 1_000:
+                columns = {group.column(i).path_in_schema: group.column(i).encodings for i in range(group.num_columns)}
+                found |= {(c, e) for c in ENCODED for e in columns[c] if e.startswith("DELTA")}
+        written[name] = found
+        select = ", ".join(f"cast({c} as string)" if c in ("at", "day") else c for c in ENCODED)
+        shown = [tuple(row) for row in spark.sql(f"select {select} from {spark.table(lake / name)} order by n").collect()]
+        connection = readers.duck()
+        others = {"DuckDB": readers.duck_rows(connection, lake / name), "deltalake": readers.deltalake_rows(lake / name)}
+        require([row[0] for row in shown] == list(range(ROWS)), f"Spark reads other rows of {name}")
+        for reader, rows in others.items():
+            require(len(rows) == ROWS, f"{reader} reads {len(rows)} rows of {name}")
+            others[reader] = {row["n"]: row for row in rows}
+        for n in range(ROWS):
+            sent = encoded(n)
+            for column, value in zip(ENCODED, shown[n], strict=True):
+                wanted = sent[column]
+                if column == "at":
+                    value, wanted = datetime.datetime.fromisoformat(value), datetime.datetime.fromisoformat(wanted[:-1])
+                require(value == wanted, f"Spark reads {column} of {n} of {name} as {value!r}, sent was {wanted!r}")
+            for reader, rows in others.items():
+                for column in ("n", "wild", "narrow", "name"):
+                    require(rows[n][column] == sent[column], f"{reader} reads {column} of {n} of {name} as {rows[n][column]!r}, sent was {sent[column]!r}")
+    require(not written["plain"], f"`plain` wrote {written['plain']}")
+    kinds = {e for _, e in written["auto"]}
+    require(kinds == {"DELTA_BINARY_PACKED"} and ("at", "DELTA_BINARY_PACKED") in written["auto"], f"`auto` wrote {written['auto']}")
+    require(("name", "DELTA_LENGTH_BYTE_ARRAY") in written["delta"] and ("wild", "DELTA_BINARY_PACKED") in written["delta"], f"`delta` wrote {written['delta']}")
+    world.note(f"{sum(map(len, written.values()))} columns in delta encodings read by three readers")
+
+
 def run(world):
     spark, lake, port = world.spark(), world.folder / "lake", free_port()
     columns = "".join(f'[[tables.types.columns]]\nname = "{name}"\ntype = "{kind}"\n' for name, (kind, _) in {"id": ("long", None), **TYPES}.items())
+    tables = ""
+    for name in ("auto", "plain", "delta"):
+        tables += f'[tables.{name}]\nflush_interval_seconds = 1\nparquet_encoding = "{name}"\n'
+        tables += "".join(f'[[tables.{name}.columns]]\nname = "{c}"\ntype = "{kind}"\n' for c, kind in ENCODED.items())
     daemon = world.daemon(f"""
 [lake]
 url = "{lake}"
@@ -153,11 +214,13 @@ listen = "127.0.0.1:{port}"
 [tables.types]
 flush_interval_seconds = 0.1
 {columns}
+{tables}
 """).start().ready()
     client, connection, path = Client(f"http://127.0.0.1:{port}"), readers.duck(), lake / "types"
     for file in range(FILES):
         client.send("types", [as_json(n) for n in range(file * EACH, file * EACH + EACH)])
         wait_until(lambda f=file: readers.count(connection, path) == f * EACH + EACH, 30, "the rows of every type", 0.1)
+    encodings(world, spark, lake, client)
     require(daemon.terminate() == 0, f"SIGTERM did not end the daemon well:\n{daemon.process.tail()}")
     compare("Spark", spark.rows(path))
     compare("DuckDB", readers.duck_rows(connection, path))

@@ -10,6 +10,13 @@ fn encodings(file: &Bytes) -> Vec<Encoding> {
     column(file).encodings().collect()
 }
 
+/// Levels aside.
+fn of_values(file: &Bytes) -> Vec<Encoding> {
+    let encodings = column(file).encodings().collect::<Vec<_>>();
+    let of_values = encodings.into_iter().filter(|of| *of != Encoding::RLE);
+    of_values.collect()
+}
+
 /// Pages of the first column: what they are and how their values are encoded.
 fn pages(file: &Bytes) -> Vec<(PageType, Encoding)> {
     let reader = SerializedFileReader::new(file.clone()).unwrap();
@@ -36,6 +43,13 @@ fn written(array: impl Array + 'static, options: &WriteOptions) -> Bytes {
 }
 
 fn plain() -> WriteOptions {
+    WriteOptions {
+        encoding: ValueEncoding::Plain,
+        ..WriteOptions::default()
+    }
+}
+
+fn auto() -> WriteOptions {
     WriteOptions::default()
 }
 
@@ -53,7 +67,7 @@ fn thrice(row: i64) -> i64 {
 
 #[test]
 fn a_full_dictionary_is_followed_by_plain_pages() {
-    for options in [plain(), delta()] {
+    for options in [plain(), auto(), delta()] {
         let texts =
             StringArray::from_iter_values((0..200_000).map(|i| format!("{:040}", thrice(i))));
         let numbers = Int64Array::from_iter_values((0..700_000).map(thrice));
@@ -169,6 +183,84 @@ fn differences_may_span_the_whole_range_of_a_type() {
         written(
             Date32Array::from_iter_values((0..count).map(|n| n as i32 - 16)),
             &delta(),
+        );
+    }
+}
+
+#[test]
+fn differences_are_taken_where_they_are_smaller() {
+    let mut random = fastrand::Rng::with_seed(1);
+    let noise = Int64Array::from_iter_values((0..50_000).map(|_| random.i64(..)));
+    assert_eq!(of_values(&written(noise, &auto())), [Encoding::PLAIN]);
+    let times = (0..50_000).map(|i| i * 1_000_000 + random.i64(0..5_000_000));
+    let times = TimestampMicrosecondArray::from_iter_values(times);
+    let (file, other) = (written(times.clone(), &auto()), written(times, &plain()));
+    assert_eq!(of_values(&file), [Encoding::DELTA_BINARY_PACKED]);
+    assert!(file.len() < other.len(), "{} {}", file.len(), other.len());
+    // What repeats keeps its dictionary, and a few values are not worth a trial.
+    let few = Int64Array::from_iter_values((0..50_000).map(|_| random.i64(0..50) * 1_000));
+    assert!(encodings(&written(few, &auto())).contains(&Encoding::RLE_DICTIONARY));
+    let short = Int64Array::from_iter_values(0..100);
+    assert_eq!(of_values(&written(short, &auto())), [Encoding::PLAIN]);
+    let texts = StringArray::from_iter_values((0..50_000).map(|i| format!("{:032x}", i * 7_919)));
+    assert_eq!(of_values(&written(texts, &auto())), [Encoding::PLAIN]);
+}
+
+/// The choice holds for a chunk, not for the column.
+#[test]
+fn each_chunk_chooses_its_form_anew() {
+    let mut random = fastrand::Rng::with_seed(2);
+    let values = (0..30_000).map(|i| match i / 10_000 {
+        1 => random.i64(..),
+        _ => i * 1_000,
+    });
+    let options = WriteOptions {
+        max_row_group_rows: 10_000,
+        ..auto()
+    };
+    let file = written(Int64Array::from_iter_values(values), &options);
+    let metadata = metadata(&file);
+    let first = |group: usize| {
+        let mut encodings = metadata.row_group(group).column(0).encodings();
+        encodings.find(|of| *of != Encoding::RLE).unwrap()
+    };
+    assert_eq!(
+        [first(0), first(1), first(2)],
+        [
+            Encoding::DELTA_BINARY_PACKED,
+            Encoding::PLAIN,
+            Encoding::DELTA_BINARY_PACKED
+        ]
+    );
+}
+
+/// Whatever compresses them best, strings that hardly repeat come back: ids, ids among long equal texts, and texts after a
+/// dictionary that is full.
+#[test]
+fn plain_strings_are_searched_near_or_far() {
+    let mut random = fastrand::Rng::with_seed(3);
+    let ids = StringArray::from_iter_values((0..40_000).map(|_| {
+        let id = random.u128(..);
+        format!("{:08x}-{:027x}", id >> 96, id & ((1 << 108) - 1))
+    }));
+    let near = written(ids, &auto());
+    assert!(near.len() * 100 < 40_000 * 40 * 54, "{}", near.len());
+    // Repetitions lie farther apart than the few places that are remembered.
+    let texts: Vec<String> = (0..400)
+        .map(|_| (0..400).map(|_| random.alphanumeric()).collect())
+        .collect();
+    let far =
+        StringArray::from_iter_values((0..4_000).map(|i| format!("{i:05}{}", texts[i % 400])));
+    let far = written(far, &auto());
+    assert!(far.len() < 900_000, "{}", far.len());
+    let thrice = StringArray::from_iter_values((0..200_000).map(|i| format!("{:040}", thrice(i))));
+    for level in [1, 3, 1] {
+        written(
+            thrice.clone(),
+            &WriteOptions {
+                compression: Compression::Zstd { level },
+                ..auto()
+            },
         );
     }
 }

@@ -12,6 +12,14 @@ fn compression(choice: u8) -> Compression {
     }
 }
 
+fn encoding() -> impl Strategy<Value = ValueEncoding> {
+    prop::sample::select(vec![
+        ValueEncoding::Auto,
+        ValueEncoding::Plain,
+        ValueEncoding::Delta,
+    ])
+}
+
 fn baseline(batch: &RecordBatch, row_group: usize) -> Bytes {
     let properties = WriterProperties::builder()
         .set_max_row_group_row_count(Some(row_group))
@@ -90,14 +98,14 @@ proptest! {
         skipped in 0..20_usize,
         cuts in prop::collection::vec(0..120_usize, 0..4),
         (page, step, row_group) in (prop::sample::select(vec![1, 200, 1 << 20]), prop::sample::select(vec![1, 100, 1 << 20]), prop::sample::select(vec![7, 50, 1 << 20])),
-        (codec, delta) in (any::<u8>(), any::<bool>()),
+        (codec, encoding) in (any::<u8>(), encoding()),
     ) {
         let mut random = Rng::with_seed(seed);
         let schema = arbitrary::schema(&mut random);
         let whole = arbitrary::batch(&mut random, &schema, rows + skipped).slice(skipped, rows);
         let options = WriteOptions {
             compression: compression(codec),
-            encoding: if delta { ValueEncoding::Delta } else { ValueEncoding::Plain },
+            encoding,
             max_row_group_rows: row_group,
             ..WriteOptions::default()
         };
@@ -117,6 +125,55 @@ proptest! {
         prop_assert_eq!(ours.num_row_groups(), theirs.num_row_groups());
         for (ours, theirs) in ours.row_groups().iter().zip(theirs.row_groups()) {
             prop_assert_eq!(ours.num_rows(), theirs.num_rows());
+            for (ours, theirs) in ours.columns().iter().zip(theirs.columns()) {
+                prop_assert_eq!(ours.num_values(), theirs.num_values());
+                assert_same_statistics(ours, theirs);
+            }
+        }
+    }
+
+    /// Enough of them for differences, whose blocks and pages end anywhere.
+    #[test]
+    fn any_integers_are_read_as_they_were_written(
+        seed in any::<u64>(),
+        rows in 0..3_000_usize,
+        (steps, nulls) in (prop::sample::select(vec![0, 1, 1_000, u64::MAX]), prop::sample::select(vec![0, 1, 9, 10])),
+        (page, step, row_group) in (prop::sample::select(vec![1_030, 9_000, 1 << 20]), prop::sample::select(vec![100, 1 << 20]), prop::sample::select(vec![129, 1_000, 1 << 20])),
+        (codec, encoding) in (any::<u8>(), encoding()),
+    ) {
+        let mut random = Rng::with_seed(seed);
+        let mut at = random.i64(..);
+        // A walk, at times to an end of the range.
+        let values: Vec<Option<i64>> = (0..rows).map(|_| {
+            at = match random.u8(..) {
+                0 => i64::MIN,
+                1 => i64::MAX,
+                2 => 0,
+                _ => at.wrapping_add(random.u64(0..=steps) as i64),
+            };
+            (random.u8(..10) >= nulls).then_some(at)
+        }).collect();
+        let narrow = values.iter().map(|value| value.map(|value| value as i32));
+        let days: Date32Array = narrow.clone().collect();
+        let batch = RecordBatch::try_from_iter_with_nullable([
+            ("long", Arc::new(values.iter().copied().collect::<Int64Array>()) as ArrayRef, true),
+            ("moment", Arc::new(values.iter().copied().collect::<TimestampMicrosecondArray>()), true),
+            ("int", Arc::new(narrow.collect::<Int32Array>()), true),
+            ("day", Arc::new(days), true),
+            ("small", Arc::new(values.iter().map(|value| value.map(|value| value as i8)).collect::<Int8Array>()), true),
+        ]).unwrap();
+        let options = WriteOptions {
+            compression: compression(codec),
+            encoding,
+            max_row_group_rows: row_group,
+            ..WriteOptions::default()
+        };
+        let mut plan = plan(&batch.schema(), &options);
+        (plan.page_bytes, plan.step_bytes) = (page, step);
+        let file = encode(plan, std::slice::from_ref(&batch));
+        assert_same(&file, &batch);
+        let (ours, theirs) = (metadata(&file), metadata(&baseline(&batch, row_group)));
+        for (ours, theirs) in ours.row_groups().iter().zip(theirs.row_groups()) {
             for (ours, theirs) in ours.columns().iter().zip(theirs.columns()) {
                 prop_assert_eq!(ours.num_values(), theirs.num_values());
                 assert_same_statistics(ours, theirs);
