@@ -22,25 +22,26 @@ const DATE: &str = "$date";
 
 /// The rows as JSON objects, nulls left out, `_rescued_data` parsed.
 pub(crate) fn rows(batch: &RecordBatch) -> Vec<Map<String, Value>> {
-    (0..batch.num_rows())
-        .map(|row| {
-            let mut object = Map::new();
-            for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
-                let mut value = read(column, row);
-                if field.name() == "_rescued_data"
-                    && let Value::String(text) = &value
-                {
-                    let parsed: Map<String, Value> = serde_json::from_str(text).unwrap();
-                    assert_no_doubled_key(text);
-                    value = Value::Object(parsed);
-                }
-                if !value.is_null() {
-                    object.insert(field.name().clone(), value);
-                }
-            }
-            object
-        })
-        .collect()
+    (0..batch.num_rows()).map(|at| row(batch, at)).collect()
+}
+
+/// One of them. `serde_json` must be able to read its event: it reads no number beyond a double.
+pub(crate) fn row(batch: &RecordBatch, at: usize) -> Map<String, Value> {
+    let mut object = Map::new();
+    for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
+        let mut value = read(column, at);
+        if field.name() == "_rescued_data"
+            && let Value::String(text) = &value
+        {
+            let parsed: Map<String, Value> = serde_json::from_str(text).unwrap();
+            assert_no_doubled_key(text);
+            value = Value::Object(parsed);
+        }
+        if !value.is_null() {
+            object.insert(field.name().clone(), value);
+        }
+    }
+    object
 }
 
 /// A value of an array as JSON: times in microseconds, dates in days, decimals and bytes as text.
