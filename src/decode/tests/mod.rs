@@ -22,10 +22,10 @@ use crate::{
 };
 use arrow::{
     array::{Array, AsArray},
-    datatypes::{DataType, Int64Type},
+    datatypes::DataType,
 };
 use rebuild::{read, rows};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::sync::Arc;
 
 pub(super) fn partition() -> Arc<Partition> {

@@ -263,8 +263,9 @@ async fn that_others_need_the_budget_is_heard_while_a_store_is_waited_for() {
     bench.give(epoch, 4).await;
     assert!(bench.worker.state.open.is_open());
     bench.stand_still();
-    let asked = [Control::Flush(FlushReason::Asked), Control::Shed];
-    asked.map(|control| bench.control.send(control).unwrap());
+    for control in [Control::Flush(FlushReason::Asked), Control::Shed] {
+        bench.control.send(control).unwrap();
+    }
     bench.done.send(Done::Skipped).unwrap();
     // Its next epoch waits for what is under way of this one.
     let next = bench.registry().next_epoch(&partition(), &bench.send);
