@@ -185,6 +185,7 @@ fn renamed(fields: &Fields, row: &Value, event: &Value) -> Value {
 
 fn renamed_value(data_type: &DataType, value: &Value, event: &Value) -> Value {
     match (data_type, value) {
+        (_, Value::Null) => Value::Null,
         (DataType::Struct(fields), Value::Object(_)) => renamed(fields, value, event),
         (DataType::List(element), Value::Array(elements)) => elements
             .iter()
