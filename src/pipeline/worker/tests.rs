@@ -269,7 +269,7 @@ async fn that_others_need_the_budget_is_heard_while_a_store_is_waited_for() {
     bench.done.send(Done::Skipped).unwrap();
     // Its next epoch waits for what is under way of this one.
     let next = bench.registry().next_epoch(&partition(), &bench.send);
-    bench.give(next, 8).await;
+    bench.give(next, 0).await;
     let state = &bench.worker.state;
     assert_eq!(state.dropped[&partition().id], epoch);
     assert_eq!(state.open.rows(), 0);
