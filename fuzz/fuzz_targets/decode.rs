@@ -1,13 +1,17 @@
 //! Any bytes as two events: no panic, no error, one row or one dead letter each, and malformed only where serde_json
-//! says so; the fast pass, on every engine, makes what the reference pass makes. What the events show is then made room
-//! for, and the events decoded again in the grown schema.
+//! says so; the fast pass, on every engine, makes what the reference pass makes, and a row says what serde_json reads of
+//! its event. What the events show is then made room for, and the events decoded again in the grown schema.
 
 #![no_main]
+
+// Shared with the unit tests.
+#[path = "../../src/decode/tests/rebuild.rs"]
+mod rebuild;
 
 use alluvium::{
     decode::{DecodeOptions, Decoded, Decoder, Verdicts, Way},
     event::{ByteBudget, Partition, RawBatch, RecordKind, RecordSpan, RoutedBatch, SourcePartition},
-    schema::{ColumnOptions, ColumnType, MetadataColumn, TableSchema, base_schema, evolve},
+    schema::{self, ColumnOptions, ColumnType, MetadataColumn, TableSchema, base_schema, evolve},
 };
 use libfuzzer_sys::fuzz_target;
 use std::sync::Arc;
@@ -89,9 +93,33 @@ fn decode(schema: &TableSchema, options: &Arc<DecodeOptions>, batch: &RoutedBatc
     decoded
 }
 
+/// `texts`: the columns of JSON text.
+fn against_serde_json(batch: &RoutedBatch, decoded: &Decoded, texts: &[&str]) {
+    let columns = decoded.rows.schema();
+    let mut rows = 0..decoded.rows.num_rows();
+    for record in &batch.raw.records {
+        let letter = decoded.rejected.iter().find(|letter| letter.offset == record.offset).map(|letter| letter.reason.code);
+        let at = letter.is_none().then(|| rows.next().expect("a row"));
+        match serde_json::from_slice::<serde_json::Value>(batch.raw.value(record)) {
+            Ok(event @ serde_json::Value::Object(_)) => {
+                let mut row = rebuild::row(&decoded.rows, at.expect("no dead letter"));
+                row.retain(|name, _| MetadataColumn::DEFAULT.iter().all(|column| column.name() != name));
+                rebuild::assert_says(columns.fields(), texts, row, &event);
+            }
+            Ok(_) => assert_eq!(letter, Some("not_an_object")),
+            // A number beyond a double is kept as text.
+            Err(error) if error.to_string().starts_with("number out of range") => {}
+            Err(_) => assert!(matches!(letter, Some("malformed" | "too_deep" | "invalid_utf8")), "{letter:?}"),
+        }
+    }
+    assert_eq!(rows.len(), 0);
+}
+
 fuzz_target!(|input: &[u8]| {
     let Some((choice, slab)) = input.split_first() else { return };
-    let columns: Vec<ColumnOptions> = TABLES[usize::from(*choice) % TABLES.len()]
+    let table = TABLES[usize::from(*choice) % TABLES.len()];
+    let texts: Vec<&str> = table.iter().filter(|(_, sql)| *sql == "json").map(|(name, _)| *name).collect();
+    let columns: Vec<ColumnOptions> = table
         .iter()
         .map(|(name, sql)| ColumnOptions {
             name: name.to_string(),
@@ -107,19 +135,11 @@ fuzz_target!(|input: &[u8]| {
     let cut = slab.iter().position(|byte| *byte == b'\n').unwrap_or(slab.len());
     let batch = batch(slab, &[0..cut, cut..slab.len()]);
     let first = decode(&schema, &options, &batch);
-    for record in &batch.raw.records {
-        let letter = first.rejected.iter().find(|letter| letter.offset == record.offset).map(|letter| letter.reason.code);
-        match serde_json::from_slice::<serde_json::Value>(batch.raw.value(record)) {
-            Ok(serde_json::Value::Object(_)) => assert_eq!(letter, None),
-            Ok(_) => assert_eq!(letter, Some("not_an_object")),
-            // A number beyond a double is kept as text.
-            Err(error) if error.to_string().starts_with("number out of range") => {}
-            Err(_) => assert!(matches!(letter, Some("malformed" | "too_deep" | "invalid_utf8")), "{letter:?}"),
-        }
-    }
+    against_serde_json(&batch, &first, &texts);
     let changes = evolve(&schema, &first.seen, &options.policy).changes;
     let grown = schema.apply(&changes).expect("changes of ours fit");
     let again = decode(&grown, &options, &batch);
     assert_eq!(again.rejected.len(), first.rejected.len());
+    against_serde_json(&batch, &again, &texts);
     assert!(schema.fits(&grown));
 });

@@ -6,12 +6,19 @@ use super::{
     error::{CommitError, Result},
     log::{Change, DeltaLog, Put},
 };
-use crate::event::{Offset, SourcePartition};
-use std::sync::Arc;
+use crate::{
+    error::Kind,
+    event::{Offset, SourcePartition},
+    telemetry::Seldom,
+};
+use std::{sync::Arc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 /// How old files may be for a table that is not there yet: half of Delta's usual retention of seven days.
 const NEW_TABLE_FILE_AGE_MS: i64 = 7 * 24 * 3_600_000 / 2;
+
+/// One that lost against other writers so often may never get its turn.
+const MANY_CONFLICTS: u32 = 8;
 
 /// The fate of a [`Change`], and the snapshot that tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +57,7 @@ pub(super) async fn land<L: DeltaLog>(
     let mut change = change;
     let mut cached = cached;
     let mut failures = 0;
+    let mut warnings = Seldom::default();
     // What to report should the commit turn out not to have landed.
     let mut fault: Option<CommitError> = None;
     // The id found at the first sight of a table that was absent or unknown before.
@@ -73,8 +81,8 @@ pub(super) async fn land<L: DeltaLog>(
             None => match log.latest().await {
                 Ok(snapshot) => snapshot,
                 Err(error) if error.kind().is_retryable() => {
-                    note(log, &error);
                     failures += 1;
+                    note(log, &error, failures, &mut warnings);
                     continue;
                 }
                 Err(error) => return Err(error),
@@ -107,9 +115,9 @@ pub(super) async fn land<L: DeltaLog>(
                 // A table that is not there requires nothing.
                 Put::Outdated => failures += 1,
                 Put::Unknown(error) => {
-                    note(log, &error);
-                    fault = Some(error);
                     failures += 1;
+                    note(log, &error, failures, &mut warnings);
+                    fault = Some(error);
                 }
             }
             continue;
@@ -117,8 +125,8 @@ pub(super) async fn land<L: DeltaLog>(
         let stored = match log.positions(&snapshot, &change.app_ids).await {
             Ok(stored) => stored,
             Err(error) if error.kind().is_retryable() => {
-                note(log, &error);
                 failures += 1;
+                note(log, &error, failures, &mut warnings);
                 continue;
             }
             Err(error) => return Err(error),
@@ -202,9 +210,9 @@ pub(super) async fn land<L: DeltaLog>(
             }
             Put::Outdated => return Ok(Landed::Stale { snapshot }),
             Put::Unknown(error) => {
-                note(log, &error);
-                fault = Some(error);
                 failures += 1;
+                note(log, &error, failures, &mut warnings);
+                fault = Some(error);
             }
         }
     }
@@ -224,11 +232,19 @@ fn moving(change: &Change, stored: &[Option<Offset>]) -> Vec<MarkAccount> {
         .collect()
 }
 
-fn note<L: DeltaLog>(log: &L, error: &CommitError) {
-    let kind = error.kind().as_str();
+/// Counts what went wrong, and warns of what is tried again without end where it is no ordinary conflict: nobody else
+/// tells of it.
+fn note<L: DeltaLog>(log: &L, error: &CommitError, failures: u32, warnings: &mut Seldom) {
+    let (table, kind) = (log.name(), error.kind().as_str());
     metrics::counter!("alluvium_errors_total", "stage" => "commit", "kind" => kind).increment(1);
-    if error.kind() == crate::error::Kind::Conflict {
+    let is_conflict = error.kind() == Kind::Conflict;
+    if is_conflict {
         metrics::counter!("alluvium_commit_conflicts_total").increment(1);
     }
-    tracing::debug!(table = log.name(), kind, %error, "the answer of the log is unknown, reloading");
+    let lasts = error.kind().is_retryable() && (!is_conflict || failures >= MANY_CONFLICTS);
+    if lasts && warnings.is_due(Instant::now()) {
+        tracing::warn!(table, kind, failures, "commit: {error}; trying again");
+    } else {
+        tracing::debug!(table, kind, %error, "the answer of the log is unknown, reloading");
+    }
 }

@@ -227,6 +227,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 8 } else { 256 }))]
+
         #[test]
         fn as_a_hash_map(names in proptest::collection::vec("[ab]{0,12}", 0..60), others in proptest::collection::vec("[ab]{0,12}", 0..20)) {
             let (mut keys, mut map) = (Keys::default(), HashMap::new());

@@ -211,6 +211,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 8 } else { 256 }))]
+
         #[test]
         fn as_chrono_reads_it(micros in -62_167_219_200_000_000i64..253_402_300_800_000_000, offset in -1_439i32..1_440) {
             let zone = chrono::FixedOffset::east_opt(offset * 60).unwrap();

@@ -276,6 +276,8 @@ fn spelled(bytes: &[u8; 8]) -> Option<&str> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 8 } else { 256 }))]
+
     #[test]
     fn short_numbers(text in "[0-9]{0,7}[.]?[0-9]{0,6}[,}\\]e: ]{1,8}.{8}") {
         let bytes = text.as_bytes().first_chunk::<8>().unwrap();

@@ -4,22 +4,22 @@
 //! like one that is down: what is held stays, its sources pause, and when the rights return it goes on. Since
 //! only a person brings them back, it is told as an error, and a gauge shows it for as long as it lasts.
 
-use crate::error::{Error, Kind, Result};
+use crate::{
+    error::{Error, Kind, Result},
+    telemetry::Seldom,
+};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 const FIRST: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_secs(30);
-/// The first repetition of a warning comes after this long; each later one after twice the last.
-const QUIET: Duration = Duration::from_secs(5);
 
 /// The state of one retried operation.
 pub(crate) struct Backoff<'a> {
     what: &'static str,
     name: &'a str,
     wait: Duration,
-    next_warning: Instant,
-    quiet: Duration,
+    warnings: Seldom,
     refused: Option<Refused>,
 }
 
@@ -45,8 +45,7 @@ impl<'a> Backoff<'a> {
             what,
             name,
             wait: FIRST,
-            next_warning: Instant::now(),
-            quiet: QUIET,
+            warnings: Seldom::default(),
             refused: None,
         }
     }
@@ -67,8 +66,7 @@ impl<'a> Backoff<'a> {
             true => Some(self.refused.take().unwrap_or_else(Refused::new)),
             false => None,
         };
-        let now = Instant::now();
-        if is_news || now >= self.next_warning {
+        if self.warnings.is_due(Instant::now()) || is_news {
             let (name, kind) = (self.name, error.kind().as_str());
             if is_refused {
                 tracing::error!(
@@ -80,8 +78,6 @@ impl<'a> Backoff<'a> {
             } else {
                 tracing::warn!(name, kind, "{}: {error}; trying again", self.what);
             }
-            self.next_warning = now + self.quiet;
-            self.quiet = (self.quiet * 2).min(Duration::from_secs(600));
         }
         self.wait(cancel).await
     }

@@ -174,6 +174,9 @@ impl Worker {
 
     async fn work(&mut self) -> Result<()> {
         loop {
+            while let Some(control) = self.state.postponed.pop_front() {
+                self.on_control(control);
+            }
             let due = [self.deadline(), self.store_deadline()];
             let deadline = due.into_iter().flatten().min();
             let may_take = self.may_take();
@@ -381,7 +384,9 @@ impl Worker {
     async fn settle_in_flight(&mut self) -> Result<()> {
         while self.state.in_flight > 0 {
             tokio::select! {
+                biased;
                 () = self.shared.cancel.cancelled() => return Err(super::retry::stopping()),
+                Some(control) = self.control.recv() => self.overhear(control),
                 done = self.done.recv() => match done {
                     Some(done) => self.on_done(done),
                     None => return Err(super::retry::stopping()),

@@ -11,6 +11,9 @@ pub mod names;
 mod prometheus;
 mod rates;
 mod screen;
+mod seldom;
+#[cfg(test)]
+pub(crate) mod testing;
 mod withheld;
 
 pub use health::{Health, Reporter, Role};
@@ -18,6 +21,7 @@ pub use log::LogFormat;
 pub use metrics_exporter_prometheus::PrometheusHandle;
 pub use rates::{Rates, Totals, live_line};
 pub use screen::Screen;
+pub(crate) use seldom::Seldom;
 
 use crate::error::{Error, Kind};
 

@@ -15,6 +15,7 @@ use crate::{
             Operation::{Abort, Complete, PutPart},
         },
     },
+    telemetry::testing::listen,
 };
 use arrow::datatypes::{DataType, Field};
 use object_store::{
@@ -65,6 +66,20 @@ async fn history(inner: Arc<dyn ObjectStore>, which: u64, faults: &[(usize, Faul
     }
     assert_once(&landed(&at(inner)).await, "p", 6, &context);
     seen
+}
+
+/// Nobody else tells of a commit that is tried again without end.
+#[tokio::test]
+async fn a_commit_that_is_tried_again_is_warned_of_at_the_first_failure() {
+    let (lines, _listening) = listen();
+    let store = FailingStore::new(Arc::new(InMemory::new()));
+    let log = open(&at(store.clone()));
+    let faults: Vec<_> = (0..6).map(|number| (number, Fault::Before)).collect();
+    store.plan(&faults);
+    land(&log, None, "six failures").await;
+    let text = lines.text();
+    assert_eq!(text.matches("; trying again").count(), 1, "{text}");
+    assert!(text.contains("kind=\"unavailable\""), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,6 @@
 //! The agent on a virtual clock, with a catalog and a warehouse by script and tables in memory.
 //!
-//! Past 500 lines: what it is given and the log that is listened to stand beside the tests.
+//! Past 500 lines: what it is given stands beside the tests.
 
 use super::*;
 use crate::{
@@ -11,6 +11,7 @@ use crate::{
     },
     error::Kind,
     schema::{ColumnType, TableSchema},
+    telemetry::testing::listen,
 };
 use arrow::datatypes::{DataType, Field, Schema};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -208,43 +209,6 @@ async fn a_change_of_ours_is_taken_over_by_the_catalog() {
     bench.agent.sync(&target);
     after(60).await;
     assert_eq!(bench.warehouse.statements(), [sync, sync]);
-}
-
-/// Counts the lines of the log.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-fn listen() -> (Lines, tracing::subscriber::DefaultGuard) {
-    /// While a process has one subscriber, tracing asks only the thread that comes first to a line whether anybody
-    /// listens to it, and keeps the answer for all: a second one has it ask them all.
-    static SECOND: std::sync::LazyLock<tracing::Dispatch> =
-        std::sync::LazyLock::new(|| tracing::Dispatch::new(tracing_subscriber::registry()));
-    std::sync::LazyLock::force(&SECOND);
-    let lines = Lines::default();
-    let writer = lines.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::WARN)
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .finish();
-    (lines, tracing::subscriber::set_default(subscriber))
-}
-
-impl Lines {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().clone()).unwrap()
-    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -60,6 +60,8 @@ fn codes_say_why() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 8 } else { 256 }))]
+
     #[test]
     fn any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
         agrees(&bytes).map_err(TestCaseError::fail)?;

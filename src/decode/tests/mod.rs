@@ -6,6 +6,7 @@ mod json;
 mod metadata;
 mod oracle;
 mod passes;
+mod rebuild;
 mod rules;
 mod types;
 
@@ -20,14 +21,11 @@ use crate::{
     },
 };
 use arrow::{
-    array::{Array, ArrayRef, AsArray, RecordBatch},
-    datatypes::{
-        DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type,
-        Int32Type, Int64Type, TimestampMicrosecondType,
-    },
+    array::{Array, AsArray},
+    datatypes::DataType,
 };
-use base64::Engine as _;
-use serde_json::{Map, Value, json};
+use rebuild::{read, rows};
+use serde_json::{Value, json};
 use std::sync::Arc;
 
 pub(super) fn partition() -> Arc<Partition> {
@@ -133,86 +131,6 @@ pub(super) fn decode_evolving<T: AsRef<[u8]>>(
         schema = schema.apply(&changes).unwrap();
     }
     panic!("evolution does not come to rest");
-}
-
-/// The rows as JSON objects, nulls left out, `_rescued_data` parsed.
-pub(super) fn rows(batch: &RecordBatch) -> Vec<Map<String, Value>> {
-    (0..batch.num_rows())
-        .map(|row| {
-            let mut object = Map::new();
-            for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
-                let mut value = read(column, row);
-                if field.name() == "_rescued_data"
-                    && let Value::String(text) = &value
-                {
-                    let parsed: Map<String, Value> = serde_json::from_str(text).unwrap();
-                    let mut parser = crate::decode::json::Parser::default();
-                    let members = parser.parse(text.as_bytes()).unwrap().members(0).count();
-                    assert_eq!(members, parsed.len(), "a doubled key in {text}");
-                    value = Value::Object(parsed);
-                }
-                if !value.is_null() {
-                    object.insert(field.name().clone(), value);
-                }
-            }
-            object
-        })
-        .collect()
-}
-
-/// A value of an array as JSON: times in microseconds, dates in days, decimals and bytes as text.
-pub(super) fn read(array: &ArrayRef, row: usize) -> Value {
-    if array.is_null(row) {
-        return Value::Null;
-    }
-    match array.data_type() {
-        DataType::Boolean => array.as_boolean().value(row).into(),
-        DataType::Int8 => array.as_primitive::<Int8Type>().value(row).into(),
-        DataType::Int16 => array.as_primitive::<Int16Type>().value(row).into(),
-        DataType::Int32 => array.as_primitive::<Int32Type>().value(row).into(),
-        DataType::Int64 => array.as_primitive::<Int64Type>().value(row).into(),
-        DataType::Float32 => array.as_primitive::<Float32Type>().value(row).into(),
-        DataType::Float64 => array.as_primitive::<Float64Type>().value(row).into(),
-        DataType::Decimal128(..) => array
-            .as_primitive::<Decimal128Type>()
-            .value_as_string(row)
-            .into(),
-        DataType::Utf8 => array.as_string::<i32>().value(row).into(),
-        DataType::Binary => base64::engine::general_purpose::STANDARD
-            .encode(array.as_binary::<i32>().value(row))
-            .into(),
-        DataType::Date32 => array.as_primitive::<Date32Type>().value(row).into(),
-        DataType::Timestamp(..) => array
-            .as_primitive::<TimestampMicrosecondType>()
-            .value(row)
-            .into(),
-        DataType::Struct(fields) => {
-            let columns = array.as_struct().columns();
-            let object: Map<String, Value> = fields
-                .iter()
-                .zip(columns)
-                .map(|(field, column)| (field.name().clone(), read(column, row)))
-                .filter(|(_, value)| !value.is_null())
-                .collect();
-            Value::Object(object)
-        }
-        DataType::List(_) => {
-            let elements = array.as_list::<i32>().value(row);
-            (0..elements.len()).map(|i| read(&elements, i)).collect()
-        }
-        DataType::Map(..) => {
-            let entries = array.as_map().value(row);
-            let object: Map<String, Value> = (0..entries.len())
-                .map(|i| {
-                    let key = entries.column(0).as_string::<i32>().value(i).to_string();
-                    (key, read(entries.column(1), i))
-                })
-                .collect();
-            assert_eq!(object.len(), entries.len(), "a doubled key in a map");
-            Value::Object(object)
-        }
-        other => panic!("{other}"),
-    }
 }
 
 /// One event into one table, as a JSON object.

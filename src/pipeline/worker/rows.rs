@@ -39,9 +39,9 @@ impl Worker {
     }
 
     /// Decodes batches, evolving the schema until they bring nothing new, and encodes the rows where
-    /// that is worth it. After a reset on the way nothing of them is kept: they will be read again.
+    /// that is worth it. Where what is held is dropped on the way nothing of them is kept: they will be read again.
     async fn absorb(&mut self, batches: Vec<RoutedBatch>, bytes: u64) -> Result<()> {
-        let generation = self.generation.load(Ordering::Acquire);
+        let cleared = self.state.cleared;
         let lanes = &self.state.lanes;
         let mut fresh: Vec<(RoutedBatch, Arc<Verdicts>)> = batches
             .into_iter()
@@ -67,8 +67,8 @@ impl Worker {
             brought_nothing &= seen.is_empty();
             let evolved =
                 round < EVOLUTION_ROUNDS && !seen.is_empty() && self.evolve(&seen).await?;
-            // After a reset nothing of the batches is ours any more: a row kept now would be there twice.
-            if generation != self.generation.load(Ordering::Acquire) {
+            // Then nothing of the batches is ours any more: a row kept now would be there twice.
+            if cleared != self.state.cleared {
                 return Ok(());
             }
             if !evolved {
@@ -202,13 +202,14 @@ impl Worker {
     /// Hands everything held to the flusher.
     pub(super) async fn flush(&mut self, reason: FlushReason) -> Result<()> {
         self.state.asked = None;
-        let generation = self.generation.load(Ordering::Acquire);
+        let cleared = self.state.cleared;
         self.absorb_waiting().await?;
         self.encode_pieces().await?;
         self.finish_files().await?;
-        if generation != self.generation.load(Ordering::Acquire) {
+        if cleared != self.state.cleared {
             return Ok(());
         }
+        let generation = self.generation.load(Ordering::Acquire);
         let files = std::mem::take(&mut self.state.closed);
         self.state.decoded_bytes = 0;
         let rows = self.state.open.rows();

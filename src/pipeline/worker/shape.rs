@@ -24,13 +24,14 @@ impl Worker {
                     return Ok(());
                 }
                 // A person may mend the table meanwhile; its events wait in their source.
-                Err(error) => backoff.failed(error, &cancel).await?,
+                Err(error) => self.hearing(backoff.failed(error, &cancel)).await?,
             }
         }
     }
 
     async fn load(&mut self) -> Result<()> {
-        let Some(mut state) = self.log.load().await? else {
+        let log = self.log.clone();
+        let Some(mut state) = self.hearing(log.load()).await? else {
             return Ok(());
         };
         // A table made by others gets our columns before its first row (rule 7).
@@ -50,7 +51,7 @@ impl Worker {
                     "the table lacks columns that its rows need; the warehouse was asked to add them",
                 ));
             }
-            state = match self.log.evolve(&state, &missing).await? {
+            state = match self.hearing(log.evolve(&state, &missing)).await? {
                 Evolved::Applied(state) => {
                     if let Some(desk) = &self.desk {
                         desk.evolved();
@@ -160,10 +161,10 @@ impl Worker {
             return Ok(false);
         }
         let cancel = self.shared.cancel.clone();
-        let name = self.table.clone();
+        let (name, log) = (self.table.clone(), self.log.clone());
         let mut backoff = Backoff::new("evolve", &name);
         let state = loop {
-            match self.log.evolve(&table, &evolution.changes).await {
+            match self.hearing(log.evolve(&table, &evolution.changes)).await {
                 Ok(Evolved::Applied(state)) => {
                     let changes = evolution.changes.len();
                     tracing::info!(version = state.version, changes, "schema evolved");
@@ -176,7 +177,7 @@ impl Worker {
                 Ok(Evolved::Moved(state)) => break state,
                 // Rights that are missing now are missing to the data as well.
                 Err(error) if error.kind().is_retryable() || error.kind() == Kind::Unauthorized => {
-                    backoff.failed(error.into(), &cancel).await?
+                    self.hearing(backoff.failed(error.into(), &cancel)).await?
                 }
                 // The fields ride in `_rescued_data`; the data goes on.
                 Err(error) => {

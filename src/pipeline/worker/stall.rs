@@ -5,7 +5,7 @@
 
 use super::{
     super::{inbox::Inbox, lane::Lane},
-    Shared, Worker,
+    Control, Shared, Worker,
 };
 use crate::{
     error::{Error, Kind, Result},
@@ -13,6 +13,7 @@ use crate::{
 };
 use parking_lot::Mutex;
 use std::{
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -243,7 +244,8 @@ impl Worker {
         }
         let asked = {
             let _asking = self.gauges.asking();
-            self.log.load().await.map_err(Error::from)
+            let log = self.log.clone();
+            self.hearing(log.load()).await.map_err(Error::from)
         };
         match asked {
             Ok(_) => self.state.ask_store = None,
@@ -254,6 +256,30 @@ impl Worker {
             }
         }
         Ok(())
+    }
+
+    /// Waits for what a store has to answer, for as long as it takes. That others need the budget is heard meanwhile.
+    pub(super) async fn hearing<T>(&mut self, answer: impl Future<Output = T>) -> T {
+        let mut answer = pin!(answer);
+        loop {
+            tokio::select! {
+                biased;
+                answer = &mut answer => return answer,
+                Some(control) = self.control.recv() => self.overhear(control),
+            }
+        }
+    }
+
+    /// What is asked of a table in the middle of its work. All but one waits for the end of it: it could take away what is
+    /// worked on.
+    pub(super) fn overhear(&mut self, control: Control) {
+        match control {
+            Control::Shed => {
+                self.on_control(control);
+                self.note_held();
+            }
+            later => self.state.postponed.push_back(later),
+        }
     }
 
     /// A flush under way did not land: what it held of partitions that were given up since is open nowhere.

@@ -1,6 +1,6 @@
 //! What a worker holds.
 
-use super::{super::lane::Lane, engine::Engine};
+use super::{super::lane::Lane, Control, engine::Engine};
 use crate::{
     batch::{FlushReason, OpenBatch},
     commit::TableState,
@@ -9,7 +9,11 @@ use crate::{
     write::EncodedFile,
 };
 use parking_lot::Mutex;
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Instant,
+};
 
 pub(crate) struct State {
     pub(super) lanes: HashMap<SourcePartition, Lane>,
@@ -50,6 +54,10 @@ pub(crate) struct State {
     pub(super) ask_store: Option<Instant>,
     pub(super) asked: Option<FlushReason>,
     pub(super) urges: Vec<(SourcePartition, Offset)>,
+    /// What was asked in the middle of something else.
+    pub(super) postponed: VecDeque<Control>,
+    /// How often what was held was dropped.
+    pub(super) cleared: u64,
 }
 
 impl State {
@@ -77,12 +85,15 @@ impl State {
             ask_store: None,
             asked: None,
             urges: Vec::new(),
+            postponed: VecDeque::new(),
+            cleared: 0,
         }
     }
 
     /// Drops everything that is not handed to the flusher, and the lanes with something uncommitted,
     /// which are returned. What is in flight stays counted.
     pub(super) fn clear(&mut self, budget: &ByteBudget) -> Vec<(SourcePartition, Epoch)> {
+        self.cleared += 1;
         self.asked = None;
         self.waiting.clear();
         self.waiting_bytes = 0;

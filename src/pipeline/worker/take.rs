@@ -3,7 +3,7 @@
 use super::{
     super::{
         lane::{Lane, letter_stream},
-        ledger::Judged,
+        ledger::{Judged, Ledger},
         retry::Backoff,
     },
     Delivery, What, Worker,
@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     batch::FlushReason,
+    commit::TableLog,
     error::Result,
     event::{Counts, DeadLetter, Offset, Partition, RawBatch, RejectReason, RoutedBatch},
 };
@@ -191,12 +192,14 @@ impl Worker {
             .resume(&partition.id, raw.epoch)
             .unwrap_or(raw.start);
         let cancel = self.shared.cancel.clone();
-        let table = self.table.clone();
+        let (table, log) = (self.table.clone(), self.log.clone());
+        let ledger = self.shared.ledger.clone();
         let mut backoff = Backoff::new("positions", &table);
         let (position, judged) = loop {
-            match self.positions(&partition, resume).await {
+            let positions = positions(&log, &ledger, &table, &partition, resume);
+            match self.hearing(positions).await {
                 Ok(found) => break found,
-                Err(error) => backoff.failed(error, &cancel).await?,
+                Err(error) => self.hearing(backoff.failed(error, &cancel)).await?,
             }
         };
         self.state.ask_store = None;
@@ -209,27 +212,28 @@ impl Worker {
         self.state.lanes.insert(partition.id.clone(), lane);
         Ok(())
     }
+}
 
-    /// The table's position, and what the ledger has judged of its records above it.
-    async fn positions(
-        &self,
-        partition: &Partition,
-        resume: Offset,
-    ) -> Result<(Option<Offset>, Judged)> {
-        let ledger = &self.shared.ledger;
-        if self.serves_ledger() {
-            let stream = letter_stream(partition, "");
-            let judged = ledger.judged(&partition.id, &stream.id, "", resume).await?;
-            return Ok((None, judged));
-        }
-        let id = partition.id.app_id().to_owned();
-        let position = self.log.positions(&[id], true).await?;
-        let position = position.into_iter().next().flatten();
-        let stream = letter_stream(partition, &self.table);
-        let from = position.unwrap_or(resume);
-        let judged = ledger
-            .judged(&partition.id, &stream.id, &self.table, from)
-            .await?;
-        Ok((position, judged))
+/// The table's position, and what the ledger has judged of its records above it.
+async fn positions(
+    log: &TableLog,
+    ledger: &Ledger,
+    table: &Arc<str>,
+    partition: &Partition,
+    resume: Offset,
+) -> Result<(Option<Offset>, Judged)> {
+    if *table == ledger.name {
+        let stream = letter_stream(partition, "");
+        let judged = ledger.judged(&partition.id, &stream.id, "", resume).await?;
+        return Ok((None, judged));
     }
+    let id = partition.id.app_id().to_owned();
+    let position = log.positions(&[id], true).await?;
+    let position = position.into_iter().next().flatten();
+    let stream = letter_stream(partition, table);
+    let from = position.unwrap_or(resume);
+    let judged = ledger
+        .judged(&partition.id, &stream.id, table, from)
+        .await?;
+    Ok((position, judged))
 }

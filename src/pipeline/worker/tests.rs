@@ -16,6 +16,7 @@ struct Bench {
     send: mpsc::UnboundedSender<crate::event::SourceEvent>,
     jobs: Option<mpsc::Receiver<Job>>,
     done: mpsc::UnboundedSender<Done>,
+    control: mpsc::UnboundedSender<Control>,
     _pipeline: Pipeline,
     _lake: tempfile::TempDir,
 }
@@ -24,7 +25,7 @@ async fn bench() -> Bench {
     let (pipeline, config, lake) = pipeline().await;
     let shared = pipeline.shared().clone();
     let (jobs, queue) = mpsc::channel(4);
-    let (_, control) = mpsc::unbounded_channel();
+    let (ask, control) = mpsc::unbounded_channel();
     let (say_done, done) = mpsc::unbounded_channel();
     let (send, events) = mpsc::unbounded_channel();
     let worker = Worker {
@@ -47,6 +48,7 @@ async fn bench() -> Bench {
         send,
         jobs: Some(queue),
         done: say_done,
+        control: ask,
         _pipeline: pipeline,
         _lake: lake,
     }
@@ -66,6 +68,12 @@ impl Bench {
 
     async fn give(&mut self, epoch: Epoch, start: Offset) {
         let raw = raw_batch(epoch, start..start + 4, start, start + 4);
+        self.give_batch(raw).await;
+    }
+
+    /// Four records, all the table's.
+    async fn give_batch(&mut self, raw: RawBatch) {
+        let start = raw.start;
         let feed = Feed {
             table: self.worker.table.clone(),
             first: start,
@@ -245,4 +253,48 @@ async fn the_slabs_that_wait_for_inference_are_counted_whole() {
     bench.worker.note_held();
     let held = bench.worker.gauges.open_bytes.load(Ordering::Relaxed);
     assert!(held < 1 << 20, "{held}");
+}
+
+#[tokio::test]
+async fn that_others_need_the_budget_is_heard_while_a_store_is_waited_for() {
+    let mut bench = bench().await;
+    let epoch = bench.taken().await;
+    bench.hand_on();
+    bench.give(epoch, 4).await;
+    assert!(bench.worker.state.open.is_open());
+    bench.stand_still();
+    for control in [Control::Flush(FlushReason::Asked), Control::Shed] {
+        bench.control.send(control).unwrap();
+    }
+    bench.done.send(Done::Skipped).unwrap();
+    // Its next epoch waits for what is under way of this one.
+    let next = bench.registry().next_epoch(&partition(), &bench.send);
+    bench.give(next, 0).await;
+    let state = &bench.worker.state;
+    assert_eq!(state.dropped[&partition().id], epoch);
+    assert_eq!(state.open.rows(), 0);
+    assert!(matches!(state.postponed[0], Control::Flush(_)));
+    assert_eq!(bench.lane().map(|lane| lane.epoch), Some(next));
+}
+
+/// Its lanes are gone, so nothing would tell which offsets its rows are.
+#[tokio::test]
+async fn a_batch_in_hand_is_dropped_with_what_is_given_up() {
+    let mut bench = bench().await;
+    let epoch = bench.taken().await;
+    bench.hand_on();
+    let mut raw = raw_batch(epoch, 4..8, 4, 8);
+    raw.slab = b"{\"a\":1}".as_slice().into();
+    raw.records
+        .iter_mut()
+        .for_each(|record| record.value = 0..7);
+    bench.give_batch(raw).await;
+    bench.stand_still();
+    bench.control.send(Control::Shed).unwrap();
+    bench.done.send(Done::Skipped).unwrap();
+    // Its first fields wait for the flush under way, which may make the table.
+    bench.worker.flush(FlushReason::Asked).await.unwrap();
+    assert_eq!(bench.worker.state.in_flight, 0);
+    assert!(bench.jobs.as_mut().unwrap().try_recv().is_err());
+    assert_eq!(bench.withheld(), Some(Some(0)));
 }
