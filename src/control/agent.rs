@@ -311,7 +311,10 @@ impl Shared {
 
     fn count(&self) {
         let tables = self.tables.lock();
-        let pending: usize = tables.values().map(|entry| entry.wants.changes.len()).sum();
+        let wants = tables.values().map(|entry| &entry.wants);
+        let pending: usize = wants
+            .map(|wants| wants.changes.len() + usize::from(wants.sync))
+            .sum();
         let failing = tables.values().filter(|entry| entry.failures > 0).count();
         let gauge = |name: &'static str, value: usize| {
             metrics::gauge!(name, "connection" => self.connection.clone()).set(value as f64);

@@ -3,7 +3,7 @@
 use super::{
     error::{ControlError, Result},
     sql::{Principal, TableName},
-    warehouse::{Registered, SqlRunner},
+    warehouse::{CatalogColumn, Registered, SqlRunner},
 };
 use crate::{
     databricks::{
@@ -136,6 +136,16 @@ impl SqlRunner for Databricks {
             kind: table.table_type,
             format: table.data_source_format,
             location: table.storage_location,
+            // A catalog that keeps no columns of a table has none that could be behind its log.
+            columns: (!table.columns.is_empty()).then(|| {
+                let columns = table.columns.into_iter();
+                columns
+                    .map(|column| CatalogColumn {
+                        name: column.name,
+                        type_text: column.type_text,
+                    })
+                    .collect()
+            }),
         }))
     }
 

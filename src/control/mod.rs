@@ -32,4 +32,4 @@ pub use agent::Agent;
 pub use databricks::Databricks;
 pub use error::{ControlError, Result};
 pub use turn::{apply, plan};
-pub use warehouse::{Logged, Registered, SqlRunner, Target};
+pub use warehouse::{CatalogColumn, Logged, Registered, SqlRunner, Target};

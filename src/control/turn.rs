@@ -17,8 +17,11 @@ pub(super) struct Wants {
     /// Whether the catalog is known to have the table.
     pub(super) registered: bool,
     pub(super) changes: Vec<SchemaChange>,
-    /// The log's schema was changed by us, and the catalog is to take it over.
+    /// The log's schema is another than the catalog's, which is to take it over.
     pub(super) sync: bool,
+    /// In what the catalog differed when it last took the log over. Where it differs so again, that has not helped, and
+    /// is not tried for ever.
+    pub(super) synced: Option<String>,
 }
 
 impl Wants {
@@ -59,6 +62,11 @@ pub(super) async fn statements(
     let Some(schema) = target.log.schema().await? else {
         return Ok(statements);
     };
+    let left = outstanding(&schema, &wants.changes);
+    if left != wants.changes {
+        wants.changes = left;
+        target.log.changed();
+    }
     if !wants.registered {
         match runner.find_table(&target.name).await? {
             Some(found) => match found.misfit(&target.location) {
@@ -68,7 +76,19 @@ pub(super) async fn statements(
                         table: target.name.to_string(),
                     });
                 }
-                None => wants.registered = true,
+                None => {
+                    wants.registered = true;
+                    let difference = found.difference(&schema);
+                    if difference.is_some() && difference != wants.synced {
+                        tracing::info!(
+                            table = %target.name,
+                            difference,
+                            "the catalog is not what the table's log shows: it is to take it over"
+                        );
+                        wants.sync = true;
+                        wants.synced = difference;
+                    }
+                }
             },
             None => {
                 statements.push(Statement::CreateSchema {
@@ -79,11 +99,6 @@ pub(super) async fn statements(
                 statements.push(Statement::CreateTable(create));
             }
         }
-    }
-    let left = outstanding(&schema, &wants.changes);
-    if left != wants.changes {
-        wants.changes = left;
-        target.log.changed();
     }
     statements.extend(alterations(&target.name, &wants.changes)?);
     if wants.sync {
@@ -109,9 +124,9 @@ pub async fn plan(
     sync: bool,
 ) -> Result<Vec<String>> {
     let mut wants = Wants {
-        registered: false,
         changes,
         sync,
+        ..Wants::default()
     };
     let todo = statements(runner, target, &mut wants).await?;
     todo.iter().map(Statement::sql).collect()
@@ -129,9 +144,9 @@ pub async fn apply(
     sync: bool,
 ) -> Result<Vec<String>> {
     let mut wants = Wants {
-        registered: false,
         changes,
         sync,
+        ..Wants::default()
     };
     let todo = statements(runner, target, &mut wants).await?;
     let texts: Result<Vec<String>> = todo.iter().map(Statement::sql).collect();
@@ -169,6 +184,8 @@ pub(super) async fn run(
             });
         }
         let failure = run_all(runner, wants, &statements).await.err();
+        // A statement that reached the log may not have reached the catalog, and another may have dropped the table.
+        wants.registered &= failure.is_none();
         let left = self::statements(runner, target, wants).await?;
         if wants.is_done() {
             return Ok(());

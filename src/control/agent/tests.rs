@@ -5,12 +5,12 @@
 use super::*;
 use crate::{
     control::{
-        Logged, Result,
+        CatalogColumn, Logged, Result,
         sql::{Location, TableName},
         testing::{AUTO_STOP, Fault, Lake, Read, Scripted, refused},
     },
     error::Kind,
-    schema::{ColumnType, TableSchema},
+    schema::{ColumnType, TableSchema, types},
 };
 use arrow::datatypes::{DataType, Field, Schema};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -37,6 +37,16 @@ impl Lake for Memory {
         }
         *table = Arc::new(table.apply(changes).expect("changes that apply"));
         Ok(())
+    }
+
+    fn columns(&self, location: &str) -> Option<Vec<CatalogColumn>> {
+        let tables = self.tables.lock();
+        let fields = tables.get(location)?.columns.fields();
+        let columns = fields.iter().map(|field| CatalogColumn {
+            name: field.name().clone(),
+            type_text: types::to_sql(field.data_type()).expect("a type"),
+        });
+        Some(columns.collect())
     }
 }
 
@@ -376,6 +386,71 @@ async fn a_lost_answer_is_read_from_the_log() {
     assert_eq!(bench.warehouse.statements().len(), 1);
     assert_eq!(bench.columns(&target), ["id", "a"]);
     assert_eq!(bench.agent.problem(&target), None);
+}
+
+const SYNC: &str = "MSCK REPAIR TABLE `main`.`web`.`clicks` SYNC METADATA";
+
+/// The workspace dies between log and catalog: the column is there, and the catalog is told of it.
+#[tokio::test(start_paused = true)]
+async fn a_catalog_left_behind_its_log_takes_it_over() {
+    let bench = Bench::new();
+    let target = bench.table("clicks");
+    let lost = ControlError::Service {
+        kind: Kind::Unavailable,
+        message: "no answer".into(),
+    };
+    bench.warehouse.fails(move |read| {
+        matches!(read, Read::AddColumns(..)).then_some(Fault::Behind(lost.clone()))
+    });
+    bench.agent.want(&target, &[add("a", "long")]);
+    after(30).await;
+    assert_eq!(
+        bench.warehouse.statements(),
+        [
+            "ALTER TABLE `main`.`web`.`clicks` ADD COLUMNS (`a` BIGINT)",
+            SYNC
+        ]
+    );
+    let known = bench.warehouse.catalog.lock()[&target.name.full_name()].clone();
+    assert_eq!(known.columns.unwrap().len(), 2);
+    assert_eq!(bench.agent.problem(&target), None);
+}
+
+/// The daemon died as well: the next one looks once it has the table.
+#[tokio::test(start_paused = true)]
+async fn a_catalog_found_behind_its_log_takes_it_over_and_is_not_asked_for_ever() {
+    for heals in [true, false] {
+        let bench = Bench::new();
+        let target = bench.table("clicks");
+        bench
+            .memory
+            .alter(target.location.url(), &[add("a", "long")])
+            .await
+            .unwrap();
+        if !heals {
+            // Says yes, and stays as it is.
+            *bench.warehouse.is_stuck.lock() = true;
+        }
+        bench.agent.register(&target);
+        after(60).await;
+        assert_eq!(bench.warehouse.statements(), [SYNC]);
+        // What fails has the catalog looked at again.
+        let lost = ControlError::Service {
+            kind: Kind::Unavailable,
+            message: "no answer".into(),
+        };
+        bench.warehouse.fails(move |read| {
+            matches!(read, Read::AddColumns(..)).then_some(Fault::Lost(lost.clone()))
+        });
+        bench.agent.want(&target, &[add("b", "long")]);
+        after(86_400).await;
+        let syncs = bench.warehouse.statements();
+        let syncs = syncs.iter().filter(|sql| *sql == SYNC).count();
+        // A stuck catalog lacks another column by then, and is told of that too.
+        assert_eq!(syncs, if heals { 1 } else { 2 });
+        assert_eq!(bench.agent.pending(&target), []);
+        assert_eq!(bench.agent.problem(&target), None);
+    }
 }
 
 #[tokio::test(start_paused = true)]
