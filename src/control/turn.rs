@@ -95,7 +95,11 @@ pub(super) async fn statements(
                     schema: target.name.schema().clone(),
                     comment: None,
                 });
-                let create = CreateTable::register(target.name.clone(), target.location.clone());
+                let create = CreateTable::register(
+                    target.name.clone(),
+                    target.location.clone(),
+                    target.comment.clone(),
+                );
                 statements.push(Statement::CreateTable(create));
             }
         }

@@ -63,6 +63,8 @@ pub trait Logged: Send + Sync {
 pub struct Target {
     pub name: TableName,
     pub location: Location,
+    /// What it is registered with.
+    pub comment: Option<String>,
     pub log: Arc<dyn Logged>,
 }
 

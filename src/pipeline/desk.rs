@@ -136,6 +136,7 @@ pub(crate) fn target(registration: &Registration, log: Arc<Log>) -> Result<Targe
             &registration.table,
         )?,
         location: Location::parse(&plain_url(log.log.location()))?,
+        comment: registration.comment.clone(),
         log,
     })
 }

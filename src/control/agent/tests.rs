@@ -106,6 +106,7 @@ impl Bench {
             name: TableName::new("main", "web", name).unwrap(),
             log: Arc::new(MemoryLog(self.memory.clone(), location.url().to_owned())),
             location,
+            comment: None,
         }
     }
 

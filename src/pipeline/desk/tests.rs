@@ -296,6 +296,54 @@ async fn columns_appear_through_the_warehouse_while_rows_flow() {
     bench.stop().await;
 }
 
+/// What the configuration says of a new table is in its log before the catalog hears of it, whoever has the authority.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_table_has_its_comment_properties_and_clustering() {
+    for authority in ["warehouse", "log"] {
+        let mut bench = Bench::new(&format!(
+            r#"
+            authority = "{authority}"
+            comment = "Clicks of the shop"
+            properties = {{ "delta.enableChangeDataFeed" = "true", team = "web" }}
+            cluster_by = ["n", "_event_time"]
+            columns = [{{ name = "n", type = "long", comment = "A number" }}]
+            "#
+        ))
+        .await;
+        bench
+            .send_until(plain, |bench| bench.has_run("CREATE TABLE"))
+            .await;
+        assert!(bench.has_run("COMMENT 'Clicks of the shop'"));
+        let zero = bench
+            .lake
+            .path()
+            .join("t/_delta_log/00000000000000000000.json");
+        let zero = fs::read_to_string(zero).unwrap();
+        let action = |name: &str| -> serde_json::Value {
+            let lines = zero.lines().map(|line| line.parse().unwrap());
+            let mut found = lines.filter(|action: &serde_json::Value| action.get(name).is_some());
+            found.next().expect(name)[name].clone()
+        };
+        let metadata = action("metaData");
+        assert_eq!(metadata["description"], "Clicks of the shop");
+        assert_eq!(metadata["configuration"]["team"], "web");
+        let columns = metadata["schemaString"].as_str().unwrap();
+        assert!(columns.contains("A number"), "{columns}");
+        let domain = action("domainMetadata")["configuration"].to_string();
+        for column in ["n", "_event_time"] {
+            assert!(domain.contains(column), "{domain}");
+        }
+        // Later commits and files go on as for any table.
+        let landed = bench.next;
+        bench
+            .send_until(plain, |bench| bench.next > landed + 20)
+            .await;
+        bench.landed().await;
+        bench.rows();
+        bench.stop().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_waits_for_a_person() {
     let mut bench = Bench::new(
