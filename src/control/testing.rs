@@ -14,7 +14,10 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     iter::Peekable,
     str::Chars,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 use tokio::time::Instant;
@@ -356,6 +359,10 @@ pub(crate) struct Scripted {
     pub(crate) journal: Mutex<Vec<(Instant, String)>>,
     /// What is wrong with a statement; nothing by default.
     pub(crate) judge: Mutex<Option<Judge>>,
+    /// Why nothing is answered.
+    pub(crate) unreachable: Mutex<Option<ControlError>>,
+    /// Looks into the catalog.
+    pub(crate) looks: AtomicUsize,
     /// Why it does not start.
     pub(crate) broken: Mutex<Option<ControlError>>,
     /// The catalog's columns stay as they are.
@@ -385,6 +392,8 @@ impl Scripted {
             schemas: Mutex::default(),
             journal: Mutex::default(),
             judge: Mutex::default(),
+            unreachable: Mutex::default(),
+            looks: AtomicUsize::new(0),
             broken: Mutex::default(),
             is_stuck: Mutex::default(),
             starts: Mutex::default(),
@@ -486,11 +495,16 @@ impl Scripted {
 #[async_trait::async_trait]
 impl SqlRunner for Scripted {
     async fn find_table(&self, table: &TableName) -> Result<Option<Registered>> {
-        Ok(self.catalog.lock().get(&table.full_name()).cloned())
+        self.looks.fetch_add(1, Ordering::Relaxed);
+        match self.unreachable.lock().clone() {
+            Some(error) => Err(error),
+            None => Ok(self.catalog.lock().get(&table.full_name()).cloned()),
+        }
     }
 
     async fn ensure_running(&self) -> Result<()> {
-        if let Some(error) = self.broken.lock().clone() {
+        let unreachable = self.unreachable.lock().clone();
+        if let Some(error) = unreachable.or_else(|| self.broken.lock().clone()) {
             return Err(error);
         }
         if !self.is_running() {

@@ -1,7 +1,7 @@
 //! One table's turn: from what is wanted to what its log shows.
 
 use super::{
-    changes::outstanding,
+    changes::{merge, outstanding},
     error::{ControlError, Result},
     sql::{CreateTable, Principal, Statement, alterations},
     warehouse::{SqlRunner, Target},
@@ -17,6 +17,8 @@ pub(super) struct Wants {
     /// Whether the catalog is known to have the table.
     pub(super) registered: bool,
     pub(super) changes: Vec<SchemaChange>,
+    /// Changes that were refused: they are struck once they stand, and not run.
+    pub(super) aside: Vec<SchemaChange>,
     /// The log's schema is another than the catalog's, which is to take it over.
     pub(super) sync: bool,
     /// In what the catalog differed when it last took the log over. Where it differs so again, that has not helped, and
@@ -26,7 +28,19 @@ pub(super) struct Wants {
 
 impl Wants {
     pub(super) fn is_done(&self) -> bool {
+        self.is_run() && self.aside.is_empty()
+    }
+
+    /// Whether nothing is left to be run.
+    fn is_run(&self) -> bool {
         self.registered && self.changes.is_empty() && !self.sync
+    }
+
+    /// Those that stand aside too.
+    pub(super) fn all_changes(&self) -> Vec<SchemaChange> {
+        let mut all = self.aside.clone();
+        merge(&mut all, &self.changes);
+        all
     }
 }
 
@@ -43,10 +57,29 @@ pub(super) struct Failure {
 impl From<ControlError> for Failure {
     fn from(error: ControlError) -> Self {
         Failure {
+            is_common: error.is_common(),
             error,
             statement: None,
-            is_common: false,
         }
+    }
+}
+
+impl Failure {
+    pub(super) fn common(error: &ControlError) -> Self {
+        Failure {
+            error: error.clone(),
+            statement: None,
+            is_common: true,
+        }
+    }
+
+    /// Whether a statement was refused for what no repetition mends.
+    pub(super) fn is_refusal(&self) -> bool {
+        let is_lasting = matches!(
+            self.error.kind(),
+            Kind::Unauthorized | Kind::InvalidData | Kind::Config | Kind::Unsupported
+        );
+        self.statement.is_some() && is_lasting && !self.is_common && !self.error.is_race()
     }
 }
 
@@ -62,6 +95,7 @@ pub(super) async fn statements(
     let Some(schema) = target.log.schema().await? else {
         return Ok(statements);
     };
+    wants.aside = outstanding(&schema, &wants.aside);
     let left = outstanding(&schema, &wants.changes);
     if left != wants.changes {
         wants.changes = left;
@@ -191,7 +225,7 @@ pub(super) async fn run(
         // A statement that reached the log may not have reached the catalog, and another may have dropped the table.
         wants.registered &= failure.is_none();
         let left = self::statements(runner, target, wants).await?;
-        if wants.is_done() {
+        if wants.is_run() {
             return Ok(());
         }
         let progressed = (&wants.changes, wants.registered) != (&before.0, before.1);
@@ -233,9 +267,8 @@ async fn run_all(
             matches!(&error, ControlError::Statement { kind, .. } if *kind == Kind::InvalidData);
         let is_race = error.is_race();
         let failure = Failure {
-            error,
             statement: Some(statement.clone()),
-            is_common: false,
+            ..Failure::from(error)
         };
         match statement {
             // One column that is refused does not keep the others from the table.

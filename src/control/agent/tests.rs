@@ -2,7 +2,7 @@
 //!
 //! Past 500 lines: what it is given and the log that is listened to stand beside the tests.
 
-use super::*;
+use super::{entry::REFUSED_PAUSE, *};
 use crate::{
     control::{
         CatalogColumn, Logged, Result,
@@ -289,7 +289,7 @@ async fn a_missing_right_is_told_once_with_its_grant_and_tried_ever_more_rarely(
     assert!(pauses[4] > Duration::from_secs(120), "{pauses:?}");
     let longest = pauses.iter().max().unwrap();
     assert!(
-        *longest <= LONGEST_PAUSE + Duration::from_secs(60),
+        *longest <= REFUSED_PAUSE + Duration::from_secs(60),
         "{pauses:?}"
     );
     assert!(pauses.len() < 25, "{pauses:?}");
@@ -300,6 +300,7 @@ async fn a_missing_right_is_told_once_with_its_grant_and_tried_ever_more_rarely(
         "GRANT MODIFY ON TABLE `main`.`web`.`clicks` TO `app-1`",
         "ALTER TABLE `main`.`web`.`clicks` ADD COLUMNS (`a` BIGINT)",
         "data goes on",
+        "at once by `alluvium schema apply`",
     ] {
         assert!(text.contains(part), "{part} in {text}");
     }
@@ -307,9 +308,164 @@ async fn a_missing_right_is_told_once_with_its_grant_and_tried_ever_more_rarely(
     assert_eq!(bench.agent.pending(&target), [add("a", "long")]);
 
     *bench.warehouse.judge.lock() = None;
-    after(LONGEST_PAUSE.as_secs() + 60).await;
+    after(REFUSED_PAUSE.as_secs() + 60).await;
     assert_eq!(bench.columns(&target), ["id", "a"]);
     assert_eq!(bench.agent.problem(&target), None);
+}
+
+/// Each try wakes the warehouse, and a person is to mend it.
+#[tokio::test(start_paused = true)]
+async fn what_is_refused_wakes_a_warehouse_a_few_times_a_day() {
+    let bench = Bench::new();
+    let target = bench.table("clicks");
+    bench.warehouse.fails(|_| {
+        let refused = refused(Kind::Unauthorized, "INSUFFICIENT_PERMISSIONS");
+        Some(Fault::Refused(refused))
+    });
+    bench.agent.want(&target, &[add("a", "long")]);
+    after(86_400).await;
+    let first = bench.starts();
+    after(7 * 86_400).await;
+    let more = bench.starts() - first;
+    assert!((28..40).contains(&more), "{more} in a week");
+    // Another column is tried at once, and brings the first one along.
+    *bench.warehouse.judge.lock() = None;
+    bench.agent.want(&target, &[add("b", "long")]);
+    after(10).await;
+    assert_eq!(bench.columns(&target), ["id", "a", "b"]);
+    assert_eq!(bench.agent.problem(&target), None);
+}
+
+/// Fields that appear again and again do not wake it each.
+#[tokio::test(start_paused = true)]
+async fn news_that_is_refused_like_the_rest_comes_ever_more_rarely() {
+    let bench = Bench::new();
+    let target = bench.table("clicks");
+    bench.warehouse.fails(|_| {
+        let refused = refused(Kind::Unauthorized, "INSUFFICIENT_PERMISSIONS");
+        Some(Fault::Refused(refused))
+    });
+    for n in 0..600 {
+        bench.agent.want(&target, &[add(&format!("a{n}"), "long")]);
+        after(60).await;
+    }
+    let tries = bench.warehouse.statements().len();
+    assert!((20..45).contains(&tries), "{tries} in ten hours");
+}
+
+/// A column that is refused as it is stays out of the way of the next.
+#[tokio::test(start_paused = true)]
+async fn a_refused_column_stands_aside_for_new_ones() {
+    let bench = Bench::new();
+    let target = bench.table("clicks");
+    bench.warehouse.fails(|read| match read {
+        Read::AddColumns(_, columns) if columns.iter().any(|(_, f)| f.name() == "bad") => {
+            Some(Fault::Refused(refused(Kind::InvalidData, "INVALID_NAME")))
+        }
+        _ => None,
+    });
+    bench.agent.want(&target, &[add("bad", "long")]);
+    after(6 * 3_600).await;
+    let before = bench.warehouse.statements().len();
+    for name in ["b", "c"] {
+        bench
+            .agent
+            .want(&target, &[add(name, "long"), add("bad", "long")]);
+        after(10).await;
+    }
+    assert_eq!(bench.columns(&target), ["id", "b", "c"]);
+    let news = &bench.warehouse.statements()[before..];
+    assert_eq!(
+        news,
+        [
+            "ALTER TABLE `main`.`web`.`clicks` ADD COLUMNS (`b` BIGINT)",
+            "ALTER TABLE `main`.`web`.`clicks` ADD COLUMNS (`c` BIGINT)",
+        ]
+    );
+    assert_eq!(bench.agent.pending(&target), [add("bad", "long")]);
+    assert!(bench.agent.problem(&target).is_some());
+    // Its own time comes too.
+    *bench.warehouse.judge.lock() = None;
+    after(REFUSED_PAUSE.as_secs() + 60).await;
+    assert_eq!(bench.columns(&target), ["id", "b", "c", "bad"]);
+    assert_eq!(bench.agent.problem(&target), None);
+}
+
+/// `alluvium schema apply` is another process: the writer sees the log change, and tells.
+#[tokio::test(start_paused = true)]
+async fn what_a_person_mends_by_hand_is_over_at_once() {
+    let bench = Bench::new();
+    let target = bench.table("clicks");
+    bench.warehouse.fails(|_| {
+        let refused = refused(Kind::Unauthorized, "INSUFFICIENT_PERMISSIONS");
+        Some(Fault::Refused(refused))
+    });
+    bench.agent.want(&target, &[add("a", "long")]);
+    after(6 * 3_600).await;
+    *bench.warehouse.judge.lock() = None;
+    let changes = bench.agent.pending(&target);
+    let done = turn::apply(&*bench.warehouse, &target, changes, false).await;
+    assert_eq!(done.unwrap().len(), 1);
+    let tries = bench.warehouse.statements().len();
+    bench.agent.register(&target);
+    after(10).await;
+    assert_eq!(bench.agent.problem(&target), None);
+    assert_eq!(bench.agent.pending(&target), []);
+    assert_eq!(bench.warehouse.statements().len(), tries);
+}
+
+/// The token ends while many tables want something: one line, and DDL goes on with the new one, soon.
+#[tokio::test(start_paused = true)]
+async fn a_lost_token_is_told_once_for_all_tables_and_a_new_one_is_found_soon() {
+    let (lines, _listening) = listen();
+    let bench = Bench::new();
+    let tables: Vec<Target> = (0..20)
+        .map(|n| bench.unregistered(&format!("t{n}")))
+        .collect();
+    *bench.warehouse.unreachable.lock() = Some(ControlError::Connection {
+        kind: Kind::Unauthorized,
+        message: "the workspace does not take the token".into(),
+    });
+    for table in &tables {
+        bench.agent.want(table, &[add("a", "long")]);
+    }
+    after(6 * 3_600).await;
+    let text = lines.text();
+    assert_eq!(text.matches("does not take the token").count(), 1, "{text}");
+    let looks = bench.warehouse.looks.load(Ordering::Relaxed);
+    assert!(looks < 500, "one of them asks for all: {looks}");
+    assert_eq!(bench.starts(), 0);
+    *bench.warehouse.unreachable.lock() = None;
+    after(150).await;
+    for table in &tables {
+        assert_eq!(bench.columns(table), ["id", "a"]);
+    }
+    // And when it is lost again, that is told again.
+    *bench.warehouse.unreachable.lock() = Some(ControlError::Connection {
+        kind: Kind::Unauthorized,
+        message: "the workspace does not take the token".into(),
+    });
+    bench
+        .agent
+        .want(&bench.unregistered("late"), &[add("a", "long")]);
+    after(60).await;
+    let text = lines.text();
+    assert_eq!(text.matches("does not take the token").count(), 2, "{text}");
+}
+
+/// It is read again and run again, not put off.
+#[tokio::test(start_paused = true)]
+async fn a_transaction_that_was_aborted_is_tried_again_at_once() {
+    let bench = Bench::new();
+    let target = bench.table("clicks");
+    let first = Mutex::new(true);
+    bench.warehouse.fails(move |_| {
+        let is_first = std::mem::take(&mut *first.lock());
+        is_first.then(|| Fault::Refused(refused(Kind::Conflict, "DELTA_CONCURRENT_WRITE")))
+    });
+    bench.agent.want(&target, &[add("a", "long")]);
+    after(9).await;
+    assert_eq!(bench.columns(&target), ["id", "a"]);
 }
 
 /// Who may not make schemas need not, where there is one: told is the right to make the table.
