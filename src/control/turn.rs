@@ -151,6 +151,35 @@ pub(super) async fn statements(
     Ok(statements)
 }
 
+/// What a table wants, read once for a command that a person runs: the catalog is asked, no warehouse is started.
+struct Command {
+    wants: Wants,
+    statements: Vec<Statement>,
+    texts: Vec<String>,
+}
+
+impl Command {
+    async fn read(
+        runner: &dyn SqlRunner,
+        target: &Target,
+        changes: Vec<SchemaChange>,
+        sync: bool,
+    ) -> Result<Self> {
+        let mut wants = Wants {
+            changes,
+            sync,
+            ..Wants::default()
+        };
+        let statements = statements(runner, target, &mut wants).await?;
+        let texts: Result<Vec<String>> = statements.iter().map(Statement::sql).collect();
+        Ok(Self {
+            wants,
+            texts: texts?,
+            statements,
+        })
+    }
+}
+
 /// The statements that would do what a table wants, as text. The catalog is asked; no warehouse is started.
 ///
 /// # Errors
@@ -161,13 +190,8 @@ pub async fn plan(
     changes: Vec<SchemaChange>,
     sync: bool,
 ) -> Result<Vec<String>> {
-    let mut wants = Wants {
-        changes,
-        sync,
-        ..Wants::default()
-    };
-    let todo = statements(runner, target, &mut wants).await?;
-    todo.iter().map(Statement::sql).collect()
+    let command = Command::read(runner, target, changes, sync).await?;
+    Ok(command.texts)
 }
 
 /// What a table wants, done now: for a command that a person runs. Returned is what was run, as text; nothing where
@@ -181,24 +205,17 @@ pub async fn apply(
     changes: Vec<SchemaChange>,
     sync: bool,
 ) -> Result<Vec<String>> {
-    let mut wants = Wants {
-        changes,
-        sync,
-        ..Wants::default()
-    };
-    let todo = statements(runner, target, &mut wants).await?;
-    let texts: Result<Vec<String>> = todo.iter().map(Statement::sql).collect();
-    let texts = texts?;
-    if !todo.is_empty() {
+    let mut command = Command::read(runner, target, changes, sync).await?;
+    if !command.statements.is_empty() {
         runner.ensure_running().await?;
-        if let Err(failure) = run(runner, target, &mut wants, todo).await {
+        if let Err(failure) = run(runner, target, &mut command.wants, command.statements).await {
             return Err(ControlError::Service {
                 kind: failure.error.kind(),
                 message: failure.told(runner).await,
             });
         }
     }
-    Ok(texts)
+    Ok(command.texts)
 }
 
 /// Runs statements on a warehouse that is awake, until the log shows what was wanted.
