@@ -252,6 +252,23 @@ fn tables_and_their_columns() {
         ),
         (
             format!(
+                "{connected}[dead_letters]\ntable_name='x'\n[table_defaults]\n{placed}[tables.b]\ntable_name='X'"
+            ),
+            "tables.b.table_name",
+            "another table",
+        ),
+        (
+            "[dead_letters]\ntable_name='x'".to_owned(),
+            "dead_letters.table_name",
+            "[table_defaults]",
+        ),
+        (
+            format!("{connected}[dead_letters]\ntable_name='a b'\n[table_defaults]\n{placed}"),
+            "dead_letters.table_name",
+            "a space",
+        ),
+        (
+            format!(
                 "{connected}[table_defaults]\n{placed}[tables.a]\nurl='s3://bucket/x'\n[tables.b]\nurl='s3://bucket/x/y'"
             ),
             "tables.b.url",

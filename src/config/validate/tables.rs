@@ -63,6 +63,7 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
         merged(name, &path, config, found);
     }
     overlaps(config, found);
+    registration::letters(config, found);
     registration::apart(config, found);
 }
 
