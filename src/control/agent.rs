@@ -9,7 +9,7 @@ use super::{
     turn::{self, Failure, Wants},
     warehouse::{SqlRunner, Target},
 };
-use crate::schema::SchemaChange;
+use crate::{error::Kind, schema::SchemaChange};
 use parking_lot::Mutex;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::{sync::Notify, time::Instant};
@@ -32,6 +32,25 @@ struct Shared {
     /// What was last told of all tables, and whether the warehouse had been woken by then.
     told: Mutex<Option<(String, bool)>>,
     news: Notify,
+}
+
+/// A table whose catalog is not what it is to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// `catalog.schema.table`.
+    pub table: String,
+    /// Columns and types that are to come.
+    pub changes: usize,
+    /// The last failure, with what would mend it.
+    pub problem: Option<(Kind, String)>,
+}
+
+impl Waiting {
+    /// Whether waiting alone may help: nobody has said no.
+    pub fn may_come(&self) -> bool {
+        let kind = self.problem.as_ref().map(|(kind, _)| *kind);
+        kind.is_none_or(|kind| kind.is_retryable() || kind == Kind::Conflict)
+    }
 }
 
 /// One table's part of a round.
@@ -110,6 +129,19 @@ impl Agent {
         let tables = self.shared.tables.lock();
         let entry = tables.get(&key(target))?;
         entry.told.clone()
+    }
+
+    /// The tables of which something is wanted and not done yet.
+    pub fn waiting(&self) -> Vec<Waiting> {
+        let tables = self.shared.tables.lock();
+        let waiting = tables.values().filter(|entry| !entry.wants.is_done());
+        waiting
+            .map(|entry| Waiting {
+                table: entry.target.name.to_string(),
+                changes: entry.wants.all_changes().len(),
+                problem: entry.kind.zip(entry.told.clone()),
+            })
+            .collect()
     }
 
     /// What is wanted of a table and not done yet.

@@ -29,7 +29,7 @@ pub(crate) mod testing;
 mod turn;
 mod warehouse;
 
-pub use agent::Agent;
+pub use agent::{Agent, Waiting};
 pub use databricks::Databricks;
 pub use error::{ControlError, Result};
 pub use turn::{apply, plan};

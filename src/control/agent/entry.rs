@@ -31,8 +31,9 @@ pub(super) struct Entry {
     /// Turns that news began and that were refused, one after the other; the next begins no sooner than `news_at`.
     refused_news: u32,
     news_at: Instant,
-    /// What was last told of it.
+    /// What was last told of it, and its kind.
     pub(super) told: Option<String>,
+    pub(super) kind: Option<Kind>,
 }
 
 /// One table's part of a round, as it begins.
@@ -54,6 +55,7 @@ impl Entry {
             refused_news: 0,
             news_at: Instant::now(),
             told: None,
+            kind: None,
         }
     }
 
@@ -127,6 +129,7 @@ impl Entry {
             Instant::now() + doubled.min(longest).mul_f64(jitter)
         };
         self.is_refused = failure.is_refusal();
+        self.kind = Some(failure.error.kind());
         if self.is_refused {
             if !is_whole || self.failures == 0 {
                 self.news_at = pause(self.refused_news, LONGEST_PAUSE);
@@ -156,6 +159,7 @@ impl Entry {
             return false;
         }
         self.failures = 0;
+        self.kind = None;
         self.is_refused = false;
         // Its log is not there yet: whoever makes it asks again.
         self.not_before = match self.wants.is_done() || self.asked {

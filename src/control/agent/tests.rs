@@ -9,7 +9,6 @@ use crate::{
         sql::{Location, TableName},
         testing::{AUTO_STOP, Fault, Lake, Read, Scripted, refused},
     },
-    error::Kind,
     schema::{ColumnType, TableSchema, types},
 };
 use arrow::datatypes::{DataType, Field, Schema};
