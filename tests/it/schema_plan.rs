@@ -86,7 +86,7 @@ async fn what_waits_inside_structs_and_lists_is_planned_too() {
     let daemon = home.serve().await;
     let client = Client::of(&daemon.http);
     client
-        .commit("orders", event.replace("\"id\":1", "\"id\":2").as_str())
+        .commit("orders", event.replace("\"id\":1", "\"id\":2"))
         .await;
     daemon.stop().await;
     let row = home.table("orders").row("id", 2);
