@@ -91,5 +91,5 @@ async fn what_waits_inside_structs_and_lists_is_planned_too() {
     daemon.stop().await;
     let row = home.table("orders").row("id", 2);
     assert_eq!(row["lines"][1]["quantity"], 2);
-    assert_eq!(row["_rescued_data"], serde_json::Value::Null);
+    assert!(row.get("_rescued_data").is_none_or(|kept| kept.is_null()));
 }
