@@ -13,8 +13,7 @@ Examples:
   alluvium schema plan --config alluvium.toml
   alluvium schema apply orders --config alluvium.toml --yes
 
-What waits is read from the values in _rescued_data of the newest files, so no daemon need run. Values
-inside lists are not looked at. A table with authority = \"warehouse\" is changed by its connection's SQL
+What waits is read from the values in _rescued_data of the newest files, so no daemon need run. A table with authority = \"warehouse\" is changed by its connection's SQL
 warehouse, which is started for it; any other by a commit to its log.")]
 pub(super) struct Args {
     #[command(subcommand)]

@@ -12,6 +12,7 @@ use super::{
     kernel::{KernelLog, engine_info},
     log::{Change, DeltaLog},
     options::CommitOptions,
+    properties::{MAX_CLUSTER_COLUMNS, check_property},
     state::TableState,
 };
 use crate::schema::TableSchema;
@@ -20,6 +21,9 @@ use delta_kernel::{engine::arrow_conversion::TryFromArrow, schema::StructType};
 use object_store::{PutMode, PutOptions};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, sync::Arc};
+
+/// The domain of metadata that names clustering columns.
+const CLUSTERING: &str = "delta.clustering";
 
 impl KernelLog {
     /// Version 0, by a conditional PUT of our own.
@@ -76,6 +80,11 @@ pub(super) fn version_zero(
     };
     let schema = &change.schema;
     check_partitioning(schema).map_err(refuse)?;
+    check_clustering(schema, &options.cluster_by).map_err(refuse)?;
+    for (key, value) in &options.table_properties {
+        check_property(key, value)
+            .map_err(|why| refuse(format!("the property {why}, property=`{key}`")))?;
+    }
     let struct_type = StructType::try_from_arrow(&bare(&schema.columns))
         .map_err(|error| refuse(error.to_string()))?;
     let schema_string =
@@ -88,31 +97,56 @@ pub(super) fn version_zero(
         .map(|(key, value)| (key.as_str(), value.as_str()))
         .collect();
 
+    let is_clustered = !options.cluster_by.is_empty();
+    let mut parameters = json!({
+        "partitionBy": serde_json::to_string(&schema.partition_columns).unwrap_or_default(),
+        "properties": serde_json::to_string(&properties).unwrap_or_default(),
+        "isManaged": "false",
+    });
+    let mut metadata = json!({
+        "id": id,
+        "format": {"provider": "parquet", "options": {}},
+        "schemaString": schema_string,
+        "partitionColumns": schema.partition_columns,
+        "configuration": properties,
+        "createdTime": now,
+    });
+    if is_clustered {
+        parameters["clusterBy"] = serde_json::to_string(&options.cluster_by)
+            .unwrap_or_default()
+            .into();
+    }
+    if let Some(comment) = &options.table_comment {
+        parameters["description"] = comment.as_str().into();
+        metadata["description"] = comment.as_str().into();
+    }
     let mut actions = vec![
         json!({"commitInfo": {
             "timestamp": now,
             "operation": "CREATE TABLE",
-            "operationParameters": {
-                "partitionBy": serde_json::to_string(&schema.partition_columns).unwrap_or_default(),
-                "properties": serde_json::to_string(&properties).unwrap_or_default(),
-                "isManaged": "false",
-            },
+            "operationParameters": parameters,
             "operationMetrics": metrics(change),
             "isBlindAppend": true,
             "engineInfo": engine_info(),
             "txnId": uuid::Uuid::new_v4().to_string(),
             "userMetadata": account,
         }}),
-        json!({"protocol": protocol(schema.columns.fields(), &properties).map_err(refuse)?}),
-        json!({"metaData": {
-            "id": id,
-            "format": {"provider": "parquet", "options": {}},
-            "schemaString": schema_string,
-            "partitionColumns": schema.partition_columns,
-            "configuration": properties,
-            "createdTime": now,
-        }}),
+        json!({"protocol": protocol(schema.columns.fields(), &properties, is_clustered)}),
+        json!({"metaData": metadata}),
     ];
+    if is_clustered {
+        let columns: Vec<[&str; 1]> = options
+            .cluster_by
+            .iter()
+            .map(|name| [name.as_str()])
+            .collect();
+        let configuration = json!({"clusteringColumns": columns, "domainName": CLUSTERING});
+        actions.push(json!({"domainMetadata": {
+            "domain": CLUSTERING,
+            "configuration": configuration.to_string(),
+            "removed": false,
+        }}));
+    }
     for file in &change.files {
         let mut add = json!({
             "path": encode_path(&file.path),
@@ -184,9 +218,37 @@ fn check_partitioning(schema: &TableSchema) -> Result<(), String> {
     Ok(())
 }
 
+/// Delta keeps statistics of clustering columns, so they have plain types (protocol, "Clustered Table").
+fn check_clustering(schema: &TableSchema, cluster_by: &[String]) -> Result<(), String> {
+    if !cluster_by.is_empty() && !schema.partition_columns.is_empty() {
+        return Err("it is partitioned or clustered, not both".into());
+    }
+    if cluster_by.len() > MAX_CLUSTER_COLUMNS {
+        return Err(format!(
+            "it may be clustered by at most {MAX_CLUSTER_COLUMNS} columns"
+        ));
+    }
+    for name in cluster_by {
+        match schema.columns.field_with_name(name) {
+            Err(_) => {
+                return Err(format!(
+                    "a clustering column that is no column, column=`{name}`"
+                ));
+            }
+            Ok(field) if field.data_type().is_nested() => {
+                return Err(format!(
+                    "a clustering column must be of a simple type, column=`{name}`"
+                ));
+            }
+            Ok(_) => {}
+        }
+    }
+    Ok(())
+}
+
 /// The least protocol that the columns and properties need. Features are listed only where one
 /// needs them, as then reader version 3 and writer version 7 are.
-fn protocol(columns: &Fields, properties: &BTreeMap<&str, &str>) -> Result<Value, String> {
+fn protocol(columns: &Fields, properties: &BTreeMap<&str, &str>, is_clustered: bool) -> Value {
     let on = |key: &str| {
         properties
             .get(key)
@@ -216,35 +278,23 @@ fn protocol(columns: &Fields, properties: &BTreeMap<&str, &str>) -> Result<Value
         reader.push("v2Checkpoint");
         writer.push("v2Checkpoint");
     }
-    for refused in [
-        "delta.columnMapping.mode",
-        "delta.enableRowTracking",
-        "delta.enableInCommitTimestamps",
-        "delta.enableIcebergCompatV1",
-        "delta.enableIcebergCompatV2",
-        "delta.enableIcebergCompatV3",
-        "delta.setTransactionRetentionDuration",
-    ] {
-        if properties.contains_key(refused) {
-            return Err(format!(
-                "a property that new tables are not given; create the table with SQL first, property=`{refused}`"
-            ));
-        }
+    if is_clustered {
+        writer.extend(["clustering", "domainMetadata"]);
     }
     if writer.is_empty() {
-        return Ok(json!({"minReaderVersion": 1, "minWriterVersion": 2}));
+        return json!({"minReaderVersion": 1, "minWriterVersion": 2});
     }
     // Features that writer version 2 implies are listed where features are.
     writer.extend(["appendOnly", "invariants"]);
     if reader.is_empty() {
-        return Ok(json!({"minReaderVersion": 1, "minWriterVersion": 7, "writerFeatures": writer}));
+        return json!({"minReaderVersion": 1, "minWriterVersion": 7, "writerFeatures": writer});
     }
-    Ok(json!({
+    json!({
         "minReaderVersion": 3,
         "minWriterVersion": 7,
         "readerFeatures": reader,
         "writerFeatures": writer,
-    }))
+    })
 }
 
 fn any_type(fields: &Fields, wanted: &dyn Fn(&DataType) -> bool) -> bool {
@@ -306,26 +356,27 @@ fn strip(field: &Field) -> Field {
 mod tests {
     use super::*;
 
-    fn protocol_of(fields: Vec<Field>, properties: &[(&str, &str)]) -> Result<Value, String> {
-        protocol(&fields.into(), &properties.iter().copied().collect())
+    fn protocol_of(fields: Vec<Field>, properties: &[(&str, &str)]) -> Value {
+        protocol(&fields.into(), &properties.iter().copied().collect(), false)
     }
 
     #[test]
     fn the_protocol_asks_for_no_more_than_is_needed() {
         let plain = vec![Field::new("a", DataType::Int64, true)];
         assert_eq!(
-            protocol_of(plain.clone(), &[]).unwrap(),
+            protocol_of(plain.clone(), &[]),
             json!({"minReaderVersion": 1, "minWriterVersion": 2})
         );
         let ntz = DataType::Timestamp(arrow::datatypes::TimeUnit::Microsecond, None);
         let nested = DataType::Struct(vec![Field::new("t", ntz, true)].into());
-        let found = protocol_of(vec![Field::new("s", nested, true)], &[]).unwrap();
+        let found = protocol_of(vec![Field::new("s", nested, true)], &[]);
         assert_eq!(found["readerFeatures"], json!(["timestampNtz"]));
         let vectors = protocol_of(plain.clone(), &[("delta.enableDeletionVectors", "true")]);
-        assert_eq!(vectors.unwrap()["minReaderVersion"], 3);
-        let feed = protocol_of(plain.clone(), &[("delta.enableChangeDataFeed", "true")]).unwrap();
+        assert_eq!(vectors["minReaderVersion"], 3);
+        let feed = protocol_of(plain.clone(), &[("delta.enableChangeDataFeed", "true")]);
         assert_eq!(feed["minReaderVersion"], 1);
-        let refused = protocol_of(plain, &[("delta.columnMapping.mode", "name")]).unwrap_err();
-        assert!(refused.contains("delta.columnMapping.mode"), "{refused}");
+        let clustered = protocol(&plain.into(), &BTreeMap::new(), true);
+        assert_eq!(clustered["minReaderVersion"], 1);
+        assert_eq!(clustered["writerFeatures"][0], "clustering");
     }
 }

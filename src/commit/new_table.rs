@@ -1,5 +1,6 @@
 //! How the first files of a table are written, before there is a snapshot to ask.
 
+use super::CommitOptions;
 use crate::{
     event::{PartitionColumn, WriteSpec},
     schema::TableSchema,
@@ -10,10 +11,22 @@ use std::sync::Arc;
 /// `delta.dataSkippingNumIndexedCols` of a table without the property (protocol, "Per-file
 /// Statistics"): leaf columns count, partition columns do not.
 const INDEXED_COLUMNS: usize = 32;
+const INDEXED_COLUMNS_KEY: &str = "delta.dataSkippingNumIndexedCols";
 
 /// The spec of a table that [`TableLog::commit`](super::TableLog::commit) will make from `schema`:
 /// no column mapping, no properties.
 pub fn new_table_spec(schema: &TableSchema) -> WriteSpec {
+    spec_of_new_table(schema, &CommitOptions::default())
+}
+
+/// The same of a table that is made with the properties and clustering of `options`: columns it is clustered by have
+/// statistics wherever they stand.
+pub fn spec_of_new_table(schema: &TableSchema, options: &CommitOptions) -> WriteSpec {
+    let indexed = match options.table_properties.get(INDEXED_COLUMNS_KEY) {
+        None => INDEXED_COLUMNS,
+        // -1 is all of them.
+        Some(count) => count.parse().unwrap_or(usize::MAX),
+    };
     let fields = schema.columns.fields();
     let is_partition = |field: &Field| schema.partition_columns.contains(field.name());
     let projection: Vec<usize> = (0..fields.len())
@@ -26,7 +39,19 @@ pub fn new_table_spec(schema: &TableSchema) -> WriteSpec {
     let mut stats_columns = Vec::new();
     let mut counted = 0;
     for field in &physical {
-        leaves(field, &mut Vec::new(), &mut counted, &mut stats_columns);
+        leaves(
+            field,
+            indexed,
+            &mut Vec::new(),
+            &mut counted,
+            &mut stats_columns,
+        );
+    }
+    for name in &options.cluster_by {
+        let path = vec![name.clone()];
+        if !stats_columns.contains(&path) {
+            stats_columns.push(path);
+        }
     }
     let partition_columns = schema
         .partition_columns
@@ -53,18 +78,19 @@ pub fn new_table_spec(schema: &TableSchema) -> WriteSpec {
 /// Leaves in schema order; a list or map is one, and gets no statistics of its own.
 fn leaves(
     field: &Field,
+    indexed: usize,
     path: &mut Vec<String>,
     counted: &mut usize,
     found: &mut Vec<Vec<String>>,
 ) {
-    if *counted >= INDEXED_COLUMNS {
+    if *counted >= indexed {
         return;
     }
     path.push(field.name().clone());
     match field.data_type() {
         DataType::Struct(children) => {
             for child in children {
-                leaves(child, path, counted, found);
+                leaves(child, indexed, path, counted, found);
             }
         }
         DataType::List(_) | DataType::Map(..) => *counted += 1,
@@ -102,5 +128,16 @@ mod tests {
         );
         assert_eq!(spec.stats_columns[0], ["s", "x"]);
         assert_eq!(spec.partition_columns[0].index, 0);
+
+        let options = CommitOptions {
+            cluster_by: vec!["c39".into(), "c0".into()],
+            table_properties: [(INDEXED_COLUMNS_KEY.to_owned(), "3".to_owned())].into(),
+            ..CommitOptions::default()
+        };
+        let spec = spec_of_new_table(&schema, &options);
+        assert_eq!(
+            spec.stats_columns,
+            [vec!["s", "x"], vec!["c0"], vec!["c39"]]
+        );
     }
 }

@@ -35,8 +35,13 @@ pub struct CommitOptions {
     pub source_retention: Option<Duration>,
     /// Columns that every row fills; other columns declared NOT NULL make the table refused.
     pub guaranteed_columns: BTreeSet<String>,
-    /// Properties of a table that we create.
+    /// Properties of a table that we create, as [`check_property`](super::check_property) allows them.
     pub table_properties: BTreeMap<String, String>,
+    /// Its description.
+    pub table_comment: Option<String>,
+    /// Top-level columns that it is clustered by (liquid clustering: a feature for writers, none for readers); not
+    /// beside partition columns.
+    pub cluster_by: Vec<String>,
     /// The first pause after a failed attempt; it doubles, with jitter, up to `backoff_max`.
     pub backoff_initial: Duration,
     pub backoff_max: Duration,
@@ -54,6 +59,8 @@ impl Default for CommitOptions {
             source_retention: None,
             guaranteed_columns: BTreeSet::new(),
             table_properties: BTreeMap::new(),
+            table_comment: None,
+            cluster_by: Vec::new(),
             backoff_initial: Duration::from_millis(50),
             backoff_max: Duration::from_secs(20),
             clock: Arc::new(|| chrono::Utc::now().timestamp_millis()),

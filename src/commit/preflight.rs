@@ -225,6 +225,23 @@ fn interval_refusal(table: &str, configuration: &HashMap<String, String>) -> Opt
     None
 }
 
+/// The same of a property that a table is to be made with.
+pub(super) fn check_interval(key: &str, value: &str) -> std::result::Result<(), String> {
+    match plain_interval(value) {
+        None => Err(format!(
+            "is a duration that readers understand differently; write a number and one unit up to weeks, as in `interval 7 days`, not `{value}`"
+        )),
+        Some(interval)
+            if key == "delta.deletedFileRetentionDuration" && interval < LEAST_FILE_RETENTION =>
+        {
+            Err(format!(
+                "lets files be deleted before a commit can name them; give it a time as `interval 7 days`, not `{value}`"
+            ))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
 /// `interval N UNIT` in lower case: what every reader takes for the same.
 fn plain_interval(text: &str) -> Option<Duration> {
     let words: Vec<&str> = text.split_whitespace().collect();

@@ -41,12 +41,18 @@ use std::path::{Path, PathBuf};
 impl Config {
     /// A table's options with every value concrete, whether the configuration names it or not.
     pub fn table(&self, name: &str) -> Table {
-        table::resolve(
+        let mut table = table::resolve(
             name,
             &self.lake.url,
             self.tables.get(name),
             &self.table_defaults,
-        )
+        );
+        if name == self.dead_letters.table {
+            // In a catalog under a name that was chosen for it, or in none.
+            let named = table.registration.zip(self.dead_letters.table_name.clone());
+            table.registration = named.map(|(place, table)| Registration { table, ..place });
+        }
+        table
     }
 
     /// The spool's folder: `spool.path`; else `.spool` in the lake's folder, or `./spool` where the lake is no folder.

@@ -69,6 +69,9 @@ pub struct SpoolOptions {
 pub struct DeadLetterOptions {
     /// Its name, a folder below `lake.url`. Two pipelines over one lake may share it: their positions do not meet.
     pub table: String,
+    /// The name under which the catalog and schema of `[table_defaults]` have it; by default no catalog has it. Lakes that
+    /// share a schema give different names.
+    pub table_name: Option<String>,
 }
 
 /// Where metrics and health are served.
@@ -122,6 +125,7 @@ impl Default for DeadLetterOptions {
     fn default() -> Self {
         Self {
             table: "_dead_letters".into(),
+            table_name: None,
         }
     }
 }

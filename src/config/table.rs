@@ -3,7 +3,7 @@
 use crate::schema::{Authority, ColumnOptions, Evolution, OnConflict};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 /// One table: `[tables.NAME]`. A key left out is taken from `[table_defaults]`, then from the defaults given here.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
@@ -31,6 +31,17 @@ pub struct TableOptions {
     pub schema: Option<String>,
     /// The table's name in the schema; by default its name here, dots as `_`.
     pub table_name: Option<String>,
+    /// What the table is, for its readers: the description in its log, and the comment in its catalog. Of a new table:
+    /// one that exists keeps its own.
+    pub comment: Option<String>,
+    /// Properties of a new table, such as `"delta.enableChangeDataFeed" = "true"`; names without `delta.` are yours. Refused are
+    /// those that would break what Alluvium promises, or ask for what it does not write. A table's own replace those of
+    /// `[table_defaults]`. One that exists keeps its own: what differs is told, with the statement that would set it.
+    pub properties: Option<BTreeMap<String, String>>,
+    /// Columns that a new table is clustered by (liquid clustering), at most four, each declared in `columns` (not of type
+    /// `binary`, `boolean` or `json`, not nested) or a metadata column; not beside `partition_by`. Writers must know Delta's
+    /// writer version 7 then, readers need nothing. Files are clustered by `OPTIMIZE`, not as they are landed.
+    pub cluster_by: Option<Vec<String>>,
     /// What to do with a value that does not fit its column, tried in order: `widen`, `sibling`, `rescue`, `reject`.
     /// The last one is `rescue` or `reject`, which always can.
     pub on_conflict: Option<Vec<OnConflict>>,
@@ -174,6 +185,9 @@ pub struct Table {
     pub authority: Authority,
     /// Where a catalog has it.
     pub registration: Option<Registration>,
+    pub comment: Option<String>,
+    pub properties: BTreeMap<String, String>,
+    pub cluster_by: Vec<String>,
     /// Never empty; the last is `Rescue` or `Reject`.
     pub on_conflict: Vec<OnConflict>,
     pub target_file_size_bytes: u64,
@@ -198,6 +212,7 @@ pub struct Registration {
     pub catalog: String,
     pub schema: String,
     pub table: String,
+    pub comment: Option<String>,
 }
 
 /// What holds where neither the table nor `[table_defaults]` speaks; the reference and the resolved
@@ -214,6 +229,9 @@ pub(super) fn built_in() -> TableOptions {
         catalog: None,
         schema: None,
         table_name: None,
+        comment: None,
+        properties: Some(BTreeMap::new()),
+        cluster_by: Some(Vec::new()),
         on_conflict: Some(vec![
             OnConflict::Widen,
             OnConflict::Sibling,
@@ -262,6 +280,7 @@ pub(super) fn resolve(
             table: own
                 .and_then(|own| own.table_name.clone())
                 .unwrap_or_else(|| name.replace('.', "_")),
+            comment: own.and_then(|own| own.comment.clone()),
         })
     };
     let own_url = own.and_then(|own| own.url.clone());
@@ -279,6 +298,9 @@ pub(super) fn resolve(
         evolution: first!(evolution),
         authority: first!(authority),
         registration: registration(),
+        comment: own.and_then(|own| own.comment.clone()),
+        properties: first!(properties),
+        cluster_by: first!(cluster_by),
         on_conflict: first!(on_conflict),
         target_file_size_bytes: first!(target_file_size_bytes),
         max_commit_rows: first!(max_commit_rows),

@@ -1,13 +1,15 @@
 //! The task that serves a warehouse: what tables want is gathered, and one wake-up serves them all.
 
+mod entry;
+
+use self::entry::{Begun, Entry};
 use super::{
-    changes,
     error::ControlError,
     sql::{Statement, alterations},
     turn::{self, Failure, Wants},
     warehouse::{SqlRunner, Target},
 };
-use crate::schema::SchemaChange;
+use crate::{error::Kind, schema::SchemaChange};
 use parking_lot::Mutex;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::{sync::Notify, time::Instant};
@@ -15,9 +17,6 @@ use tokio_util::sync::CancellationToken;
 
 /// After the first table wants something, others may join before the warehouse is asked.
 const GATHER: Duration = Duration::from_secs(3);
-/// The pause after the first failure; each later one is twice as long, up to the longest.
-const FIRST_PAUSE: Duration = Duration::from_secs(15);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30 * 60);
 
 /// The desk of one warehouse. Cheap to clone; asking never waits.
 #[derive(Clone)]
@@ -30,20 +29,28 @@ struct Shared {
     runner: Arc<dyn SqlRunner>,
     /// By name and place: two tables that a catalog would give one name are two here, and the second is told so.
     tables: Mutex<BTreeMap<String, Entry>>,
-    /// What was last told of the warehouse itself.
-    told: Mutex<Option<String>>,
+    /// What was last told of all tables, and whether the warehouse had been woken by then.
+    told: Mutex<Option<(String, bool)>>,
     news: Notify,
 }
 
-struct Entry {
-    target: Target,
-    wants: Wants,
-    /// Something was asked for since the last turn began.
-    asked: bool,
-    failures: u32,
-    not_before: Instant,
-    /// What was last told of it.
-    told: Option<String>,
+/// A table whose catalog is not what it is to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// `catalog.schema.table`.
+    pub table: String,
+    /// Columns and types that are to come.
+    pub changes: usize,
+    /// The last failure, with what would mend it.
+    pub problem: Option<(Kind, String)>,
+}
+
+impl Waiting {
+    /// Whether waiting alone may help: nobody has said no.
+    pub fn may_come(&self) -> bool {
+        let kind = self.problem.as_ref().map(|(kind, _)| *kind);
+        kind.is_none_or(|kind| kind.is_retryable() || kind == Kind::Conflict)
+    }
 }
 
 /// One table's part of a round.
@@ -51,6 +58,7 @@ struct Turn {
     key: String,
     target: Target,
     wants: Wants,
+    is_whole: bool,
     statements: Vec<Statement>,
     outcome: Result<(), Failure>,
 }
@@ -83,7 +91,7 @@ impl Agent {
 
     /// Sees to it that the catalog has the table, as soon as its log is there.
     pub fn register(&self, target: &Target) {
-        self.ask(target, |wants| !wants.registered);
+        self.ask(target, Entry::register);
     }
 
     /// Columns or types that the table is to get. Asked again, the same costs nothing. Returned is why some cannot be
@@ -107,21 +115,13 @@ impl Agent {
                 Err(error) => refused.push(error),
             }
         }
-        self.ask(target, |wants| {
-            let mut merged = wants.changes.clone();
-            changes::merge(&mut merged, &possible);
-            let grows = merged != wants.changes && changes::columns(&merged) <= room;
-            if grows {
-                wants.changes = merged;
-            }
-            grows
-        });
+        self.ask(target, |entry| entry.want(&possible, room));
         refused
     }
 
     /// The log's schema was changed by us: the catalog is to take it over.
     pub fn sync(&self, target: &Target) {
-        self.ask(target, |wants| !std::mem::replace(&mut wants.sync, true));
+        self.ask(target, Entry::sync);
     }
 
     /// Why the last turn of a table failed, with what would mend it.
@@ -131,24 +131,32 @@ impl Agent {
         entry.told.clone()
     }
 
+    /// The tables of which something is wanted and not done yet.
+    pub fn waiting(&self) -> Vec<Waiting> {
+        let tables = self.shared.tables.lock();
+        let waiting = tables.values().filter(|entry| !entry.wants.is_done());
+        waiting
+            .map(|entry| Waiting {
+                table: entry.target.name.to_string(),
+                changes: entry.wants.all_changes().len(),
+                problem: entry.kind.zip(entry.told.clone()),
+            })
+            .collect()
+    }
+
     /// What is wanted of a table and not done yet.
     pub fn pending(&self, target: &Target) -> Vec<SchemaChange> {
         let tables = self.shared.tables.lock();
         let entry = tables.get(&key(target));
-        entry.map_or_else(Vec::new, |entry| entry.wants.changes.clone())
+        entry.map_or_else(Vec::new, |entry| entry.wants.all_changes())
     }
 
-    fn ask(&self, target: &Target, add: impl FnOnce(&mut Wants) -> bool) {
+    fn ask(&self, target: &Target, add: impl FnOnce(&mut Entry) -> bool) {
         let mut tables = self.shared.tables.lock();
-        let entry = tables.entry(key(target)).or_insert_with(|| Entry {
-            target: target.clone(),
-            wants: Wants::default(),
-            asked: false,
-            failures: 0,
-            not_before: Instant::now(),
-            told: None,
-        });
-        if add(&mut entry.wants) {
+        let entry = tables
+            .entry(key(target))
+            .or_insert_with(|| Entry::new(target));
+        if add(entry) {
             entry.asked = true;
             self.shared.news.notify_one();
         }
@@ -174,29 +182,41 @@ impl Shared {
     /// When the next table is due that still wants something.
     fn next_due(&self) -> Option<Instant> {
         let tables = self.tables.lock();
-        let wanting = tables.values().filter(|entry| entry.is_wanting());
-        wanting.map(|entry| entry.not_before).min()
+        tables.values().filter_map(Entry::due).min()
     }
 
     /// Serves all tables that are due.
     async fn round(&self) {
         let mut turns = self.begin();
+        let mut reached = Ok(());
         for turn in &mut turns {
-            let found = turn::statements(&*self.runner, &turn.target, &mut turn.wants).await;
-            match found {
+            if let Err(error) = &reached {
+                turn.outcome = Err(Failure::common(error));
+                continue;
+            }
+            match turn::statements(&*self.runner, &turn.target, &mut turn.wants).await {
                 Ok(statements) => turn.statements = statements,
-                Err(error) => turn.outcome = Err(error.into()),
+                Err(error) => {
+                    if error.is_common() {
+                        reached = Err(error.clone());
+                    }
+                    turn.outcome = Err(error.into());
+                }
             }
         }
         // Only statements wake a warehouse.
-        if turns.iter().any(|turn| !turn.statements.is_empty()) {
+        let mut is_woken = false;
+        if reached.is_ok() && turns.iter().any(|turn| !turn.statements.is_empty()) {
             metrics::counter!("alluvium_control_wakeups_total", "connection" => self.connection.clone())
                 .increment(1);
-            let awake = self.runner.ensure_running().await;
-            self.tell_warehouse(&awake);
-            for turn in &mut turns {
-                self.run(turn, &awake).await;
-            }
+            is_woken = true;
+            reached = self.runner.ensure_running().await;
+        }
+        for turn in &mut turns {
+            self.run(turn, &mut reached).await;
+        }
+        if !turns.is_empty() {
+            self.tell_common(&reached, is_woken);
         }
         // Daemons that failed together do not come back together; the tables of one do, in one wake-up.
         let jitter = 0.75 + fastrand::f64() / 4.0;
@@ -206,39 +226,47 @@ impl Shared {
         self.count();
     }
 
-    async fn run(&self, turn: &mut Turn, awake: &Result<(), ControlError>) {
+    /// Runs a table's statements, unless what `reached` tells keeps all tables from theirs. What keeps this one from
+    /// them in the same way is told there.
+    async fn run(&self, turn: &mut Turn, reached: &mut Result<(), ControlError>) {
         if turn.statements.is_empty() || turn.outcome.is_err() {
             return;
         }
         let statements = std::mem::take(&mut turn.statements);
-        turn.outcome = match awake {
+        turn.outcome = match reached {
             Ok(()) => turn::run(&*self.runner, &turn.target, &mut turn.wants, statements).await,
             Err(error) => Err(Failure {
-                error: error.clone(),
                 statement: statements.into_iter().next(),
-                is_common: true,
+                ..Failure::common(error)
             }),
         };
+        if let Err(failure) = &turn.outcome
+            && failure.is_common
+        {
+            *reached = Err(failure.error.clone());
+        }
     }
 
-    /// What keeps all tables waiting is told once, not of each.
-    fn tell_warehouse(&self, awake: &Result<(), ControlError>) {
+    /// What keeps all tables waiting is told once, not of each. A warehouse that nobody woke is not known to work.
+    fn tell_common(&self, reached: &Result<(), ControlError>, is_woken: bool) {
         let connection = &self.connection;
         let mut told = self.told.lock();
-        match awake {
-            Ok(()) if told.take().is_some() => {
-                tracing::info!(connection, "the warehouse takes statements again");
+        match reached {
+            Ok(()) => {
+                if told.take_if(|(_, woken)| is_woken || !*woken).is_some() {
+                    tracing::info!(connection, "the warehouse takes statements again");
+                }
             }
-            Ok(()) => {}
             Err(error) => {
                 let (kind, text) = (error.kind().as_str(), error.to_string());
-                if !is_told(told.as_deref(), &text) {
+                let last = told.as_ref().map(|(text, _)| text.as_str());
+                if !is_told(last, &text) {
                     tracing::error!(
                         connection,
                         kind,
                         "the warehouse takes no statements; data goes on, new fields stand in _rescued_data, and it is tried again; `alluvium schema plan` prints the statements: {text}"
                     );
-                    *told = Some(text);
+                    *told = Some((text, is_woken));
                 }
             }
         }
@@ -247,23 +275,20 @@ impl Shared {
     fn begin(&self) -> Vec<Turn> {
         let now = Instant::now();
         let mut tables = self.tables.lock();
-        let due = tables
-            .iter_mut()
-            .filter(|(_, entry)| entry.is_wanting() && entry.not_before <= now);
-        due.map(|(key, entry)| {
-            entry.asked = false;
-            let wants = entry.wants.clone();
-            // Asked for again meanwhile, it is another one.
-            entry.wants.sync = false;
-            Turn {
-                key: key.clone(),
-                target: entry.target.clone(),
-                wants,
-                statements: Vec::new(),
-                outcome: Ok(()),
+        let mut turns = Vec::new();
+        for (key, entry) in tables.iter_mut() {
+            if let Some(Begun { wants, is_whole }) = entry.begin(now) {
+                turns.push(Turn {
+                    key: key.clone(),
+                    target: entry.target.clone(),
+                    wants,
+                    is_whole,
+                    statements: Vec::new(),
+                    outcome: Ok(()),
+                });
             }
-        })
-        .collect()
+        }
+        turns
     }
 
     /// Takes the outcome into account, with what was asked for meanwhile.
@@ -278,32 +303,33 @@ impl Shared {
         };
         let table = &turn.target.name.full_name();
         let connection = &self.connection;
-        entry.settle(&turn);
+        entry.settle(&turn.wants);
         match (told, turn.outcome) {
             (Some(told), Err(failure)) => {
                 let kind = failure.error.kind().as_str();
                 metrics::counter!("alluvium_errors_total", "stage" => "control", "kind" => kind)
                     .increment(1);
-                entry.failed(failure.is_common, jitter);
+                entry.failed(&failure, turn.is_whole, jitter);
                 // Once: what is new is said, not how often it was tried.
                 if !failure.is_common && !is_told(entry.told.as_deref(), &told) {
+                    let again = match failure.is_refusal() {
+                        true => {
+                            "it is tried again after pauses of up to 6 hours, and at once by `alluvium schema apply`"
+                        }
+                        false => "it is tried again",
+                    };
                     tracing::error!(
                         table,
                         connection,
                         kind,
-                        "the catalog's table could not be changed; its data goes on, new fields stand in _rescued_data, and it is tried again: {told}"
+                        "the catalog's table could not be changed; its data goes on, new fields stand in _rescued_data, and {again}: {told}"
                     );
                 }
                 entry.told = Some(told);
             }
             _ => {
-                entry.failures = 0;
-                if entry.told.take().is_some() {
+                if entry.succeeded() {
                     tracing::info!(table, connection, "the catalog's table could be changed");
-                }
-                // Its log is not there yet: whoever makes it asks again.
-                if !entry.wants.is_done() && !entry.asked {
-                    entry.not_before = Instant::now() + FIRST_PAUSE;
                 }
             }
         }
@@ -311,39 +337,16 @@ impl Shared {
 
     fn count(&self) {
         let tables = self.tables.lock();
-        let pending: usize = tables.values().map(|entry| entry.wants.changes.len()).sum();
+        let wants = tables.values().map(|entry| &entry.wants);
+        let pending: usize = wants
+            .map(|wants| wants.all_changes().len() + usize::from(wants.sync))
+            .sum();
         let failing = tables.values().filter(|entry| entry.failures > 0).count();
         let gauge = |name: &'static str, value: usize| {
             metrics::gauge!(name, "connection" => self.connection.clone()).set(value as f64);
         };
         gauge("alluvium_control_pending_changes", pending);
         gauge("alluvium_control_failing_tables", failing);
-    }
-}
-
-impl Entry {
-    fn is_wanting(&self) -> bool {
-        !self.wants.is_done()
-    }
-
-    /// What is left, after a turn that began with some of it.
-    fn settle(&mut self, turn: &Turn) {
-        let mut wants = turn.wants.clone();
-        if self.asked {
-            // What stands meanwhile is struck in the next turn, before anything is run.
-            changes::merge(&mut wants.changes, &self.wants.changes);
-        }
-        wants.sync |= self.wants.sync;
-        self.wants = wants;
-    }
-
-    fn failed(&mut self, is_common: bool, jitter: f64) {
-        // It may have been dropped from the catalog.
-        self.wants.registered &= is_common;
-        let doubled = FIRST_PAUSE.saturating_mul(1 << self.failures.min(16));
-        let pause = doubled.min(LONGEST_PAUSE);
-        self.failures = self.failures.saturating_add(1);
-        self.not_before = Instant::now() + pause.mul_f64(jitter);
     }
 }
 

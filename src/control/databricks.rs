@@ -3,7 +3,7 @@
 use super::{
     error::{ControlError, Result},
     sql::{Principal, TableName},
-    warehouse::{Registered, SqlRunner},
+    warehouse::{CatalogColumn, Registered, SqlRunner},
 };
 use crate::{
     databricks::{
@@ -136,6 +136,16 @@ impl SqlRunner for Databricks {
             kind: table.table_type,
             format: table.data_source_format,
             location: table.storage_location,
+            // A catalog that keeps no columns of a table has none that could be behind its log.
+            columns: (!table.columns.is_empty()).then(|| {
+                let columns = table.columns.into_iter();
+                columns
+                    .map(|column| CatalogColumn {
+                        name: column.name,
+                        type_text: column.type_text,
+                    })
+                    .collect()
+            }),
         }))
     }
 
@@ -175,10 +185,19 @@ fn told(error: ClientError) -> ControlError {
             message: error.to_string(),
         };
     }
+    // A statement that takes too long is that statement's affair.
+    let is_common = matches!(
+        error.kind(),
+        ClientKind::Unauthenticated
+            | ClientKind::Unavailable
+            | ClientKind::Network
+            | ClientKind::RateLimited
+    );
     let error = Error::from(error);
-    ControlError::Service {
-        kind: error.kind(),
-        message: error.to_string(),
+    let (kind, message) = (error.kind(), error.to_string());
+    match is_common {
+        true => ControlError::Connection { kind, message },
+        false => ControlError::Service { kind, message },
     }
 }
 
@@ -209,9 +228,10 @@ fn failed_kind(code: Option<&str>, state: Option<&str>, condition: Option<&str>)
         return Kind::Conflict;
     }
     match code {
+        // Another transaction was first.
+        Some("ABORTED") => Kind::Conflict,
         Some(
-            "ABORTED"
-            | "DEADLINE_EXCEEDED"
+            "DEADLINE_EXCEEDED"
             | "INTERNAL_ERROR"
             | "IO_ERROR"
             | "RESOURCE_EXHAUSTED"
@@ -277,6 +297,7 @@ mod tests {
                 Kind::Unavailable,
                 None,
             ),
+            ("ABORTED", None, "", Kind::Conflict, None),
             ("BAD_REQUEST", None, "", Kind::InvalidData, None),
         ] {
             let error = failed(code, state, message);
@@ -291,6 +312,7 @@ mod tests {
         }
         assert!(failed("BAD_REQUEST", None, "[FIELD_ALREADY_EXISTS] x").is_race());
         assert!(failed("BAD_REQUEST", Some("2D521"), "x").is_race());
+        assert!(failed("ABORTED", None, "another commit was first").is_race());
         assert!(!failed("BAD_REQUEST", Some("42501"), "x").is_race());
     }
 }

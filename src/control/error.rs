@@ -40,6 +40,9 @@ pub enum ControlError {
         "the statements ran, and the table's log does not show what they changed; see whether the catalog's table lies at url=`{url}`"
     )]
     Unseen { url: String },
+    /// The workspace does not take our credential, or does not answer: so it is for all tables.
+    #[error("{message}")]
+    Connection { kind: Kind, message: String },
     /// A service or a store that the control plane asks.
     #[error("{message}")]
     Service { kind: Kind, message: String },
@@ -53,7 +56,9 @@ impl ControlError {
             | ControlError::Layout { .. } => Kind::Config,
             ControlError::Misfit { .. } => Kind::Config,
             ControlError::Unseen { .. } => Kind::Conflict,
-            ControlError::Statement { kind, .. } | ControlError::Service { kind, .. } => *kind,
+            ControlError::Statement { kind, .. }
+            | ControlError::Connection { kind, .. }
+            | ControlError::Service { kind, .. } => *kind,
             ControlError::Type { .. } | ControlError::TooLong { .. } => Kind::Unsupported,
         }
     }
@@ -66,6 +71,11 @@ impl ControlError {
             ControlError::Name { what, .. } => Some(what),
             _ => None,
         }
+    }
+
+    /// Whether it concerns all tables of the connection.
+    pub(super) fn is_common(&self) -> bool {
+        matches!(self, ControlError::Connection { .. })
     }
 
     /// Whether a schema is missing that a statement needs.

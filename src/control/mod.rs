@@ -14,7 +14,8 @@
 //! What holds: data waits for nothing here. A warehouse is started for statements alone, never to look. After
 //! any failure the log is read before anything is done again, so that two who want the same column at once end
 //! with one. A failure is told once, with the statement and the grants that would mend it, and tried again
-//! after pauses that grow to half an hour.
+//! after pauses that grow: to half an hour, or to six hours where a statement was refused, as a person is to mend it
+//! and each try wakes the warehouse. News does not wait for what was refused.
 //!
 //! Limits: names of 255 characters, a statement of 16 MiB.
 
@@ -28,8 +29,8 @@ pub(crate) mod testing;
 mod turn;
 mod warehouse;
 
-pub use agent::Agent;
+pub use agent::{Agent, Waiting};
 pub use databricks::Databricks;
 pub use error::{ControlError, Result};
 pub use turn::{apply, plan};
-pub use warehouse::{Logged, Registered, SqlRunner, Target};
+pub use warehouse::{CatalogColumn, Logged, Registered, SqlRunner, Target};

@@ -1,7 +1,7 @@
 //! A reader of the statements we write, which shares no code with their writer, and a warehouse that acts on them.
 
 use super::{
-    ControlError, Registered, Result, SqlRunner, Target,
+    CatalogColumn, ControlError, Registered, Result, SqlRunner, Target,
     sql::{Principal, TableName},
 };
 use crate::{
@@ -14,7 +14,10 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     iter::Peekable,
     str::Chars,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 use tokio::time::Instant;
@@ -327,6 +330,11 @@ impl Reader {
 pub(crate) trait Lake: Send + Sync {
     /// Errors as a warehouse tells them.
     async fn alter(&self, location: &str, changes: &[SchemaChange]) -> Result<()>;
+
+    /// The columns that a catalog takes from the log there; `None` for a catalog that tells none.
+    fn columns(&self, _location: &str) -> Option<Vec<CatalogColumn>> {
+        None
+    }
 }
 
 /// What goes wrong with one statement.
@@ -336,6 +344,8 @@ pub(crate) enum Fault {
     Refused(ControlError),
     /// Carried out, and the answer lost.
     Lost(ControlError),
+    /// Carried out in the log and not in the catalog, and the answer lost.
+    Behind(ControlError),
 }
 
 type Judge = Box<dyn Fn(&Read) -> Option<Fault> + Send + Sync>;
@@ -349,8 +359,14 @@ pub(crate) struct Scripted {
     pub(crate) journal: Mutex<Vec<(Instant, String)>>,
     /// What is wrong with a statement; nothing by default.
     pub(crate) judge: Mutex<Option<Judge>>,
+    /// Why nothing is answered.
+    pub(crate) unreachable: Mutex<Option<ControlError>>,
+    /// Looks into the catalog.
+    pub(crate) looks: AtomicUsize,
     /// Why it does not start.
     pub(crate) broken: Mutex<Option<ControlError>>,
+    /// The catalog's columns stay as they are.
+    pub(crate) is_stuck: Mutex<bool>,
     pub(crate) starts: Mutex<Vec<Instant>>,
     pub(crate) used: Mutex<Option<Instant>>,
     /// How long a start and a statement take.
@@ -376,7 +392,10 @@ impl Scripted {
             schemas: Mutex::default(),
             journal: Mutex::default(),
             judge: Mutex::default(),
+            unreachable: Mutex::default(),
+            looks: AtomicUsize::new(0),
             broken: Mutex::default(),
+            is_stuck: Mutex::default(),
             starts: Mutex::default(),
             used: Mutex::default(),
             start_takes: Duration::from_secs(4),
@@ -394,6 +413,7 @@ impl Scripted {
             kind: kind.into(),
             format: Some("DELTA".into()),
             location: Some(location.into()),
+            columns: self.lake.columns(location),
         };
         let mut catalog = self.catalog.lock();
         catalog.insert(target.name.full_name(), registered);
@@ -407,6 +427,19 @@ impl Scripted {
         self.used
             .lock()
             .is_some_and(|used| used.elapsed() < AUTO_STOP)
+    }
+
+    /// The catalog has what the log shows after a statement about a table it knows.
+    fn take_over(&self, read: &Read) {
+        if *self.is_stuck.lock() {
+            return;
+        }
+        if let Read::AddColumns(table, _) | Read::AlterType(table, ..) | Read::Sync(table) = read
+            && let Some(known) = self.catalog.lock().get_mut(&table.join(".").to_lowercase())
+        {
+            let at = known.location.as_deref().unwrap_or_default();
+            known.columns = self.lake.columns(at);
+        }
     }
 
     async fn carry_out(&self, read: &Read) -> Result<()> {
@@ -426,6 +459,7 @@ impl Scripted {
                     kind: "EXTERNAL".into(),
                     format: Some("DELTA".into()),
                     location: Some(location.clone()),
+                    columns: self.lake.columns(location),
                 };
                 self.catalog.lock().entry(full(table)).or_insert(registered);
                 return Ok(());
@@ -461,11 +495,16 @@ impl Scripted {
 #[async_trait::async_trait]
 impl SqlRunner for Scripted {
     async fn find_table(&self, table: &TableName) -> Result<Option<Registered>> {
-        Ok(self.catalog.lock().get(&table.full_name()).cloned())
+        self.looks.fetch_add(1, Ordering::Relaxed);
+        match self.unreachable.lock().clone() {
+            Some(error) => Err(error),
+            None => Ok(self.catalog.lock().get(&table.full_name()).cloned()),
+        }
     }
 
     async fn ensure_running(&self) -> Result<()> {
-        if let Some(error) = self.broken.lock().clone() {
+        let unreachable = self.unreachable.lock().clone();
+        if let Some(error) = unreachable.or_else(|| self.broken.lock().clone()) {
             return Err(error);
         }
         if !self.is_running() {
@@ -485,8 +524,17 @@ impl SqlRunner for Scripted {
         let fault = self.judge.lock().as_ref().and_then(|judge| judge(&read));
         match fault {
             Some(Fault::Refused(error)) => Err(error),
-            Some(Fault::Lost(error)) => self.carry_out(&read).await.and(Err(error)),
-            None => self.carry_out(&read).await,
+            Some(Fault::Lost(error)) => {
+                self.carry_out(&read).await?;
+                self.take_over(&read);
+                Err(error)
+            }
+            Some(Fault::Behind(error)) => self.carry_out(&read).await.and(Err(error)),
+            None => {
+                self.carry_out(&read).await?;
+                self.take_over(&read);
+                Ok(())
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! One table's turn: from what is wanted to what its log shows.
 
 use super::{
-    changes::outstanding,
+    changes::{merge, outstanding},
     error::{ControlError, Result},
     sql::{CreateTable, Principal, Statement, alterations},
     warehouse::{SqlRunner, Target},
@@ -17,13 +17,30 @@ pub(super) struct Wants {
     /// Whether the catalog is known to have the table.
     pub(super) registered: bool,
     pub(super) changes: Vec<SchemaChange>,
-    /// The log's schema was changed by us, and the catalog is to take it over.
+    /// Changes that were refused: they are struck once they stand, and not run.
+    pub(super) aside: Vec<SchemaChange>,
+    /// The log's schema is another than the catalog's, which is to take it over.
     pub(super) sync: bool,
+    /// In what the catalog differed when it last took the log over. Where it differs so again, that has not helped, and
+    /// is not tried for ever.
+    pub(super) synced: Option<String>,
 }
 
 impl Wants {
     pub(super) fn is_done(&self) -> bool {
+        self.is_run() && self.aside.is_empty()
+    }
+
+    /// Whether nothing is left to be run.
+    fn is_run(&self) -> bool {
         self.registered && self.changes.is_empty() && !self.sync
+    }
+
+    /// Those that stand aside too.
+    pub(super) fn all_changes(&self) -> Vec<SchemaChange> {
+        let mut all = self.aside.clone();
+        merge(&mut all, &self.changes);
+        all
     }
 }
 
@@ -40,10 +57,29 @@ pub(super) struct Failure {
 impl From<ControlError> for Failure {
     fn from(error: ControlError) -> Self {
         Failure {
+            is_common: error.is_common(),
             error,
             statement: None,
-            is_common: false,
         }
+    }
+}
+
+impl Failure {
+    pub(super) fn common(error: &ControlError) -> Self {
+        Failure {
+            error: error.clone(),
+            statement: None,
+            is_common: true,
+        }
+    }
+
+    /// Whether a statement was refused for what no repetition mends.
+    pub(super) fn is_refusal(&self) -> bool {
+        let is_lasting = matches!(
+            self.error.kind(),
+            Kind::Unauthorized | Kind::InvalidData | Kind::Config | Kind::Unsupported
+        );
+        self.statement.is_some() && is_lasting && !self.is_common && !self.error.is_race()
     }
 }
 
@@ -59,6 +95,12 @@ pub(super) async fn statements(
     let Some(schema) = target.log.schema().await? else {
         return Ok(statements);
     };
+    wants.aside = outstanding(&schema, &wants.aside);
+    let left = outstanding(&schema, &wants.changes);
+    if left != wants.changes {
+        wants.changes = left;
+        target.log.changed();
+    }
     if !wants.registered {
         match runner.find_table(&target.name).await? {
             Some(found) => match found.misfit(&target.location) {
@@ -68,22 +110,33 @@ pub(super) async fn statements(
                         table: target.name.to_string(),
                     });
                 }
-                None => wants.registered = true,
+                None => {
+                    wants.registered = true;
+                    let difference = found.difference(&schema);
+                    if difference.is_some() && difference != wants.synced {
+                        tracing::info!(
+                            table = %target.name,
+                            difference,
+                            "the catalog is not what the table's log shows: it is to take it over"
+                        );
+                        wants.sync = true;
+                        wants.synced = difference;
+                    }
+                }
             },
             None => {
                 statements.push(Statement::CreateSchema {
                     schema: target.name.schema().clone(),
                     comment: None,
                 });
-                let create = CreateTable::register(target.name.clone(), target.location.clone());
+                let create = CreateTable::register(
+                    target.name.clone(),
+                    target.location.clone(),
+                    target.comment.clone(),
+                );
                 statements.push(Statement::CreateTable(create));
             }
         }
-    }
-    let left = outstanding(&schema, &wants.changes);
-    if left != wants.changes {
-        wants.changes = left;
-        target.log.changed();
     }
     statements.extend(alterations(&target.name, &wants.changes)?);
     if wants.sync {
@@ -98,6 +151,35 @@ pub(super) async fn statements(
     Ok(statements)
 }
 
+/// What a table wants, read once for a command that a person runs: the catalog is asked, no warehouse is started.
+struct Command {
+    wants: Wants,
+    statements: Vec<Statement>,
+    texts: Vec<String>,
+}
+
+impl Command {
+    async fn read(
+        runner: &dyn SqlRunner,
+        target: &Target,
+        changes: Vec<SchemaChange>,
+        sync: bool,
+    ) -> Result<Self> {
+        let mut wants = Wants {
+            changes,
+            sync,
+            ..Wants::default()
+        };
+        let statements = statements(runner, target, &mut wants).await?;
+        let texts: Result<Vec<String>> = statements.iter().map(Statement::sql).collect();
+        Ok(Self {
+            wants,
+            texts: texts?,
+            statements,
+        })
+    }
+}
+
 /// The statements that would do what a table wants, as text. The catalog is asked; no warehouse is started.
 ///
 /// # Errors
@@ -108,13 +190,8 @@ pub async fn plan(
     changes: Vec<SchemaChange>,
     sync: bool,
 ) -> Result<Vec<String>> {
-    let mut wants = Wants {
-        registered: false,
-        changes,
-        sync,
-    };
-    let todo = statements(runner, target, &mut wants).await?;
-    todo.iter().map(Statement::sql).collect()
+    let command = Command::read(runner, target, changes, sync).await?;
+    Ok(command.texts)
 }
 
 /// What a table wants, done now: for a command that a person runs. Returned is what was run, as text; nothing where
@@ -128,24 +205,17 @@ pub async fn apply(
     changes: Vec<SchemaChange>,
     sync: bool,
 ) -> Result<Vec<String>> {
-    let mut wants = Wants {
-        registered: false,
-        changes,
-        sync,
-    };
-    let todo = statements(runner, target, &mut wants).await?;
-    let texts: Result<Vec<String>> = todo.iter().map(Statement::sql).collect();
-    let texts = texts?;
-    if !todo.is_empty() {
+    let mut command = Command::read(runner, target, changes, sync).await?;
+    if !command.statements.is_empty() {
         runner.ensure_running().await?;
-        if let Err(failure) = run(runner, target, &mut wants, todo).await {
+        if let Err(failure) = run(runner, target, &mut command.wants, command.statements).await {
             return Err(ControlError::Service {
                 kind: failure.error.kind(),
                 message: failure.told(runner).await,
             });
         }
     }
-    Ok(texts)
+    Ok(command.texts)
 }
 
 /// Runs statements on a warehouse that is awake, until the log shows what was wanted.
@@ -169,8 +239,10 @@ pub(super) async fn run(
             });
         }
         let failure = run_all(runner, wants, &statements).await.err();
+        // A statement that reached the log may not have reached the catalog, and another may have dropped the table.
+        wants.registered &= failure.is_none();
         let left = self::statements(runner, target, wants).await?;
-        if wants.is_done() {
+        if wants.is_run() {
             return Ok(());
         }
         let progressed = (&wants.changes, wants.registered) != (&before.0, before.1);
@@ -212,9 +284,8 @@ async fn run_all(
             matches!(&error, ControlError::Statement { kind, .. } if *kind == Kind::InvalidData);
         let is_race = error.is_race();
         let failure = Failure {
-            error,
             statement: Some(statement.clone()),
-            is_common: false,
+            ..Failure::from(error)
         };
         match statement {
             // One column that is refused does not keep the others from the table.

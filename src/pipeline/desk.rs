@@ -5,7 +5,7 @@ use crate::{
     commit::TableLog,
     config::Registration,
     control::{
-        Agent, ControlError, Databricks, Logged, SqlRunner, Target,
+        Agent, ControlError, Databricks, Logged, SqlRunner, Target, Waiting,
         sql::{Location, TableName},
     },
     databricks::Connections,
@@ -56,6 +56,15 @@ impl Catalogs {
         }
         let runner = runner(&self.connections, connection)?;
         Ok(self.serve(connection, runner))
+    }
+
+    /// The tables whose catalogs are not what they are to be.
+    pub(crate) fn waiting(&self) -> Vec<Waiting> {
+        self.agents
+            .lock()
+            .values()
+            .flat_map(Agent::waiting)
+            .collect()
     }
 
     /// Waits for the agents after the cancellation. What they had under way is read from the tables by whoever is next.
@@ -136,6 +145,7 @@ pub(crate) fn target(registration: &Registration, log: Arc<Log>) -> Result<Targe
             &registration.table,
         )?,
         location: Location::parse(&plain_url(log.log.location()))?,
+        comment: registration.comment.clone(),
         log,
     })
 }

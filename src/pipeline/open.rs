@@ -159,6 +159,7 @@ impl Pipeline {
         upkeep.spawn(marks::keep(self.shared().clone()));
         upkeep.spawn(relieve(self.tables.clone()));
         upkeep.spawn(catch_up::keep(self.tables.clone()));
+        upkeep.spawn(self.tables.clone().register_ledger());
         upkeep
     }
 

@@ -103,7 +103,11 @@ impl Drop for Warnings {
 
 impl TableSettings {
     pub(crate) fn new(config: &Config, name: &str) -> Result<Self> {
-        let table = config.table(name);
+        let mut table = config.table(name);
+        if name == config.dead_letters.table {
+            // What defaults lay others out by, it may not have.
+            table.cluster_by.clear();
+        }
         let url = config.tables.get(name).and_then(|t| t.url.clone());
         Self::of(table, url)
     }
@@ -158,6 +162,9 @@ impl TableSettings {
                     .iter()
                     .map(|column| column.name().to_owned())
                     .collect(),
+                table_properties: table.properties,
+                table_comment: table.comment,
+                cluster_by: table.cluster_by,
                 ..CommitOptions::default()
             },
             evolution,
@@ -225,6 +232,45 @@ impl TableSettings {
                 columns.join(", ")
             ),
         )
+    }
+
+    /// Says in what a table that others made, or we made when the configuration was another, is not what a new one would be.
+    pub(crate) fn warn_of_layout(&self, table: &TableState) {
+        let CommitOptions {
+            table_properties,
+            cluster_by,
+            ..
+        } = &self.commit;
+        let differing: Vec<String> = table_properties
+            .iter()
+            .filter(|(key, value)| table.properties.get(*key) != Some(*value))
+            .map(|(key, value)| format!("'{key}' = '{value}'"))
+            .collect();
+        let mut told = Vec::new();
+        if !differing.is_empty() {
+            told.push(format!(
+                "the table has other properties than configured, which are for a new table; set them by: ALTER TABLE {} SET TBLPROPERTIES ({})",
+                self.sql_name(),
+                differing.join(", ")
+            ));
+        }
+        let is_clustered = table.protocol.features.iter().any(|f| f == "clustering");
+        if !cluster_by.is_empty() && !is_clustered {
+            told.push(format!(
+                "the table is not clustered, which `cluster_by` is for when it is made; cluster it by: ALTER TABLE {} CLUSTER BY ({})",
+                self.sql_name(),
+                cluster_by.join(", ")
+            ));
+        }
+        self.warn(&told);
+    }
+
+    /// The table in a statement that a person runs.
+    fn sql_name(&self) -> String {
+        match &self.registration {
+            Some(place) => format!("`{}`.`{}`.`{}`", place.catalog, place.schema, place.table),
+            None => format!("`{}`", self.name),
+        }
     }
 
     /// Logs each warning once, some of them a minute. The worker's span names the table.

@@ -1,7 +1,7 @@
 //! The open tables of this process: one worker and one flusher each, made at a table's first event.
 
 use super::{
-    desk::{Catalogs, Desk},
+    desk::{self, Catalogs, Desk},
     flusher::Flusher,
     inbox::Inbox,
     settings::TableSettings,
@@ -37,6 +37,8 @@ use tracing::Instrument;
 const INBOX: usize = 8;
 /// Uploads waiting behind the one at work.
 const JOBS: usize = 1;
+/// How often it is seen, in memory, whether there is a table of dead letters to be registered.
+const LEDGER_POLL: std::time::Duration = std::time::Duration::from_secs(1);
 /// A store, by where it lies in memory.
 type StoreAddress = usize;
 /// Tables loaded at once for their positions.
@@ -194,7 +196,8 @@ impl Tables {
         })
     }
 
-    /// The table's desk, where a catalog has it. Dead letters are in none: their schema never changes.
+    /// The table's desk, where a catalog has it. Dead letters need none: their schema never changes, and they are
+    /// registered once (`register_ledger`).
     fn desk(
         &self,
         settings: &TableSettings,
@@ -210,6 +213,46 @@ impl Tables {
         let agent = self.catalogs.agent(&registration.connection)?;
         let authority = settings.authority;
         Desk::new(agent, registration, authority, log.clone(), control.clone()).map(Some)
+    }
+
+    /// Has the table of dead letters registered, where it has a name in a catalog, once its log is there: the
+    /// first commits of a source make it, so that it goes along with the tables' own.
+    pub(crate) async fn register_ledger(self: Arc<Self>) {
+        let ledger = self.shared.ledger.clone();
+        if self.config.table(&ledger.name).registration.is_none() {
+            return;
+        }
+        while ledger.log().state().is_none() {
+            tokio::select! {
+                () = tokio::time::sleep(LEDGER_POLL) => {}
+                () = self.shared.cancel.cancelled() => return,
+            }
+        }
+        if let Err(error) = self.register(&ledger.name).await {
+            tracing::warn!(
+                table = &*ledger.name,
+                "the catalog is not told of the dead letters: {error}"
+            );
+        }
+    }
+
+    /// The tables that are open.
+    pub(crate) fn open_names(&self) -> Vec<Arc<str>> {
+        self.open.lock().keys().cloned().collect()
+    }
+
+    /// Has a table registered whose log is there, opened or not.
+    pub(crate) async fn register(&self, name: &str) -> Result<()> {
+        let settings = TableSettings::new(&self.config, name)?;
+        let Some(registration) = &settings.registration else {
+            return Ok(());
+        };
+        let log = self.log(name)?;
+        if log.load().await?.is_some() {
+            let agent = self.catalogs.agent(&registration.connection)?;
+            agent.register(&desk::target(registration, desk::Log::alone(log))?);
+        }
+        Ok(())
     }
 
     pub(crate) fn catalogs(&self) -> &Catalogs {

@@ -25,6 +25,7 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         (
             "config",
             &[
+                "commit",
                 "control",
                 "databricks",
                 "decode",

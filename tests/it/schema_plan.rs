@@ -58,3 +58,38 @@ async fn a_person_reads_the_statements_and_runs_them() {
     let row = home.table("orders").row("id", 1);
     assert!(row["_rescued_data"].as_str().unwrap().contains("9.5"));
 }
+
+/// Fields of structs, of what lists hold and of what maps hold.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_inside_structs_and_lists_is_planned_too() {
+    let home = Home::http(
+        "[tables.orders]\nevolution = \"plan\"\ncolumns = [{ name = \"id\", type = \"long\" }, { name = \"lines\", type = \"array<struct<sku: string>>\" }, { name = \"of\", type = \"struct<a: long>\" }]\n",
+    );
+    let daemon = home.serve().await;
+    let client = Client::of(&daemon.http);
+    let event = r#"{"id":1,"lines":[{"sku":"a"},{"sku":"b","quantity":2},{"sku":"c","tags":["x"]}],"of":{"a":1,"b":true}}"#;
+    client.commit("orders", event).await;
+    daemon.stop().await;
+
+    let planned = home.run(&["schema", "plan", "orders"]);
+    let said = text(&planned);
+    for column in [
+        "`lines`.`element`.`quantity` long",
+        "`lines`.`element`.`tags` array<string>",
+        "`of`.`b` boolean",
+    ] {
+        assert!(said.contains(column), "{column} in {said}");
+    }
+    let applied = home.run(&["schema", "apply", "--yes"]);
+    assert_eq!(applied.status.code(), Some(0), "{}", text(&applied));
+
+    let daemon = home.serve().await;
+    let client = Client::of(&daemon.http);
+    client
+        .commit("orders", event.replace("\"id\":1", "\"id\":2"))
+        .await;
+    daemon.stop().await;
+    let row = home.table("orders").row("id", 2);
+    assert_eq!(row["lines"][1]["quantity"], 2);
+    assert!(row.get("_rescued_data").is_none_or(|kept| kept.is_null()));
+}

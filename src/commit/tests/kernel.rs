@@ -367,6 +367,45 @@ async fn a_table_is_made_with_the_properties_it_was_given() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_table_is_made_with_a_description_and_clustered() {
+    let location = memory();
+    let column = schema().columns.field(0).name().clone();
+    let mut options = quick();
+    options.table_comment = Some("clicks of the \"shop\"".into());
+    options.cluster_by = vec![column.clone()];
+    let log = TableLog::new(location.clone(), "t", options.clone());
+    log.commit(upload(&schema(), "p", None, 2), token())
+        .await
+        .unwrap();
+    let zero = actions(&location, 0).await;
+    assert_eq!(
+        find(&zero, "metaData")["description"],
+        "clicks of the \"shop\""
+    );
+    let domain = find(&zero, "domainMetadata");
+    assert_eq!(domain["domain"], "delta.clustering");
+    let clustered = json!({"clusteringColumns": [[column]], "domainName": "delta.clustering"});
+    assert_eq!(domain["configuration"], clustered.to_string());
+    let protocol = find(&zero, "protocol");
+    assert_eq!(protocol["minReaderVersion"], 1);
+    assert_eq!(protocol["minWriterVersion"], 7);
+    log.checkpoint().await.unwrap();
+    log.commit(upload(&schema(), "p", Some(2), 3), token())
+        .await
+        .unwrap();
+    let state = open(&location).load().await.unwrap().unwrap();
+    assert_eq!(state.version, 1);
+    assert!(state.protocol.features.contains(&"clustering".to_owned()));
+    assert!(state.spec.stats_columns.contains(&vec![column]));
+
+    options.cluster_by = vec!["nowhere".into()];
+    let log = TableLog::new(memory(), "t", options);
+    let error = log.commit(upload(&schema(), "p", None, 2), token()).await;
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("is no column"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_table_that_only_a_ledger_writes_to_may_have_marks_alone() {
     let location = memory();
     let log = open(&location);

@@ -252,6 +252,23 @@ fn tables_and_their_columns() {
         ),
         (
             format!(
+                "{connected}[dead_letters]\ntable_name='x'\n[table_defaults]\n{placed}[tables.b]\ntable_name='X'"
+            ),
+            "tables.b.table_name",
+            "another table",
+        ),
+        (
+            "[dead_letters]\ntable_name='x'".to_owned(),
+            "dead_letters.table_name",
+            "[table_defaults]",
+        ),
+        (
+            format!("{connected}[dead_letters]\ntable_name='a b'\n[table_defaults]\n{placed}"),
+            "dead_letters.table_name",
+            "a space",
+        ),
+        (
+            format!(
                 "{connected}[table_defaults]\n{placed}[tables.a]\nurl='s3://bucket/x'\n[tables.b]\nurl='s3://bucket/x/y'"
             ),
             "tables.b.url",
@@ -303,6 +320,42 @@ fn tables_and_their_columns() {
         "[tables.t]\npartition_by=['a']\ncolumns=[{name='a',type='Binary'}]",
         "tables.t.partition_by",
         "type=`binary`",
+    );
+    let declared = "columns=[{name='a',type='long'},{name='b',type='struct<x: long>'}]";
+    for (keys, key, words) in [
+        ("cluster_by=['a','A']", "cluster_by[1]", "twice"),
+        ("cluster_by=['day']", "cluster_by", "must be declared"),
+        ("cluster_by=['_key']", "cluster_by", "metadata_columns"),
+        ("cluster_by=['b']", "cluster_by", "no statistics"),
+        (
+            "cluster_by=['_event_time']\npartition_by=['a']",
+            "cluster_by",
+            "not both",
+        ),
+        (
+            "cluster_by=['a','_source','_offset','_index','_partition']",
+            "cluster_by",
+            "at most 4",
+        ),
+        (
+            "properties={'delta.setTransactionRetentionDuration'='interval 1 day'}",
+            "properties.\"delta.setTransactionRetentionDuration\"",
+            "land twice",
+        ),
+        (
+            "properties={'delta.columnMapping.mode'='name'}",
+            "properties.\"delta.columnMapping.mode\"",
+            "with SQL first",
+        ),
+        ("properties={'x'=1}", "properties.x", "string"),
+    ] {
+        let text = format!("[tables.t]\n{declared}\n{keys}");
+        one_problem(&text, &format!("tables.t.{key}"), words);
+    }
+    one_problem(
+        "[table_defaults]\ncomment='x'",
+        "table_defaults.comment",
+        "every table",
     );
     one_problem(
         "memory_budget_bytes=1073741824\n[tables.t]\nmax_event_bytes=67108865",

@@ -5,7 +5,7 @@ use crate::{
     config::{
         conform::near,
         options::Config,
-        table::{Table, TableOptions},
+        table::{Registration, Table, TableOptions},
         tree::join,
     },
     control::sql::{Location, TableName, check_apart},
@@ -78,22 +78,61 @@ pub(super) fn check(
     }
 }
 
+/// Judges the name under which a catalog has the dead letters.
+pub(super) fn letters(config: &Config, found: &mut Findings) {
+    if config.dead_letters.table_name.is_none() {
+        return;
+    }
+    let told = match config.table(&config.dead_letters.table).registration {
+        Some(Registration {
+            catalog,
+            schema,
+            table,
+            ..
+        }) => TableName::new(&catalog, &schema, &table)
+            .err()
+            .filter(|error| error.subject() == Some("table"))
+            .map(|error| error.to_string()),
+        None => Some(
+            "is a name in a catalog; set `connection`, `catalog` and `schema` in `[table_defaults]`"
+                .to_owned(),
+        ),
+    };
+    if let Some(message) = told {
+        found.add("dead_letters.table_name", message);
+    }
+}
+
 /// Tables of catalogs lie in folders of their own, under names of their own.
 pub(super) fn apart(config: &Config, found: &mut Findings) {
     let stores = Stores::new(&config.stores).unwrap_or_default();
     let mut placed: Vec<(&str, Location)> = Vec::new();
     let mut named: Vec<(String, &str)> = Vec::new();
+    let full = |registration: &Registration| {
+        let Registration {
+            connection,
+            catalog,
+            schema,
+            table,
+            ..
+        } = registration;
+        format!("{connection} {catalog}.{schema}.{table}").to_lowercase()
+    };
+    let letters = config.dead_letters.table.as_str();
+    if let Some(registration) = &config.table(letters).registration {
+        named.push((full(registration), letters));
+    }
     for name in config.tables.keys() {
         let table = config.table(name);
         let Some(registration) = &table.registration else {
             continue;
         };
+        // Told of the table itself.
+        if name == letters {
+            continue;
+        }
         let path = join("tables", name);
-        let full = format!(
-            "{} {}.{}.{}",
-            registration.connection, registration.catalog, registration.schema, registration.table
-        );
-        let full = full.to_lowercase();
+        let full = full(registration);
         match named.iter().find(|(other, _)| *other == full) {
             Some((_, other)) => found.add(
                 join(&path, "table_name"),

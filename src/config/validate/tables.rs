@@ -4,6 +4,7 @@ use super::{
     Findings, MIN_MEMORY_BUDGET_BYTES, check_place, check_table_name, kafka, registration,
 };
 use crate::{
+    commit::{MAX_CLUSTER_COLUMNS, check_property},
     config::{
         conform::near,
         options::Config,
@@ -30,6 +31,7 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
         ("topics", defaults.topics.is_some()),
         ("url", defaults.url.is_some()),
         ("table_name", defaults.table_name.is_some()),
+        ("comment", defaults.comment.is_some()),
     ];
     for (key, set) in not_default {
         if set {
@@ -43,6 +45,7 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
     // What holds for tables that are not listed.
     let unlisted = resolve("", &config.lake.url, None, defaults);
     partition_columns("table_defaults", &unlisted, found);
+    cluster_columns("table_defaults", &unlisted, found);
     registration::check("table_defaults", defaults, &unlisted, config, found);
     for (name, table) in &config.tables {
         let path = join("tables", name);
@@ -60,6 +63,7 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
         merged(name, &path, config, found);
     }
     overlaps(config, found);
+    registration::letters(config, found);
     registration::apart(config, found);
 }
 
@@ -96,7 +100,15 @@ fn values(path: &str, table: &TableOptions, found: &mut Findings) {
         on_conflict(&at("on_conflict"), ladder, found);
     }
     if let Some(columns) = &table.partition_by {
-        partition_by(&at("partition_by"), columns, found);
+        layout(&at("partition_by"), columns, MAX_PARTITION_COLUMNS, found);
+    }
+    if let Some(columns) = &table.cluster_by {
+        layout(&at("cluster_by"), columns, MAX_CLUSTER_COLUMNS, found);
+    }
+    for (key, value) in table.properties.iter().flatten() {
+        if let Err(message) = check_property(key, value) {
+            found.add(join(&at("properties"), key), message);
+        }
     }
     if let Some(columns) = &table.columns {
         declared(&at("columns"), columns, found);
@@ -133,14 +145,12 @@ fn on_conflict(path: &str, ladder: &[OnConflict], found: &mut Findings) {
     }
 }
 
-fn partition_by(path: &str, columns: &[String], found: &mut Findings) {
-    if columns.len() > MAX_PARTITION_COLUMNS {
+/// Columns that rows are laid out by.
+fn layout(path: &str, columns: &[String], max: usize, found: &mut Findings) {
+    if columns.len() > max {
         found.add(
             path,
-            format!(
-                "has at most {MAX_PARTITION_COLUMNS} columns, not {}",
-                columns.len()
-            ),
+            format!("has at most {max} columns, not {}", columns.len()),
         );
     }
     for (index, column) in columns.iter().enumerate() {
@@ -149,7 +159,7 @@ fn partition_by(path: &str, columns: &[String], found: &mut Findings) {
             found.add(&at, "is empty; name a column");
         }
         if column == RESCUED {
-            found.add(&at, "cannot make folders; it differs in every row");
+            found.add(&at, "rows are not laid out by it; it differs in every row");
         }
         if columns[..index]
             .iter()
@@ -299,6 +309,14 @@ fn merged(name: &str, path: &str, config: &Config, found: &mut Findings) {
     {
         partition_columns(path, &table, found);
     }
+    if own.is_some_and(|own| {
+        own.cluster_by.is_some()
+            || own.partition_by.is_some()
+            || own.columns.is_some()
+            || own.metadata_columns.is_some()
+    }) {
+        cluster_columns(path, &table, found);
+    }
     if let Some(own) = own {
         registration::check(path, own, &table, config, found);
     }
@@ -328,32 +346,94 @@ fn merged(name: &str, path: &str, config: &Config, found: &mut Findings) {
 
 /// Folders are named by columns that are there before the first event, of types with a short plain text.
 fn partition_columns(path: &str, table: &Table, found: &mut Findings) {
+    const UNFIT: [&str; 5] = ["struct", "array", "map", "json", "binary"];
     for column in &table.partition_by {
-        let mut wrong = |message: String| found.add(join(path, "partition_by"), message);
-        let declared = table.columns.iter().find(|c| same_name(&c.name, column));
-        let metadata = MetadataColumn::ALL.iter().find(|c| c.as_str() == column);
-        match (declared, metadata) {
-            (Some(declared), _) => {
-                let data_type = declared.data_type.0.trim().to_ascii_lowercase();
-                if ["struct", "array", "map", "json", "binary"]
-                    .iter()
-                    .any(|unfit| data_type.starts_with(unfit))
-                {
-                    wrong(format!(
-                        "a column of this type cannot make folders; column=`{column}` type=`{data_type}`"
-                    ));
-                }
-            }
-            (None, Some(metadata)) if !table.metadata_columns.contains(metadata) => wrong(format!(
-                "is not among the table's `metadata_columns`; column=`{column}`"
-            )),
-            // Said already, where its name is judged.
-            (None, None) if column.is_empty() || column == RESCUED => {}
-            (None, None) => wrong(format!(
-                "a partition column must be declared: add `[[{path}.columns]]` with its name and type (a table that exists keeps its own partitioning and needs no `partition_by`); column=`{column}`"
-            )),
-            (None, Some(_)) => {}
+        match column_of(table, column) {
+            Ok(of) if UNFIT.iter().any(|unfit| of.starts_with(unfit)) => found.add(
+                join(path, "partition_by"),
+                format!("a column of this type cannot make folders; column=`{column}` type=`{of}`"),
+            ),
+            Ok(_) | Err(Lack::Told) => {}
+            Err(lack) => found.add(
+                join(path, "partition_by"),
+                lack.told(
+                    "a partition column",
+                    "a table that exists keeps its own partitioning and needs no `partition_by`",
+                    path,
+                    column,
+                ),
+            ),
         }
+    }
+}
+
+/// A table is clustered by columns that are there before the first event, of types with statistics.
+fn cluster_columns(path: &str, table: &Table, found: &mut Findings) {
+    const UNFIT: [&str; 7] = [
+        "struct", "array", "map", "json", "binary", "boolean", "bool",
+    ];
+    let at = join(path, "cluster_by");
+    if !table.cluster_by.is_empty() && !table.partition_by.is_empty() {
+        found.add(
+            &at,
+            "a table is partitioned or clustered, not both; leave out this or `partition_by`",
+        );
+    }
+    for column in &table.cluster_by {
+        match column_of(table, column) {
+            Ok(of) if UNFIT.iter().any(|unfit| of.starts_with(unfit)) => found.add(
+                &at,
+                format!(
+                    "a column of this type has no statistics to cluster by; column=`{column}` type=`{of}`"
+                ),
+            ),
+            Ok(_) | Err(Lack::Told) => {}
+            Err(lack) => found.add(
+                &at,
+                lack.told(
+                    "a column to cluster by",
+                    "a table that exists keeps its own clustering and needs no `cluster_by`",
+                    path,
+                    column,
+                ),
+            ),
+        }
+    }
+}
+
+/// Why a column is not there before the first event.
+enum Lack {
+    /// A metadata column that the table leaves out.
+    LeftOut,
+    Undeclared,
+    /// Told where its name is judged.
+    Told,
+}
+
+impl Lack {
+    fn told(&self, what: &str, exists: &str, path: &str, column: &str) -> String {
+        match self {
+            Lack::LeftOut => {
+                format!("is not among the table's `metadata_columns`; column=`{column}`")
+            }
+            Lack::Told => String::new(),
+            Lack::Undeclared => format!(
+                "{what} must be declared: add `[[{path}.columns]]` with its name and type ({exists}); column=`{column}`"
+            ),
+        }
+    }
+}
+
+/// The declared type of a column, in lower case; empty of a metadata column.
+fn column_of(table: &Table, column: &str) -> Result<String, Lack> {
+    let declared = table.columns.iter().find(|c| same_name(&c.name, column));
+    let metadata = MetadataColumn::ALL.iter().find(|c| c.as_str() == column);
+    match (declared, metadata) {
+        (Some(declared), _) => Ok(declared.data_type.0.trim().to_ascii_lowercase()),
+        (None, Some(metadata)) if !table.metadata_columns.contains(metadata) => Err(Lack::LeftOut),
+        (None, Some(_)) => Ok(String::new()),
+        (None, None) if column.is_empty() || column == RESCUED => Err(Lack::Told),
+        (None, None) => Err(Lack::Undeclared),
     }
 }
 

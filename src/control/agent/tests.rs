@@ -2,15 +2,14 @@
 //!
 //! Past 500 lines: what it is given stands beside the tests.
 
-use super::*;
+use super::{entry::REFUSED_PAUSE, *};
 use crate::{
     control::{
-        Logged, Result,
+        CatalogColumn, Logged, Result,
         sql::{Location, TableName},
         testing::{AUTO_STOP, Fault, Lake, Read, Scripted, refused},
     },
-    error::Kind,
-    schema::{ColumnType, TableSchema},
+    schema::{ColumnType, TableSchema, types},
     telemetry::testing::listen,
 };
 use arrow::datatypes::{DataType, Field, Schema};
@@ -38,6 +37,16 @@ impl Lake for Memory {
         }
         *table = Arc::new(table.apply(changes).expect("changes that apply"));
         Ok(())
+    }
+
+    fn columns(&self, location: &str) -> Option<Vec<CatalogColumn>> {
+        let tables = self.tables.lock();
+        let fields = tables.get(location)?.columns.fields();
+        let columns = fields.iter().map(|field| CatalogColumn {
+            name: field.name().clone(),
+            type_text: types::to_sql(field.data_type()).expect("a type"),
+        });
+        Some(columns.collect())
     }
 }
 
@@ -97,6 +106,7 @@ impl Bench {
             name: TableName::new("main", "web", name).unwrap(),
             log: Arc::new(MemoryLog(self.memory.clone(), location.url().to_owned())),
             location,
+            comment: None,
         }
     }
 
@@ -242,7 +252,7 @@ async fn a_missing_right_is_told_once_with_its_grant_and_tried_ever_more_rarely(
     assert!(pauses[4] > Duration::from_secs(120), "{pauses:?}");
     let longest = pauses.iter().max().unwrap();
     assert!(
-        *longest <= LONGEST_PAUSE + Duration::from_secs(60),
+        *longest <= REFUSED_PAUSE + Duration::from_secs(60),
         "{pauses:?}"
     );
     assert!(pauses.len() < 25, "{pauses:?}");
@@ -253,6 +263,7 @@ async fn a_missing_right_is_told_once_with_its_grant_and_tried_ever_more_rarely(
         "GRANT MODIFY ON TABLE `main`.`web`.`clicks` TO `app-1`",
         "ALTER TABLE `main`.`web`.`clicks` ADD COLUMNS (`a` BIGINT)",
         "data goes on",
+        "at once by `alluvium schema apply`",
     ] {
         assert!(text.contains(part), "{part} in {text}");
     }
@@ -260,9 +271,164 @@ async fn a_missing_right_is_told_once_with_its_grant_and_tried_ever_more_rarely(
     assert_eq!(bench.agent.pending(&target), [add("a", "long")]);
 
     *bench.warehouse.judge.lock() = None;
-    after(LONGEST_PAUSE.as_secs() + 60).await;
+    after(REFUSED_PAUSE.as_secs() + 60).await;
     assert_eq!(bench.columns(&target), ["id", "a"]);
     assert_eq!(bench.agent.problem(&target), None);
+}
+
+/// Each try wakes the warehouse, and a person is to mend it.
+#[tokio::test(start_paused = true)]
+async fn what_is_refused_wakes_a_warehouse_a_few_times_a_day() {
+    let bench = Bench::new();
+    let target = bench.table("clicks");
+    bench.warehouse.fails(|_| {
+        let refused = refused(Kind::Unauthorized, "INSUFFICIENT_PERMISSIONS");
+        Some(Fault::Refused(refused))
+    });
+    bench.agent.want(&target, &[add("a", "long")]);
+    after(86_400).await;
+    let first = bench.starts();
+    after(7 * 86_400).await;
+    let more = bench.starts() - first;
+    assert!((28..40).contains(&more), "{more} in a week");
+    // Another column is tried at once, and brings the first one along.
+    *bench.warehouse.judge.lock() = None;
+    bench.agent.want(&target, &[add("b", "long")]);
+    after(10).await;
+    assert_eq!(bench.columns(&target), ["id", "a", "b"]);
+    assert_eq!(bench.agent.problem(&target), None);
+}
+
+/// Fields that appear again and again do not wake it each.
+#[tokio::test(start_paused = true)]
+async fn news_that_is_refused_like_the_rest_comes_ever_more_rarely() {
+    let bench = Bench::new();
+    let target = bench.table("clicks");
+    bench.warehouse.fails(|_| {
+        let refused = refused(Kind::Unauthorized, "INSUFFICIENT_PERMISSIONS");
+        Some(Fault::Refused(refused))
+    });
+    for n in 0..600 {
+        bench.agent.want(&target, &[add(&format!("a{n}"), "long")]);
+        after(60).await;
+    }
+    let tries = bench.warehouse.statements().len();
+    assert!((20..45).contains(&tries), "{tries} in ten hours");
+}
+
+/// A column that is refused as it is stays out of the way of the next.
+#[tokio::test(start_paused = true)]
+async fn a_refused_column_stands_aside_for_new_ones() {
+    let bench = Bench::new();
+    let target = bench.table("clicks");
+    bench.warehouse.fails(|read| match read {
+        Read::AddColumns(_, columns) if columns.iter().any(|(_, f)| f.name() == "bad") => {
+            Some(Fault::Refused(refused(Kind::InvalidData, "INVALID_NAME")))
+        }
+        _ => None,
+    });
+    bench.agent.want(&target, &[add("bad", "long")]);
+    after(6 * 3_600).await;
+    let before = bench.warehouse.statements().len();
+    for name in ["b", "c"] {
+        bench
+            .agent
+            .want(&target, &[add(name, "long"), add("bad", "long")]);
+        after(10).await;
+    }
+    assert_eq!(bench.columns(&target), ["id", "b", "c"]);
+    let news = &bench.warehouse.statements()[before..];
+    assert_eq!(
+        news,
+        [
+            "ALTER TABLE `main`.`web`.`clicks` ADD COLUMNS (`b` BIGINT)",
+            "ALTER TABLE `main`.`web`.`clicks` ADD COLUMNS (`c` BIGINT)",
+        ]
+    );
+    assert_eq!(bench.agent.pending(&target), [add("bad", "long")]);
+    assert!(bench.agent.problem(&target).is_some());
+    // Its own time comes too.
+    *bench.warehouse.judge.lock() = None;
+    after(REFUSED_PAUSE.as_secs() + 60).await;
+    assert_eq!(bench.columns(&target), ["id", "b", "c", "bad"]);
+    assert_eq!(bench.agent.problem(&target), None);
+}
+
+/// `alluvium schema apply` is another process: the writer sees the log change, and tells.
+#[tokio::test(start_paused = true)]
+async fn what_a_person_mends_by_hand_is_over_at_once() {
+    let bench = Bench::new();
+    let target = bench.table("clicks");
+    bench.warehouse.fails(|_| {
+        let refused = refused(Kind::Unauthorized, "INSUFFICIENT_PERMISSIONS");
+        Some(Fault::Refused(refused))
+    });
+    bench.agent.want(&target, &[add("a", "long")]);
+    after(6 * 3_600).await;
+    *bench.warehouse.judge.lock() = None;
+    let changes = bench.agent.pending(&target);
+    let done = turn::apply(&*bench.warehouse, &target, changes, false).await;
+    assert_eq!(done.unwrap().len(), 1);
+    let tries = bench.warehouse.statements().len();
+    bench.agent.register(&target);
+    after(10).await;
+    assert_eq!(bench.agent.problem(&target), None);
+    assert_eq!(bench.agent.pending(&target), []);
+    assert_eq!(bench.warehouse.statements().len(), tries);
+}
+
+/// The token ends while many tables want something: one line, and DDL goes on with the new one, soon.
+#[tokio::test(start_paused = true)]
+async fn a_lost_token_is_told_once_for_all_tables_and_a_new_one_is_found_soon() {
+    let (lines, _listening) = listen();
+    let bench = Bench::new();
+    let tables: Vec<Target> = (0..20)
+        .map(|n| bench.unregistered(&format!("t{n}")))
+        .collect();
+    *bench.warehouse.unreachable.lock() = Some(ControlError::Connection {
+        kind: Kind::Unauthorized,
+        message: "the workspace does not take the token".into(),
+    });
+    for table in &tables {
+        bench.agent.want(table, &[add("a", "long")]);
+    }
+    after(6 * 3_600).await;
+    let text = lines.text();
+    assert_eq!(text.matches("does not take the token").count(), 1, "{text}");
+    let looks = bench.warehouse.looks.load(Ordering::Relaxed);
+    assert!(looks < 500, "one of them asks for all: {looks}");
+    assert_eq!(bench.starts(), 0);
+    *bench.warehouse.unreachable.lock() = None;
+    after(150).await;
+    for table in &tables {
+        assert_eq!(bench.columns(table), ["id", "a"]);
+    }
+    // And when it is lost again, that is told again.
+    *bench.warehouse.unreachable.lock() = Some(ControlError::Connection {
+        kind: Kind::Unauthorized,
+        message: "the workspace does not take the token".into(),
+    });
+    bench
+        .agent
+        .want(&bench.unregistered("late"), &[add("a", "long")]);
+    after(60).await;
+    let text = lines.text();
+    assert_eq!(text.matches("does not take the token").count(), 2, "{text}");
+}
+
+/// It is read again and run again, not put off.
+#[tokio::test(start_paused = true)]
+async fn a_transaction_that_was_aborted_is_tried_again_at_once() {
+    let bench = Bench::new();
+    let target = bench.table("clicks");
+    let first = Mutex::new(true);
+    bench.warehouse.fails(move |_| {
+        let is_first = std::mem::take(&mut *first.lock());
+        is_first.then(|| Fault::Refused(refused(Kind::Conflict, "DELTA_CONCURRENT_WRITE")))
+    });
+    bench.agent.want(&target, &[add("a", "long")]);
+    after(9).await;
+    assert_eq!(bench.columns(&target), ["id", "a"]);
 }
 
 /// Who may not make schemas need not, where there is one: told is the right to make the table.
@@ -340,6 +506,71 @@ async fn a_lost_answer_is_read_from_the_log() {
     assert_eq!(bench.warehouse.statements().len(), 1);
     assert_eq!(bench.columns(&target), ["id", "a"]);
     assert_eq!(bench.agent.problem(&target), None);
+}
+
+const SYNC: &str = "MSCK REPAIR TABLE `main`.`web`.`clicks` SYNC METADATA";
+
+/// The workspace dies between log and catalog: the column is there, and the catalog is told of it.
+#[tokio::test(start_paused = true)]
+async fn a_catalog_left_behind_its_log_takes_it_over() {
+    let bench = Bench::new();
+    let target = bench.table("clicks");
+    let lost = ControlError::Service {
+        kind: Kind::Unavailable,
+        message: "no answer".into(),
+    };
+    bench.warehouse.fails(move |read| {
+        matches!(read, Read::AddColumns(..)).then_some(Fault::Behind(lost.clone()))
+    });
+    bench.agent.want(&target, &[add("a", "long")]);
+    after(30).await;
+    assert_eq!(
+        bench.warehouse.statements(),
+        [
+            "ALTER TABLE `main`.`web`.`clicks` ADD COLUMNS (`a` BIGINT)",
+            SYNC
+        ]
+    );
+    let known = bench.warehouse.catalog.lock()[&target.name.full_name()].clone();
+    assert_eq!(known.columns.unwrap().len(), 2);
+    assert_eq!(bench.agent.problem(&target), None);
+}
+
+/// The daemon died as well: the next one looks once it has the table.
+#[tokio::test(start_paused = true)]
+async fn a_catalog_found_behind_its_log_takes_it_over_and_is_not_asked_for_ever() {
+    for heals in [true, false] {
+        let bench = Bench::new();
+        let target = bench.table("clicks");
+        bench
+            .memory
+            .alter(target.location.url(), &[add("a", "long")])
+            .await
+            .unwrap();
+        if !heals {
+            // Says yes, and stays as it is.
+            *bench.warehouse.is_stuck.lock() = true;
+        }
+        bench.agent.register(&target);
+        after(60).await;
+        assert_eq!(bench.warehouse.statements(), [SYNC]);
+        // What fails has the catalog looked at again.
+        let lost = ControlError::Service {
+            kind: Kind::Unavailable,
+            message: "no answer".into(),
+        };
+        bench.warehouse.fails(move |read| {
+            matches!(read, Read::AddColumns(..)).then_some(Fault::Lost(lost.clone()))
+        });
+        bench.agent.want(&target, &[add("b", "long")]);
+        after(86_400).await;
+        let syncs = bench.warehouse.statements();
+        let syncs = syncs.iter().filter(|sql| *sql == SYNC).count();
+        // A stuck catalog lacks another column by then, and is told of that too.
+        assert_eq!(syncs, if heals { 1 } else { 2 });
+        assert_eq!(bench.agent.pending(&target), []);
+        assert_eq!(bench.agent.problem(&target), None);
+    }
 }
 
 #[tokio::test(start_paused = true)]

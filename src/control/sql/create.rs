@@ -12,8 +12,8 @@ const MAX_CLUSTER_COLUMNS: usize = 4;
 #[derive(Clone, Debug, PartialEq)]
 pub struct CreateTable {
     pub table: TableName,
-    /// `None` where the location holds a table already: its log says everything, and columns, layout or properties that
-    /// differed from it would be an error.
+    /// Of a location that holds a table already, at most a comment: its log says everything else, and columns, layout or
+    /// properties that differed from it would be an error.
     pub definition: Option<Definition>,
     pub location: Location,
 }
@@ -29,11 +29,14 @@ pub struct Definition {
 }
 
 impl CreateTable {
-    /// Registers the table whose log is at `location`.
-    pub fn register(table: TableName, location: Location) -> Self {
+    /// Registers the table whose log is at `location`, under a comment of the catalog's own.
+    pub fn register(table: TableName, location: Location, comment: Option<String>) -> Self {
         Self {
             table,
-            definition: None,
+            definition: comment.map(|comment| Definition {
+                comment: Some(comment),
+                ..Definition::default()
+            }),
             location,
         }
     }

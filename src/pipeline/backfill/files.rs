@@ -2,7 +2,9 @@
 
 use super::{
     super::{BackfillFiles, Pipeline, intake::SourceIntake, serve::stop_token, tally::Committed},
-    DRAIN, close, dry_run, rows,
+    DRAIN,
+    catalog::{self, Settled},
+    close, dry_run, rows,
 };
 use crate::{
     check::Report,
@@ -45,15 +47,21 @@ pub async fn backfill_files(
     let progress = Progress::new(plan.manifest.total_bytes(), telemetry.live);
     let run = RunArgs {
         plan,
-        stop,
+        stop: stop.clone(),
         drain_limit: DRAIN,
     };
     let budget = pipeline.shared().budget.clone();
     let read = files::run(run, intake as Arc<dyn Intake>, budget, progress).await;
+    let settled = match &read {
+        Ok(read) if read.complete => {
+            catalog::settle(&pipeline, Some(&args.table), &telemetry, &stop).await
+        }
+        _ => Settled::not_asked(),
+    };
     let committed = pipeline.shared().tally.committed();
     close(&pipeline, upkeep).await?;
     let read = read?;
-    Ok(Report {
+    let mut report = Report {
         text: text(&args.table, &read, &committed),
         faults: committed.dead_letters + u64::from(!read.complete),
         kind: if read.complete {
@@ -61,7 +69,9 @@ pub async fn backfill_files(
         } else {
             Kind::Unavailable
         },
-    })
+    };
+    settled.tell(&mut report, &committed);
+    Ok(report)
 }
 
 fn text(table: &str, read: &Summary, committed: &Committed) -> String {

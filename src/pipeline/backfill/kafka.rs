@@ -2,7 +2,9 @@
 
 use super::{
     super::{BackfillRange, Bound, Pipeline, intake::SourceIntake, serve::stop_token, sources},
-    DRAIN, close, rows,
+    DRAIN,
+    catalog::{self, Settled},
+    close, rows,
 };
 use crate::{
     check::Report,
@@ -93,13 +95,17 @@ pub async fn backfill_range(
         ranges: &ranges,
         run_id: &run_id,
         intake,
-        stop,
+        stop: stop.clone(),
     };
     let outcome = run.to_the_end().await;
     if let Some(live) = live {
         live.abort();
         telemetry.screen.set_live("");
     }
+    let settled = match &outcome {
+        Ok(true) => catalog::settle(&pipeline, None, &telemetry, &stop).await,
+        _ => Settled::not_asked(),
+    };
     let committed = pipeline.shared().tally.committed();
     close(&pipeline, upkeep).await?;
     if !outcome? {
@@ -117,7 +123,9 @@ pub async fn backfill_range(
     KafkaRanges::record_finished(&store, &finished).await?;
     let _ = writeln!(text, "finished: run {run_id}");
     rows(&mut text, &committed);
-    Ok(done(text, committed.dead_letters, Kind::InvalidData))
+    let mut report = done(text, committed.dead_letters, Kind::InvalidData);
+    settled.tell(&mut report, &committed);
+    Ok(report)
 }
 
 fn done(text: String, faults: u64, kind: Kind) -> Report {

@@ -3,6 +3,7 @@
 //! They use the same line as the daemon, with app ids of their own, so that a run killed and started
 //! again goes on where its positions stand (rules 16 and 20).
 
+pub(crate) mod catalog;
 mod dry_run;
 mod files;
 mod kafka;

@@ -4,10 +4,10 @@ use super::*;
 use crate::{
     commit::Evolved,
     config::{Config, Environment, Flags},
-    control::testing::{Lake as Files, Scripted, refused},
+    control::testing::{Fault, Lake as Files, Read, Scripted, refused},
     error::Kind,
     event::{Assignment, ByteBudget, Intake, Offset, RawBatch, RecordKind, RecordSpan},
-    pipeline::{Pipeline, intake::SourceIntake, testing::partition},
+    pipeline::{Pipeline, backfill::catalog::settle, intake::SourceIntake, testing::partition},
     route::{Binding, Router},
 };
 use arrow::{
@@ -201,6 +201,25 @@ impl Bench {
         log.load().await.unwrap().unwrap().schema.columns.clone()
     }
 
+    /// What a one-shot run does at its end: its report's text, faults and kind, and how long it took.
+    async fn settled(&self) -> (crate::check::Report, Duration) {
+        let telemetry = crate::telemetry::Telemetry {
+            screen: crate::telemetry::Screen::stderr(),
+            recorder: None,
+            live: false,
+        };
+        let began = std::time::Instant::now();
+        let stop = CancellationToken::new();
+        let settled = settle(&self.pipeline, None, &telemetry, &stop).await;
+        let mut report = crate::check::Report {
+            text: String::new(),
+            faults: 0,
+            kind: Kind::InvalidData,
+        };
+        settled.tell(&mut report, &self.pipeline.shared().tally.committed());
+        (report, began.elapsed())
+    }
+
     async fn stop(self) {
         self.pipeline.shared().cancel.cancel();
         self.pipeline.tables().stopped().await;
@@ -294,6 +313,118 @@ async fn columns_appear_through_the_warehouse_while_rows_flow() {
     );
     assert!(bench.columns().await.field_with_name("a_b").is_ok());
     bench.stop().await;
+}
+
+/// What the configuration says of a new table is in its log before the catalog hears of it, whoever has the authority.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_table_has_its_comment_properties_and_clustering() {
+    for authority in ["warehouse", "log"] {
+        let mut bench = Bench::new(&format!(
+            r#"
+            authority = "{authority}"
+            comment = "Clicks of the shop"
+            properties = {{ "delta.enableChangeDataFeed" = "true", team = "web" }}
+            cluster_by = ["n", "_event_time"]
+            columns = [{{ name = "n", type = "long", comment = "A number" }}]
+            "#
+        ))
+        .await;
+        bench
+            .send_until(plain, |bench| bench.has_run("CREATE TABLE"))
+            .await;
+        assert!(bench.has_run("COMMENT 'Clicks of the shop'"));
+        let zero = bench
+            .lake
+            .path()
+            .join("t/_delta_log/00000000000000000000.json");
+        let zero = fs::read_to_string(zero).unwrap();
+        let action = |name: &str| -> serde_json::Value {
+            let lines = zero.lines().map(|line| line.parse().unwrap());
+            let mut found = lines.filter(|action: &serde_json::Value| action.get(name).is_some());
+            found.next().expect(name)[name].clone()
+        };
+        let metadata = action("metaData");
+        assert_eq!(metadata["description"], "Clicks of the shop");
+        assert_eq!(metadata["configuration"]["team"], "web");
+        let columns = metadata["schemaString"].as_str().unwrap();
+        assert!(columns.contains("A number"), "{columns}");
+        let domain = action("domainMetadata")["configuration"].to_string();
+        for column in ["n", "_event_time"] {
+            assert!(domain.contains(column), "{domain}");
+        }
+        // Later commits and files go on as for any table.
+        let landed = bench.next;
+        bench
+            .send_until(plain, |bench| bench.next > landed + 20)
+            .await;
+        bench.landed().await;
+        bench.rows();
+        bench.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_one_shot_run_ends_with_its_table_registered_and_its_columns_there() {
+    let mut bench = Bench::new("authority = \"warehouse\"").await;
+    bench.send(plain).await;
+    bench.landed().await;
+    bench.send(richer).await;
+    bench.landed().await;
+    assert!(!bench.has_run("CREATE TABLE"), "it would not be waited for");
+    let (report, _) = bench.settled().await;
+    assert_eq!(report.faults, 0, "{}", report.text);
+    assert!(report.text.contains("has the tables"), "{}", report.text);
+    assert!(
+        report.text.contains("1 rows keep fields"),
+        "{}",
+        report.text
+    );
+    assert!(bench.has_run("CREATE TABLE") && bench.has_run("ADD COLUMNS (`a_b` STRING"));
+    assert!(bench.columns().await.field_with_name("a_b").is_ok());
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_one_shot_run_does_not_wait_for_what_only_a_person_can_mend() {
+    let mut bench = Bench::new("authority = \"warehouse\"").await;
+    bench.warehouse.fails(|read| {
+        let is_create = matches!(read, Read::CreateTable { .. });
+        is_create.then(|| Fault::Refused(refused(Kind::Unauthorized, "INSUFFICIENT_PERMISSIONS")))
+    });
+    bench.send(plain).await;
+    bench.landed().await;
+    let (report, took) = bench.settled().await;
+    assert!(took < Duration::from_secs(30), "{took:?}");
+    assert_eq!((report.faults, report.kind), (1, Kind::Unauthorized));
+    for part in [
+        "lacks main.web.t",
+        "GRANT CREATE TABLE",
+        "alluvium schema apply",
+    ] {
+        assert!(report.text.contains(part), "{part} in {}", report.text);
+    }
+    bench.stop().await;
+}
+
+/// Under the name they are given, in the same wake-up as the table; under none they are in no catalog.
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_letters_are_registered_along_with_the_tables() {
+    let named = "authority = \"warehouse\"\n[dead_letters]\ntable_name = \"web_letters\"";
+    for (text, is_named) in [(named, true), ("", false)] {
+        let mut bench = Bench::new(text).await;
+        let upkeep = bench.pipeline.start_upkeep();
+        bench.send(|_| "no event".into()).await;
+        bench
+            .send_until(plain, |bench| {
+                bench.has_run("`main`.`web`.`t` USING DELTA LOCATION")
+                    && (!is_named || bench.has_run("`main`.`web`.`web_letters` USING DELTA"))
+            })
+            .await;
+        assert_eq!(bench.has_run("letters"), is_named);
+        bench.stop().await;
+        upkeep.close();
+        upkeep.wait().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

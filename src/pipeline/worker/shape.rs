@@ -2,7 +2,7 @@
 
 use super::{super::retry::Backoff, Worker};
 use crate::{
-    commit::{Evolved, TableState, new_table_spec},
+    commit::{Evolved, TableState, spec_of_new_table},
     error::{Error, Kind, Result},
     schema::{self, Seen, TableSchema},
 };
@@ -89,10 +89,11 @@ impl Worker {
             self.state.schema = Some(Arc::new(table.schema.with_commented_fields()));
             self.state.spec = Some(table.spec.clone());
         }
-        if self.state.table.is_none()
-            && let Some(desk) = &self.desk
-        {
-            desk.exists();
+        if self.state.table.is_none() {
+            self.settings.warn_of_layout(&table);
+            if let Some(desk) = &self.desk {
+                desk.exists();
+            }
         }
         self.state.table = Some(table);
     }
@@ -124,7 +125,7 @@ impl Worker {
     pub(super) fn set_new_schema(&mut self, schema: TableSchema) {
         self.close_writers();
         let schema = Arc::new(schema);
-        self.state.spec = Some(Arc::new(new_table_spec(&schema)));
+        self.state.spec = Some(Arc::new(spec_of_new_table(&schema, &self.settings.commit)));
         self.state.schema = Some(schema);
     }
 

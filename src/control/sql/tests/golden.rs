@@ -78,10 +78,15 @@ fn schemas_and_tables_are_made_where_they_are_not() {
         "CREATE SCHEMA IF NOT EXISTS `main`.`web` COMMENT 'Events of the web site'"
     );
     let location = Location::parse("s3://lake/web/orders/").unwrap();
-    let register = CreateTable::register(table(), location.clone());
+    let register = CreateTable::register(table(), location.clone(), None);
     assert_eq!(
         Statement::CreateTable(register).sql().unwrap(),
         "CREATE TABLE IF NOT EXISTS `main`.`web`.`orders` USING DELTA LOCATION 's3://lake/web/orders'"
+    );
+    let commented = CreateTable::register(table(), location.clone(), Some("It's ours".into()));
+    assert_eq!(
+        Statement::CreateTable(commented).sql().unwrap(),
+        "CREATE TABLE IF NOT EXISTS `main`.`web`.`orders` USING DELTA LOCATION 's3://lake/web/orders' COMMENT 'It\\'s ours'"
     );
     let declared = [ColumnOptions {
         name: "id".into(),
@@ -152,7 +157,7 @@ fn what_is_missing_is_granted_by_statements_too() {
         ]
     );
     let location = Location::parse("s3://lake/web/orders").unwrap();
-    let create = Statement::CreateTable(CreateTable::register(table(), location));
+    let create = Statement::CreateTable(CreateTable::register(table(), location, None));
     assert_eq!(
         create.grants(&to)[2..],
         [

@@ -134,7 +134,7 @@ fn statements_for_another_parser() {
             comment: Some(comment.clone()),
             properties: [("delta.appendOnly".to_string(), "true".to_string())].into(),
         };
-        let mut create = CreateTable {
+        let create = CreateTable {
             table: table_of(),
             definition: Some(definition),
             location,
@@ -142,9 +142,15 @@ fn statements_for_another_parser() {
         let expected =
             json!({ "table": names, "columns": expected, "location": url, "comment": comment });
         print("create", Statement::CreateTable(create.clone()), expected);
-        create.definition = None;
-        let expected = json!({ "table": names, "columns": [], "location": url });
-        print("create", Statement::CreateTable(create), expected);
+        let location = create.location;
+        for comment in [None, Some(comment)] {
+            let mut expected = json!({ "table": names, "columns": [], "location": url });
+            if let Some(comment) = &comment {
+                expected["comment"] = comment.as_str().into();
+            }
+            let create = CreateTable::register(table_of(), location.clone(), comment);
+            print("create", Statement::CreateTable(create), expected);
+        }
 
         let expected = json!({ "schema": [catalog, schema] });
         let owner = table.schema().clone();

@@ -116,7 +116,7 @@ proptest! {
         };
         let table = TableName::new("c", "s", "t").unwrap();
         let url = location.url().to_owned();
-        let sql = Statement::CreateTable(CreateTable::register(table, location)).sql().unwrap();
+        let sql = Statement::CreateTable(CreateTable::register(table, location, None)).sql().unwrap();
         let Read::CreateTable { location, .. } = read(&sql) else {
             panic!("{sql}");
         };

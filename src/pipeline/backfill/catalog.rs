@@ -1,0 +1,108 @@
+//! The end of a one-shot run: its tables are registered and have their columns, as far as their catalogs let them.
+
+use super::super::{Pipeline, tally::Committed};
+use crate::{check::Report, control::Waiting, error::Kind, telemetry::Telemetry};
+use std::{fmt::Write, time::Duration};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// The longest to wait: a warehouse may take 20 minutes to start.
+const LIMIT: Duration = Duration::from_secs(25 * 60);
+const POLL: Duration = Duration::from_millis(250);
+
+/// What catalogs lack after everything landed; `None` where no table is in a catalog.
+pub(crate) struct Settled(Option<Vec<Waiting>>);
+
+/// Has the open tables and `also` registered, and waits until their catalogs have what they are to have: until the
+/// limit, a signal, or until nothing is left that waiting alone could bring.
+pub(crate) async fn settle(
+    pipeline: &Pipeline,
+    also: Option<&str>,
+    telemetry: &Telemetry,
+    stop: &CancellationToken,
+) -> Settled {
+    let tables = pipeline.tables();
+    let open = tables.open_names();
+    let names: Vec<&str> = open.iter().map(|name| &**name).chain(also).collect();
+    let is_registered = |name: &&str| pipeline.config().table(name).registration.is_some();
+    if !names.iter().any(is_registered) {
+        return Settled(None);
+    }
+    for name in names {
+        if let Err(error) = tables.register(name).await {
+            tracing::warn!(
+                table = name,
+                "the catalog is not told of the table: {error}"
+            );
+        }
+    }
+    let began = Instant::now();
+    loop {
+        let waiting = tables.catalogs().waiting();
+        let is_over = stop.is_cancelled() || began.elapsed() > LIMIT;
+        if is_over || !waiting.iter().any(Waiting::may_come) {
+            telemetry.screen.set_live("");
+            return Settled(Some(waiting));
+        }
+        if telemetry.live {
+            telemetry.screen.set_live(&format!(
+                "everything landed; waiting {} s for the warehouse to see to {} tables",
+                began.elapsed().as_secs(),
+                waiting.len()
+            ));
+        }
+        tokio::select! {
+            () = tokio::time::sleep(POLL) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}
+
+impl Settled {
+    /// Of a run that did not get that far.
+    pub(super) fn not_asked() -> Self {
+        Self(None)
+    }
+
+    /// Adds it to a run's report. What failed in the run itself is the graver fault.
+    pub(crate) fn tell(&self, report: &mut Report, committed: &Committed) {
+        let Some(waiting) = &self.0 else {
+            return;
+        };
+        let text = &mut report.text;
+        if waiting.is_empty() {
+            let _ = writeln!(text, "catalog    has the tables and their columns");
+        }
+        for table in waiting {
+            let _ = write!(
+                text,
+                "catalog    lacks {} with {} columns or types to come",
+                table.table, table.changes
+            );
+            if let Some((_, problem)) = &table.problem {
+                let _ = write!(text, ": {problem}");
+            }
+            text.push('\n');
+        }
+        if !waiting.is_empty() {
+            let _ = writeln!(text, "           `alluvium schema apply` does what is left");
+        }
+        if committed.rescued_rows > 0 {
+            let _ = writeln!(
+                text,
+                "           {} rows keep fields in _rescued_data: they did not fit, or landed before their columns",
+                committed.rescued_rows
+            );
+        }
+        if report.faults == 0
+            && let Some(first) = waiting.first()
+        {
+            report.faults = waiting.len() as u64;
+            report.kind = match &first.problem {
+                Some((Kind::InvalidData, _)) => Kind::Unsupported,
+                Some((kind, _)) => *kind,
+                None => Kind::Unavailable,
+            };
+        }
+    }
+}
