@@ -149,7 +149,7 @@ pub(super) fn start() -> impl Strategy<Value = TableSchema> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 400 }))]
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 1 } else { 400 }))]
 
     #[test]
     fn nothing_is_lost_or_doubled(

@@ -262,7 +262,7 @@ fn policy() -> impl Strategy<Value = EvolutionPolicy> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 600 }))]
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 1 } else { 600 }))]
 
     #[test]
     fn make_the_same_of_any_events(
