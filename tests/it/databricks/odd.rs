@@ -71,3 +71,22 @@ fn the_password_of_a_jdbc_url_is_dropped_with_a_warning() {
     // The cluster is that of the URL.
     assert!(said.contains("GET /api/2.1/clusters/get"), "{said}");
 }
+
+/// The setup documents make the principal an administrator; the check says that less is enough.
+#[test]
+fn an_administrator_is_told_that_less_is_enough() {
+    for (group, told) in [("admins", true), ("engineers", false)] {
+        let workspace = Workspace::start(move |asked, _| match asked.path.ends_with("/Me") {
+            true => {
+                let mut me = me();
+                me["groups"] = json!([{"display": group, "value": "7"}]);
+                Some(Answer::ok(me))
+            }
+            false => governed(asked, true),
+        });
+        let run = connected(&workspace, "").run(&["check"]);
+        assert!(run.status.success(), "{}", text(&run));
+        let words = "administrator of the workspace, which Alluvium does not need";
+        assert_eq!(text(&run).contains(words), told, "{}", text(&run));
+    }
+}
