@@ -3,6 +3,18 @@
 use std::{fmt, sync::Arc};
 
 /// A password, key or token. `Debug` shows `[redacted]`; there is no `Display` and no `Serialize`.
+///
+/// ```
+/// assert_eq!(format!("{:?}", alluvium::secret::Secret::new("x")), "[redacted]");
+/// ```
+///
+/// ```compile_fail,E0277
+/// println!("{}", alluvium::secret::Secret::new("x"));
+/// ```
+///
+/// ```compile_fail,E0277
+/// serde_json::to_string(&alluvium::secret::Secret::new("x"));
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Arc<str>);
 

@@ -1,5 +1,21 @@
 //! Names the service gives to things. Each kind is a type of its own, so that a function that wants a SCIM id does not
 //! compile with an application id.
+//!
+//! ```
+//! use alluvium::databricks::{ApplicationId, ScimId};
+//! fn path(id: &ScimId) -> String {
+//!     format!("/api/2.0/preview/scim/v2/ServicePrincipals/{id}")
+//! }
+//! path(&ScimId::new("7"));
+//! ```
+//!
+//! ```compile_fail,E0308
+//! use alluvium::databricks::{ApplicationId, ScimId};
+//! fn path(id: &ScimId) -> String {
+//!     format!("/api/2.0/preview/scim/v2/ServicePrincipals/{id}")
+//! }
+//! path(&ApplicationId::new("7"));
+//! ```
 
 use serde::{Deserialize, Serialize};
 use std::{convert::Infallible, fmt, str::FromStr};

@@ -248,6 +248,13 @@ mod tests {
     #[test]
     fn one_made_is_one_read() {
         let host = Host::parse("h.cloud.databricks.com").unwrap();
+        // As connection dialogs show it, less the credential.
+        let read = JdbcUrl::parse(CLUSTER).unwrap();
+        let (shown, _) = CLUSTER.split_once(";UID=").unwrap();
+        assert_eq!(
+            jdbc_url(&read.host, "1234567890", &read.compute.unwrap()),
+            shown
+        );
         for compute in [
             Compute::Warehouse(WarehouseId::new("1234567890abcdef")),
             Compute::Cluster(ClusterId::new("0123-456789-abcdefgh")),

@@ -6,6 +6,7 @@ use super::{
     http::{Answer, Body, Failure, Http, Outgoing, Transport},
 };
 use async_trait::async_trait;
+use bytes::Bytes;
 use parking_lot::Mutex;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use std::{sync::Arc, time::Duration};
@@ -15,17 +16,17 @@ use tokio::time::Instant;
 pub(super) const PLANTED: &str = "planted-7f3a9c";
 
 pub(super) enum Reply {
-    Answer(u16, Vec<(&'static str, String)>, String),
+    Answer(u16, Vec<(&'static str, String)>, Bytes),
     Fail(Failure),
     After(Duration, Box<Reply>),
 }
 
 pub(super) fn json(status: u16, body: serde_json::Value) -> Reply {
-    Reply::Answer(status, Vec::new(), body.to_string())
+    Reply::Answer(status, Vec::new(), body.to_string().into())
 }
 
 pub(super) fn text(status: u16, body: &str) -> Reply {
-    Reply::Answer(status, Vec::new(), body.to_owned())
+    Reply::Answer(status, Vec::new(), body.to_owned().into())
 }
 
 pub(super) fn with(status: u16, header: &'static str, value: &str) -> Reply {
@@ -100,7 +101,7 @@ impl Transport for Fake {
                 Ok(Answer {
                     status,
                     headers: headers.into_iter().map(header).collect::<HeaderMap>(),
-                    body: body.into(),
+                    body,
                 })
             }
             Reply::Fail(failure) => Err(failure),

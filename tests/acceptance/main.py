@@ -18,7 +18,8 @@ from harness.world import World
 CHECKS = [
     "quickstart", "shutdown", "http", "backfill", "kafka_source", "kafka", "kafka_range", "spark_tables", "formats", "limits", "secrets",
     "store_servers", "s3_roles", "s3_expiry", "azure_sas", "landing_zone", "stores_network", "stores_race", "stores_suite", "backfill_stores", "store_secrets",
-    "workspace_rules", "workspace_sdk", "workspace_curl", "workspace_spark", "control_sql", "databricks_cli", "check_connection",
+    "workspace_rules", "workspace_sdk", "workspace_curl", "workspace_spark", "control_sql", "databricks_cli", "databricks_auth", "check_connection",
+    "unity_vending",
     "warehouse",
 ]
 

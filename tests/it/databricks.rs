@@ -2,6 +2,10 @@
 //!
 //! Past 500 lines: the words of each command stand beside what the workspace is to hear of it.
 
+mod interrupted;
+mod odd;
+mod out_of_reach;
+
 use crate::support::{
     home::{Home, alluvium, text},
     workspace::{Answer, Asked, Workspace},
@@ -10,6 +14,9 @@ use serde_json::{Value, json};
 use std::process::Output;
 
 const TOKEN: &str = "dapiplanted0123456789abcdef";
+/// Of the connections that name a warehouse or a cluster.
+const WAREHOUSE: &str = "warehouse = \"00000000000000aa\"";
+const CLUSTER: &str = "cluster = \"1-2-abc\"";
 
 fn me() -> Value {
     json!({
@@ -34,6 +41,11 @@ fn home(text: &str) -> Home {
         home.lake().display()
     ));
     home
+}
+
+/// A home with one connection to this workspace.
+fn connected(workspace: &Workspace, more: &str) -> Home {
+    home(&connection("w", workspace, TOKEN, more))
 }
 
 fn out(run: &Output) -> Value {
@@ -171,12 +183,7 @@ fn a_warehouse_is_started_and_waited_for_with_progress_on_stderr() {
                 _ => None,
             },
         );
-    let home = home(&connection(
-        "w",
-        &workspace,
-        TOKEN,
-        "warehouse = \"reporting\"",
-    ));
+    let home = connected(&workspace, "warehouse = \"reporting\"");
     let run = home.run(&["databricks", "warehouses", "start", "--wait"]);
     assert!(run.status.success(), "{}", text(&run));
     assert_eq!(out(&run)["state"], "RUNNING");
@@ -208,7 +215,7 @@ fn a_terminated_cluster_is_started_before_a_context_only_where_it_is_told() {
         _ => None,
     };
     let workspace = Workspace::start(rules);
-    let home = home(&connection("w", &workspace, TOKEN, "cluster = \"1-2-abc\""));
+    let home = connected(&workspace, CLUSTER);
     let run = home.run(&["databricks", "contexts", "create"]);
     assert_eq!(run.status.code(), Some(4), "{}", text(&run));
     assert!(
@@ -267,7 +274,7 @@ fn code_that_fails_is_shown_and_ends_with_exit_code_5() {
             _ => None,
         }
     });
-    let home = home(&connection("w", &workspace, TOKEN, "cluster = \"1-2-abc\""));
+    let home = connected(&workspace, CLUSTER);
     let run = home.run(&[
         "databricks",
         "commands",
@@ -321,12 +328,7 @@ fn a_statement_is_sent_with_its_parameters_and_its_chunks_come_as_one_document()
         )),
         _ => None,
     });
-    let home = home(&connection(
-        "w",
-        &workspace,
-        TOKEN,
-        "warehouse = \"00000000000000aa\"",
-    ));
+    let home = connected(&workspace, WAREHOUSE);
     home.write("q.sql", "select :a, :n");
     let given = r#"[{"name": "a", "value": "x"}]"#;
     let words = [
@@ -390,12 +392,7 @@ fn a_statement_that_fails_ends_with_exit_code_5_and_one_not_waited_for_goes_on()
         "POST /api/2.0/sql/statements/s1/cancel" => Some(Answer::ok(json!({}))),
         _ => None,
     });
-    let home = home(&connection(
-        "w",
-        &workspace,
-        TOKEN,
-        "warehouse = \"00000000000000aa\"",
-    ));
+    let home = connected(&workspace, WAREHOUSE);
     let run = home.run(&["databricks", "sql", "select nope"]);
     assert_eq!(run.status.code(), Some(5), "{}", text(&run));
     assert!(
@@ -481,12 +478,7 @@ fn a_wait_in_vain_cancels_the_statement() {
         "POST /api/2.0/sql/statements/s1/cancel" => Some(Answer::ok(json!({}))),
         _ => None,
     });
-    let home = home(&connection(
-        "w",
-        &workspace,
-        TOKEN,
-        "warehouse = \"00000000000000aa\"",
-    ));
+    let home = connected(&workspace, WAREHOUSE);
     let run = home.run(&["databricks", "sql", "select 1", "--wait-timeout", "1s"]);
     assert_eq!(run.status.code(), Some(4), "{}", text(&run));
     assert!(
@@ -516,7 +508,7 @@ fn a_raw_request_sends_what_it_is_told_and_shows_what_comes() {
         "GET /api/2.0/denied" => Some(Answer::error(403, "PERMISSION_DENIED", "not yours")),
         _ => None,
     });
-    let home = home(&connection("w", &workspace, TOKEN, ""));
+    let home = connected(&workspace, "");
     let words = [
         "databricks",
         "request",
@@ -614,7 +606,7 @@ fn raw_requests_are_repeated_as_the_matrix_says() {
         let status = asked.path.rsplit('/').next()?.parse().ok()?;
         Some(Answer::error(status, "X", "x"))
     });
-    let home = home(&connection("w", &workspace, TOKEN, ""));
+    let home = connected(&workspace, "");
     let mut number = 0;
     for method in ["GET", "PUT", "POST", "PATCH"] {
         for status in [400, 429, 500, 503] {
@@ -661,7 +653,7 @@ fn debug_shows_requests_and_no_secret() {
             .starts_with("/api/2.0/x")
             .then(|| Answer::ok(json!({"token_value": "planted-in-the-answer", "plain": "seen"})))
     });
-    let home = home(&connection("w", &workspace, TOKEN, ""));
+    let home = connected(&workspace, "");
     let run = home.run(&[
         "databricks",
         "request",
@@ -709,12 +701,7 @@ fn governed(asked: &Asked, metastore: bool) -> Option<Answer> {
 #[test]
 fn check_tells_of_a_connection_and_starts_nothing() {
     let workspace = Workspace::start(|asked, _| governed(asked, true));
-    let home = home(&connection(
-        "w",
-        &workspace,
-        TOKEN,
-        "warehouse = \"00000000000000aa\"",
-    ));
+    let home = connected(&workspace, WAREHOUSE);
     let run = home.run(&["check"]);
     let said = text(&run);
     assert!(
@@ -764,18 +751,13 @@ fn each_fault_of_a_connection_is_its_own() {
         (&bare, 1, "no metastore is assigned"),
         (&strange, 3, "the credential is refused"),
     ] {
-        let home = home(&connection("w", workspace, TOKEN, ""));
+        let home = connected(workspace, "");
         let run = home.run(&["check"]);
         assert_eq!(run.status.code(), Some(code), "{words} {}", text(&run));
         assert!(text(&run).contains(words), "{words} {}", text(&run));
         assert!(!text(&run).contains("Success!"));
     }
-    let home = home(&connection(
-        "w",
-        &missing,
-        TOKEN,
-        "warehouse = \"00000000000000bb\"",
-    ));
+    let home = connected(&missing, "warehouse = \"00000000000000bb\"");
     let said = text(&home.run(&["check"]));
     let grant = "--data '{\"access_control_list\": [{\"service_principal_name\": \"5f0c1c9e-0000-4000-8000-000000000001\", \"permission_level\": \"CAN_USE\"}]}'";
     assert!(

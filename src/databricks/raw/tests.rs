@@ -366,6 +366,37 @@ async fn answers_by_their_type() {
     );
 }
 
+/// What is no UTF-8 is lost by no type but `text`, and there it is shown as such; nothing is no fault of any type.
+#[tokio::test(start_paused = true)]
+async fn bytes_that_are_no_text_and_no_bytes_at_all() {
+    const BYTES: &[u8] = b"{\"a\":\"\xff\"}";
+    let fake = Fake::new(|request, _| match request.url.path() {
+        "/api/none" => text(204, ""),
+        _ => Reply::Answer(200, Vec::new(), Bytes::from_static(BYTES)),
+    });
+    let workspace = workspace(&pat(), &fake);
+    let shown = RawBody::Text("{\"a\":\"\u{fffd}\"}".into());
+    for (path, kind, expected) in [
+        (
+            "bytes",
+            ResponseType::Binary,
+            RawBody::Binary(Bytes::from_static(BYTES)),
+        ),
+        ("bytes", ResponseType::Text, shown.clone()),
+        ("bytes", ResponseType::Json, shown),
+        ("none", ResponseType::Binary, RawBody::Binary(Bytes::new())),
+        ("none", ResponseType::Text, RawBody::Text(String::new())),
+    ] {
+        let raw = RawRequest {
+            response_type: kind,
+            ..RawRequest::new("GET", path)
+        };
+        let answer = workspace.raw(raw).await.unwrap();
+        assert_eq!(answer.body, expected, "{path} {kind:?}");
+        assert!(answer.into_result().is_ok(), "{path} {kind:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_timeout_is_of_one_try() {
     let fake = Fake::new(|_, _| Reply::After(Duration::from_secs(60), Box::new(text(200, ""))));

@@ -192,7 +192,9 @@ fn no_call_of_any_sort_logs_a_secret() {
                 ("set-cookie", P.into()),
                 ("location", format!("https://x/?token={P}")),
             ],
-            j!({ "token_value": P, "message": format!("https://x/?sig={P}") }).to_string(),
+            j!({ "token_value": P, "message": format!("https://x/?sig={P}") })
+                .to_string()
+                .into(),
         ),
     });
     let mut errors = String::new();

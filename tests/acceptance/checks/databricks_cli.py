@@ -6,6 +6,7 @@ The actions are those of the connector's page, in its order; each runs with --de
 import email
 import email.policy
 import json
+import re
 import time
 
 from harness import web
@@ -13,6 +14,7 @@ from harness.daemon import free_port
 from harness.procs import CheckFailed, require
 from harness.workspace import Workspace
 
+from .sdk.common import client
 from .secrets import excerpt, spellings
 
 SAMPLE = '[{ "name": "my_name", "value": "the name" }'  # as the page has it: a bracket is missing
@@ -42,6 +44,7 @@ host = "{self.workspace.host}"
 auth = {{ type = "oauth_m2m", client_id = "{self.principal["client_id"]}", client_secret = "{self.principal["client_secret"]}" }}
 warehouse = "{self.name}-small"
 cluster = "{self.cluster}"
+retry_budget_seconds = 8.0
 trusted_hosts = {json.dumps(list(trusted))}
 """
 
@@ -92,6 +95,7 @@ def run(world):
         warehouses(commands, dev)
         clusters(commands, dev)
         code(commands, dev)
+        odds(commands, dev)
         statements(commands, dev)
         raw(world, commands, dev, echoes)
         refusals(commands, dev)
@@ -99,6 +103,7 @@ def run(world):
         apart(commands, dev, prod)
         checked(commands, dev, prod)
         commands.pasted(dev)
+        complete(world, commands, sides)
         silent(world, commands, sides)
     finally:
         for side in sides:
@@ -162,6 +167,62 @@ def code(commands, side):
     require(commands.json(side, "contexts", "destroy", started)["destroyed"], "a context is not given up")
 
 
+def odds(commands, side):
+    """Lists in pages beside the vendor's client, what runs already and what rests already, each language, and a cluster that ends under a command."""
+    stand_in = side.workspace
+    commands.json(side, "warehouses", "start", "--wait")
+    require(commands.json(side, "warehouses", "start")["state"] == "RUNNING", "a start of what runs")
+    commands.json(side, "warehouses", "stop", "--wait")
+    require(commands.json(side, "warehouses", "stop")["state"] == "STOPPED", "a stop of what rests")
+    for number in range(4):
+        spec = {"cluster_name": f"more {number}", "spark_version": "15.4.x-scala2.12", "node_type_id": "i3.xlarge", "num_workers": 1}
+        _, made = stand_in.admin("POST", "/api/2.1/clusters/create", spec)
+        stand_in.permit(f"{side.name}-lander", "clusters", made["cluster_id"], "CAN_RESTART")
+        stand_in.permit(f"{side.name}-lander", "warehouses", stand_in.warehouse(f"more {number}"), "CAN_USE")
+    theirs = client(stand_in, client_id=side.principal["client_id"], client_secret=side.principal["client_secret"])
+    for size in (1, 2, 1000):
+        stand_in.settings(page_size_max=size)
+        since = len(stand_in.journal())
+        ours = ([one["cluster_id"] for one in commands.json(side, "clusters", "list")], [one["id"] for one in commands.json(side, "warehouses", "list")])
+        pages = len([entry for entry in stand_in.journal()[since:] if re.search("clusters/list|sql/warehouses", entry["path"])])
+        require(ours == ([one.cluster_id for one in theirs.clusters.list()], [one.id for one in theirs.warehouses.list()]), f"lists in pages of {size}: {ours}")
+        require(len(ours[0]) == len(ours[1]) == 5 and (pages >= 10 // size), f"five each in pages of {size}: {ours} by {pages} requests")
+    for language in ("scala", "sql", "r"):
+        context = commands.json(side, "contexts", "create", "--language", language, "--wait")["id"]
+        text = "select 8" if language == "sql" else "print(8)"
+        ran = commands.json(side, "commands", "run", text, "--context", context, "--language", language, "--wait")["results"]
+        require(ran.get("data") in ("8", [["8"]]), f"{language}: {ran}")
+    stand_in.control("POST", "commands", {"pattern": "for long", "seconds": 3600})
+    command = commands.json(side, "commands", "run", "print('for long')", "--context", context, "--language", "r")["id"]
+    commands.json(side, "clusters", "terminate", "--wait")
+    ended = commands.run(side, "commands", "status", command, "--context", context, "--wait", code=5)[1]
+    require("ClusterNotReadyException" in ended, f"a cluster that ended under a command: {ended}")
+    commands.json(side, "clusters", "start", "--wait")
+
+
+def complete(world, commands, sides):
+    """Every action that the help names has been run, with --debug; what deletes a cluster for good has not."""
+
+    def actions(*words):
+        """Of a group its actions, of an action itself."""
+        ended, text, error = world.cli("databricks", *words, "--help")
+        require(ended == 0, f"the help of {words}: {error}")
+        if "\nCommands:" not in text:
+            return {words}
+        listed = text.partition("\nCommands:\n")[2].partition("\n\n")[0].splitlines()
+        names = [line.split()[0] for line in listed if re.match(r"  \S", line)]
+        return set().union(*(actions(*words, name) for name in names if name != "help"))
+
+    known = actions()
+    said = [words.split(" ")[1:] for words in commands.said if "--debug" in words]
+    missed = sorted(" ".join(action) for action in known if not any(tuple(words[:len(action)]) == action for words in said))
+    require(len(known) >= 19 and not missed, f"never run with --debug: {missed} of {len(known)}")
+    for side in sides:
+        deleted = side.workspace.journal(path="/api/2.1/clusters/permanent-delete")
+        require(not deleted, f"a cluster was deleted for good: {deleted}")
+    world.note(f"{len(known)} actions, each with --debug")
+
+
 def statements(commands, side):
     stand_in = side.workspace
     # The service starts a warehouse at rest.
@@ -203,7 +264,7 @@ def statements(commands, side):
 def raw(world, commands, side, echoes):
     listed = commands.json(side, "request", "/2.1/clusters/list")
     require(listed["clusters"][0]["cluster_id"] == side.cluster, f"a path with a slash: {listed}")
-    require(commands.json(side, "request", "2.1/clusters/list?page_size=1") == listed, "a path without a slash")
+    require(commands.json(side, "request", "2.1/clusters/list?page_size=100") == listed, "a path without a slash")
     require(commands.json(side, "request", f"{side.workspace.host}/api/2.1/clusters/list") == listed, "the workspace's whole URL")
     trusted, other = echoes
     for echo, has_token in ((trusted, True), (other, False)):

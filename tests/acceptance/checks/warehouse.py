@@ -212,7 +212,7 @@ def run(world):
         threads[0].start()
         governed_storm(world, broker, spark, server, threads)
         begun = time.monotonic()
-        threads[0].join(90)
+        threads[0].join(150)
         world.note(f"the troubles ended {time.monotonic() - begun:.0f} s after it")
         require(not threads[0].is_alive(), f"the troubles do not end: {troubles.doing}")
         threads[0].finish()

@@ -81,7 +81,7 @@ class Troubles:
         self.world, self.lake, self.doing = world, world.folder / "lakes", ""
         self.lake.mkdir()
         self.server = Workspace(world.folder / "troubled", engine.url)
-        self.warehouse, self.principals = governed(self.server, self.lake, "limited", "first", "second", "rotating", "planner")
+        self.warehouse, self.principals = governed(self.server, self.lake, "limited", "guest", "first", "second", "rotating", "planner")
         self.server.settings(warehouse_starting_seconds=0.5, statement_running_seconds=1.0)
         status, answer = self.server.admin("POST", "/api/2.1/unity-catalog/schemas", {"name": "web", "catalog_name": "main"})
         require(status == 200, f"no schema: {answer}")
@@ -93,13 +93,15 @@ class Troubles:
         self.server.stop()
 
     def run(self):
-        steps = [self.right_taken_away, self.two_at_once, self.token_revoked, self.planned]
+        steps = [self.right_taken_away, self.table_lent, self.two_at_once, self.token_revoked, self.planned]
         for number, step in enumerate(steps):
             self.doing = step.__name__
             follow = step()
             steps[number] = follow
         for follow in filter(None, steps):
             follow()
+        self.doing = "tokens_expired"
+        self.tokens_expired()
         bad = unparsed(self.statements())
         require(not bad, f"sqlglot does not parse {bad}")
 
@@ -140,6 +142,34 @@ class Troubles:
         told = side.told("the catalog's table could not be changed")
         require(len(told) == 1, f"told more than once, each time with other ids: {told}")
 
+    def table_lent(self):
+        """A table that is somebody else's by now, with MODIFY on it, which is taken away in the middle and given back."""
+        side = Side(self, "guest", self.oauth("guest"))
+        side.send("lent", {"id": 1})
+        self.wait_registered("lent")
+        status, answer = self.server.admin("PATCH", "/api/2.1/unity-catalog/tables/main.web.lent", {"owner": "admin@example.com"})
+        require(status == 200, f"no other owner: {answer}")
+        self.server.grant("guest", "table", "main.web.lent", "SELECT", "MODIFY")
+        side.send("lent", {"id": 2, "early": "x"})
+        return lambda: self._modify_taken_away(side)
+
+    def _modify_taken_away(self, side):
+        wait_until(lambda: "early" in side.columns("lent"), 60, "a column by the right to modify", 0.3)
+        self.server.ungrant("guest", "table", "main.web.lent", "MODIFY")
+        side.send("lent", {"id": 3, "late": "y"})
+        told = wait_until(lambda: side.told("the catalog's table could not be changed"), 30, "the right that was taken away to be told")
+        sql, grant = "ALTER TABLE `main`.`web`.`lent` ADD COLUMNS (`late` STRING)", "GRANT MODIFY ON TABLE `main`.`web`.`lent` TO"
+        require(sql in told[0] and grant in told[0], f"told without the statement or the grant: {told}")
+        side.send("lent", {"id": 4, "late": "z"})
+        require("late" not in side.columns("lent"), "a column without the right to modify")
+        rows = [(row[0], row[1].get("late")) for row in side.rows("lent", "id")]
+        require(rows == [(1, None), (2, None), (3, "y"), (4, "z")], f"rows meanwhile: {rows}")
+        self.server.grant("guest", "table", "main.web.lent", "MODIFY")
+        wait_until(lambda: "late" in side.columns("lent"), 60, "the column after the grant", 0.3)
+        side.follows("lent", 5, "late", "back")
+        told = side.told("the catalog's table could not be changed")
+        require(len(told) == 1, f"told more than once: {told}")
+
     def two_at_once(self):
         """Two daemons want the same column of one table at once: it is there once, and both have it."""
         sides = [Side(self, name, self.oauth(name), "shared") for name in ("first", "second")]
@@ -153,6 +183,7 @@ class Troubles:
             thread.start()
         for thread in threads:
             thread.join()
+        self._lasting = sides[0]
         return lambda: self._both_have(sides)
 
     def _both_have(self, sides):
@@ -190,6 +221,18 @@ class Troubles:
         side.follows("tokens", 4, "late", 3.5)
         for text in ("the warehouse takes no statements", "the catalog's table could not be changed"):
             require(len(side.told(text)) <= 1, f"told more than once: {side.told(text)}")
+
+    def tokens_expired(self):
+        """An hour passes at the workspace: every OAuth token has ended, a daemon's first call is refused, and nobody hears of it."""
+        side, since = self._lasting, len(self.server.journal())
+        self.server.advance(3700)
+        side.send("pair", {"id": 1000, "after": "the hour"})
+        wait_until(lambda: "after" in side.columns("pair"), 60, "a column by a token that was renewed", 0.3)
+        entries = self.server.journal()[since:]
+        refused = [entry for entry in entries if entry["status"] == 401]
+        require(refused and any(entry["path"].endswith("/v1/token") for entry in entries), f"no token had ended: {[entry['path'] for entry in entries]}")
+        require(metric(side.daemon, "alluvium_databricks_unauthorized") == 0 and not side.told("the workspace refuses us"), "the end of a token was taken for its loss")
+        self.world.note(f"an hour later {len(refused)} calls with ended tokens were renewed")
 
     def planned(self):
         """`evolution = "plan"`: a person reads the SQL and runs it, and the daemon follows."""

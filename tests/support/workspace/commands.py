@@ -15,6 +15,7 @@ from .clock import Clock
 from .clusters import Clusters, not_running
 from .errors import ApiError
 from .routes import Call, Route
+from .rules import Rules
 from .settings import Settings
 from .sql.engine import SqlError
 from .sql.simple import select
@@ -23,32 +24,17 @@ from .store import Record, Store
 BASE = "/api/1.2"
 LANGUAGES = ("python", "scala", "sql", "r")
 RESULTS = ("text", "table", "image", "images", "error")
-FIELDS = {"pattern", "language", "times", "seconds", "results", "status"}
 
 
-class Answers:
+class Answers(Rules):
     """Rules for commands: `pattern` (regular expression), `language`, `times`, `seconds`, and `results`
     {resultType, data, schema, truncated, summary, cause, fileName, …}; `status` Error instead of Finished."""
 
     def __init__(self, store: Store):
-        self._rules = store.collection("command_script")
-
-    def add(self, rule: dict[str, Any]) -> str:
-        if unknown := set(rule) - FIELDS:
-            raise ValueError(f"unknown field {min(unknown)}")
-        re.compile(rule["pattern"])
-        number = str(1 + max((int(key) for key in self._rules), default=0))
-        self._rules[number] = {**rule, "hits": 0}
-        return number
+        super().__init__(store, "command_script", {"language", "seconds", "results", "status"})
 
     def take(self, language: str, command: str) -> Record | None:
-        for key, rule in self._rules.items():
-            times = rule.get("times")
-            if (times is None or rule["hits"] < times) and rule.get("language", language) == language and re.search(rule["pattern"], command, re.DOTALL):
-                rule["hits"] += 1
-                self._rules.save(key)
-                return rule
-        return None
+        return self.hit(self.find(command, language=language))
 
 
 class Commands:

@@ -16,7 +16,7 @@ Record = dict[str, Any]
 class Collection(MutableMapping[str, Record]):
     """Records by key, in the order in which they came. A record changed in place is to be `save`d."""
 
-    def __init__(self, name: str, records: dict[str, Record], dirty: set[tuple[str, str]]):
+    def __init__(self, name: str, records: dict[str, Record], dirty: dict[tuple[str, str], None]):
         self._name, self._records, self._dirty = name, records, dirty
 
     def __getitem__(self, key: str) -> Record:
@@ -37,7 +37,7 @@ class Collection(MutableMapping[str, Record]):
         return len(self._records)
 
     def save(self, key: str) -> None:
-        self._dirty.add((self._name, key))
+        self._dirty[self._name, key] = None
 
 
 class Store:
@@ -48,7 +48,7 @@ class Store:
         self._db.execute("pragma synchronous = off")
         self._db.execute("create table if not exists record (collection text, key text, json text, primary key (collection, key))")
         self._all: dict[str, dict[str, Record]] = {}
-        self._dirty: set[tuple[str, str]] = set()
+        self._dirty: dict[tuple[str, str], None] = {}  # in the order of change, which is that of new records after a restart, too
         for collection, key, text in self._db.execute("select collection, key, json from record order by rowid"):
             self._all.setdefault(collection, {})[key] = json.loads(text)
 

@@ -6,11 +6,13 @@ from pathlib import Path
 
 from .. import jwt, scim_filter
 from ..clock import Clock
+from ..commands import Answers
 from ..errors import ApiError
 from ..faults import Faults, refusal
 from ..pages import page
 from ..principals import Principal
 from ..secrets import hidden
+from ..sql.script import Script
 from ..store import Store
 from ..unity.rights import Denied, Rights
 from ..unity.securables import Securables, covers
@@ -112,6 +114,30 @@ class FaultRules(Folder):
         self.assertIsNone(refusal({"lose": True}))
         with self.assertRaises(ValueError):
             Faults(self.store).add({"pth": "x"})
+
+
+class WrittenAnswers(Folder):
+    def test_the_first_rule_that_is_not_used_up_counts(self):
+        answers = Answers(self.store)
+        answers.add({"pattern": "a.b", "times": 1, "results": {"data": "once"}})
+        answers.add({"pattern": "A", "language": "sql", "results": {"data": "of sql"}})
+        answers.add({"pattern": "a", "results": {"data": "of all"}})
+        taken = [answers.take(language, command) for language, command in (("r", "xa\nb"), ("r", "a\nb"), ("sql", "A"), ("r", "A"), ("sql", "a"))]
+        self.assertEqual([rule and rule["results"]["data"] for rule in taken], ["once", "of all", "of sql", None, "of all"])
+        self.store.commit()
+        self.assertEqual([rule["hits"] for rule in Answers(Store(self.folder)).all().values()], [1, 1, 2])
+
+    def test_statements_are_found_in_any_case_and_a_delay_uses_nothing_up(self):
+        script = Script(self.store)
+        script.add({"pattern": "FROM big", "seconds": 3, "times": 1})
+        self.assertEqual([script.delay("select * from BIG"), script.delay("from big")], [3, 3])
+        self.assertIsNone(script.answer("from big"))
+        self.assertEqual(script.delay("from big"), 0)
+        for rule in ({"pattern": "x", "ro": []}, {"pattern": "x", "language": "sql"}):
+            with self.subTest(rule), self.assertRaises(ValueError):
+                script.add(rule)
+        script.clear()
+        self.assertEqual(script.all(), {})
 
 
 class Remembering(Folder):
