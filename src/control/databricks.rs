@@ -10,7 +10,7 @@ use crate::{
         Error as ClientError, Kind as ClientKind, WarehouseId, WarehouseRef, Workspace,
         scim::Scim,
         statements::{Statement, Statements},
-        unity::Unity,
+        unity::{Column, Table, Unity},
         warehouses::{WarehouseState, Warehouses},
     },
     error::{Error, Kind},
@@ -125,6 +125,23 @@ fn late(what: &str, after: Duration) -> ClientError {
     }
 }
 
+impl From<Table> for Registered {
+    fn from(table: Table) -> Self {
+        let column = |column: Column| CatalogColumn {
+            name: column.name,
+            type_text: column.type_text,
+        };
+        Self {
+            kind: table.table_type,
+            format: table.data_source_format,
+            location: table.storage_location,
+            // A catalog that keeps no columns of a table has none that could be behind its log.
+            columns: (!table.columns.is_empty())
+                .then(|| table.columns.into_iter().map(column).collect()),
+        }
+    }
+}
+
 #[async_trait]
 impl SqlRunner for Databricks {
     async fn find_table(&self, table: &TableName) -> Result<Option<Registered>> {
@@ -132,21 +149,7 @@ impl SqlRunner for Databricks {
             .find_table(&table.full_name())
             .await
             .map_err(told)?;
-        Ok(found.map(|table| Registered {
-            kind: table.table_type,
-            format: table.data_source_format,
-            location: table.storage_location,
-            // A catalog that keeps no columns of a table has none that could be behind its log.
-            columns: (!table.columns.is_empty()).then(|| {
-                let columns = table.columns.into_iter();
-                columns
-                    .map(|column| CatalogColumn {
-                        name: column.name,
-                        type_text: column.type_text,
-                    })
-                    .collect()
-            }),
-        }))
+        Ok(found.map(Registered::from))
     }
 
     async fn ensure_running(&self) -> Result<()> {

@@ -23,7 +23,7 @@ pub(super) struct Wants {
     pub(super) sync: bool,
     /// In what the catalog differed when it last took the log over. Where it differs so again, that has not helped, and
     /// is not tried for ever.
-    pub(super) synced: Option<String>,
+    pub(super) synced: Vec<String>,
 }
 
 impl Wants {
@@ -112,15 +112,15 @@ pub(super) async fn statements(
                 }
                 None => {
                     wants.registered = true;
-                    let difference = found.difference(&schema);
-                    if difference.is_some() && difference != wants.synced {
+                    let differences = found.differences(&schema);
+                    if !differences.is_empty() && differences != wants.synced {
                         tracing::info!(
                             table = %target.name,
-                            difference,
+                            differences = differences.join(", "),
                             "the catalog is not what the table's log shows: it is to take it over"
                         );
                         wants.sync = true;
-                        wants.synced = difference;
+                        wants.synced = differences;
                     }
                 }
             },

@@ -2,7 +2,7 @@
 
 use super::{
     error::Result,
-    sql::{Location, Principal, TableName},
+    sql::{Location, Principal, TableName, quote},
 };
 use crate::schema::{ColumnType, TableSchema, names::fold, types};
 use async_trait::async_trait;
@@ -99,104 +99,97 @@ impl Registered {
         })
     }
 
-    /// In which columns the catalog is not what the log shows, as text; `None` where it is.
+    /// What the catalog has otherwise than the log, a text for each column: none where it is the same, or keeps no columns.
     ///
     /// Names are compared without their case, and types only where we read the catalog's spelling: a difference that is
     /// none would wake a warehouse in vain.
-    pub fn difference(&self, log: &TableSchema) -> Option<String> {
-        let known: BTreeMap<String, &str> = self
-            .columns
-            .as_ref()?
+    pub fn differences(&self, log: &TableSchema) -> Vec<String> {
+        let mut found = Vec::new();
+        let Some(columns) = &self.columns else {
+            return found;
+        };
+        let mut known: BTreeMap<String, &CatalogColumn> = columns
             .iter()
-            .map(|column| (fold(&column.name), column.type_text.as_str()))
+            .map(|column| (fold(&column.name), column))
             .collect();
-        let mut shown = BTreeMap::new();
         for field in log.columns.fields() {
-            shown.insert(fold(field.name()), types::to_sql(field.data_type()).ok());
-        }
-        let gone = known.keys().filter(|name| !shown.contains_key(*name));
-        let mut differing: Vec<String> = gone.map(|name| format!("-{name}")).collect();
-        for (name, of) in &shown {
-            match (known.get(name), of) {
-                (None, _) => differing.push(format!("+{name}")),
-                (Some(text), Some(of)) if is_other_type(text, of) => {
-                    differing.push(format!("{name}: {text} is {of}"));
-                }
-                _ => {}
+            let name = quote(field.name());
+            let Some(column) = known.remove(&fold(field.name())) else {
+                found.push(format!("{name} is in the log alone"));
+                continue;
+            };
+            let of_catalog = ColumnType(column.type_text.clone()).to_arrow();
+            let of_catalog = of_catalog.and_then(|data_type| types::to_sql(&data_type));
+            if let (Ok(of_catalog), Ok(of_log)) = (of_catalog, types::to_sql(field.data_type()))
+                && fold(&of_catalog) != fold(&of_log)
+            {
+                found.push(format!("{name} is {of_catalog}, in the log {of_log}"));
             }
         }
-        (!differing.is_empty()).then(|| differing.join(", "))
-    }
-}
-
-/// Whether a catalog's spelling of a type is certainly another type than `of`.
-fn is_other_type(text: &str, of: &str) -> bool {
-    let read = |text: &str| {
-        let data_type = ColumnType(text.to_owned()).to_arrow().ok()?;
-        types::to_sql(&data_type).ok()
-    };
-    match (read(text), read(of)) {
-        (Some(known), Some(of)) => fold(&known) != fold(&of),
-        _ => false,
+        let gone = known.values().map(|column| quote(&column.name));
+        found.extend(gone.map(|name| format!("{name} is in the catalog alone")));
+        found
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::datatypes::{DataType, Schema};
+    use arrow::datatypes::{DataType, Field, Schema};
 
     #[test]
     fn a_catalog_behind_its_log_is_told_from_one_that_spells_otherwise() {
-        let schema = |columns: &str| {
-            let of = ColumnType(format!("struct<{columns}>")).to_arrow();
-            let Ok(DataType::Struct(fields)) = of else {
-                panic!("a struct");
+        let inner = DataType::Struct(vec![Field::new("x y", DataType::Int32, true)].into());
+        let at = DataType::Struct(
+            vec![
+                Field::new("N", inner, true),
+                Field::new("d", DataType::Decimal128(10, 2), true),
+            ]
+            .into(),
+        );
+        let log = Schema::new(vec![
+            Field::new("Id", DataType::Int64, false),
+            Field::new("at", at, true),
+            Field::new("tags", types::list_of(DataType::Utf8), true),
+        ]);
+        let log = TableSchema::new(Arc::new(log), Vec::new());
+        let differences = |columns: &[(&str, &str)]| {
+            let column = |(name, text): &(&str, &str)| CatalogColumn {
+                name: (*name).into(),
+                type_text: (*text).into(),
             };
-            TableSchema::new(Arc::new(Schema::new(fields)), Vec::new())
+            let registered = Registered {
+                kind: "EXTERNAL".into(),
+                format: None,
+                location: None,
+                columns: Some(columns.iter().map(column).collect()),
+            };
+            registered.differences(&log)
         };
-        let known = |columns: &[(&str, &str)]| Registered {
+        let (id, tags) = (("id", "BIGINT"), ("tags", "array<string>"));
+        let at = ("at", "struct<n:struct<`x y`:int>,d:DECIMAL(10,2)>");
+        assert_eq!(differences(&[tags, id, at]), Vec::<String>::new());
+        assert_eq!(
+            differences(&[("id", "int"), at, ("old", "string")]),
+            [
+                "`Id` is integer, in the log long",
+                "`tags` is in the log alone",
+                "`old` is in the catalog alone"
+            ]
+        );
+        let narrow = ("at", "struct<n:struct<`x y`:int>>");
+        assert_eq!(differences(&[id, narrow, tags]).len(), 1);
+        // What is newer than we are, or cut short, is not judged.
+        for unread in ["geography(4326)", "struct<n:struct<`x y`:int not null,..."] {
+            let unread = ("at", unread);
+            assert_eq!(differences(&[id, unread, tags]), Vec::<String>::new());
+        }
+        let silent = Registered {
             kind: "EXTERNAL".into(),
             format: None,
             location: None,
-            columns: Some(
-                columns
-                    .iter()
-                    .map(|(name, text)| CatalogColumn {
-                        name: (*name).into(),
-                        type_text: (*text).into(),
-                    })
-                    .collect(),
-            ),
-        };
-        let log = schema("Id: long, s: struct<A: long, l: array<string>>, d: decimal(10,2)");
-        let same = [
-            ("d", "DECIMAL(10,2)"),
-            ("id", "bigint"),
-            ("s", "struct<a:bigint,l:array<string>>"),
-        ];
-        assert_eq!(known(&same).difference(&log), None);
-        // What we cannot read is taken for the same.
-        let unread = [same[0], same[1], ("s", "struct<a:bigint not null,l:...")];
-        assert_eq!(known(&unread).difference(&log), None);
-        for (columns, difference) in [
-            (vec![same[0], same[1]], "+s"),
-            (vec![same[0], same[2], ("id", "int")], "id: int is long"),
-            (
-                vec![same[0], same[1], ("s", "struct<a:bigint>")],
-                "s: struct<a:bigint> is struct<A: long, l: array<string>>",
-            ),
-            ([&same[..], &[("x", "string")]].concat(), "-x"),
-        ] {
-            assert_eq!(
-                known(&columns).difference(&log).as_deref(),
-                Some(difference)
-            );
-        }
-        let silent = Registered {
             columns: None,
-            ..known(&[])
         };
-        assert_eq!(silent.difference(&log), None);
+        assert_eq!(silent.differences(&log), Vec::<String>::new());
     }
 }

@@ -2,9 +2,10 @@
 
 use super::{
     Section, Wanted, lacking, refused,
-    rights::{Needed, grant, needs, quoted},
+    rights::{Needed, grant, needs},
 };
 use crate::{
+    control::sql::quote,
     databricks::{
         scim::Me,
         unity::{Securable, Unity},
@@ -81,7 +82,7 @@ pub(super) async fn probe(
             "let it be written (Catalog Explorer, External Locations, Limit to read-only use)",
         );
     }
-    let place = format!("EXTERNAL LOCATION {}", quoted(&found.name));
+    let place = format!("EXTERNAL LOCATION {}", quote(&found.name));
     needs(
         section,
         unity,

@@ -1,9 +1,6 @@
 //! Whether a table is in its catalog: under its name, external, at its folder, with the columns of its log.
 
-use super::{
-    Section, Wanted, place, refused,
-    rights::{grant, quoted},
-};
+use super::{Section, Wanted, place, refused, rights::grant};
 use crate::{
     check::open,
     commit::{CommitOptions, TableLog},
@@ -11,13 +8,9 @@ use crate::{
         Registered,
         sql::{Location, TableName},
     },
-    databricks::{
-        Kind as Told,
-        scim::Me,
-        unity::{Column, Unity},
-    },
+    databricks::{Kind as Told, scim::Me, unity::Unity},
     error::{Kind, Result},
-    schema::{ColumnType, TableSchema, types},
+    schema::TableSchema,
     storage::Stores,
 };
 use std::sync::Arc;
@@ -78,11 +71,7 @@ pub(super) async fn probe(
         });
         return;
     };
-    let registered = Registered {
-        kind: found.table_type,
-        format: found.data_source_format,
-        location: found.storage_location,
-    };
+    let registered = Registered::from(found);
     if let Some(misfit) = registered.misfit(&location) {
         section.fault(
             Kind::Config,
@@ -99,14 +88,14 @@ pub(super) async fn probe(
         return;
     };
     let told = format!("{table}: registered as {full}, EXTERNAL, at its folder");
-    if found.columns.is_empty() {
+    if registered.columns.is_none() {
         section.fine(told);
         section.note(format!(
             "{table}: the catalog shows no columns, so they are not compared"
         ));
         return;
     }
-    let differences = differences(&found.columns, &log);
+    let differences = registered.differences(&log);
     match differences.as_slice() {
         [] => section.fine(format!("{told}, with the columns of its log")),
         some => {
@@ -132,81 +121,4 @@ async fn schema(wanted: &Wanted, stores: &Stores) -> Result<Option<Arc<TableSche
     }
     let log = TableLog::new(location, &wanted.table, CommitOptions::default());
     Ok(log.load().await?.map(|state| Arc::clone(&state.schema)))
-}
-
-/// What the catalog has otherwise than the log, by column. A type that we cannot read is not judged.
-fn differences(catalog: &[Column], log: &TableSchema) -> Vec<String> {
-    let mut found = Vec::new();
-    for field in log.columns.fields() {
-        let name = quoted(field.name());
-        let Some(column) = catalog
-            .iter()
-            .find(|column| column.name.eq_ignore_ascii_case(field.name()))
-        else {
-            found.push(format!("{name} is in the log alone"));
-            continue;
-        };
-        let of_catalog = ColumnType(column.type_text.clone()).to_arrow();
-        let of_catalog = of_catalog.and_then(|kind| types::to_sql(&kind));
-        let of_log = types::to_sql(field.data_type());
-        if let (Ok(of_catalog), Ok(of_log)) = (of_catalog, of_log)
-            && !of_catalog.eq_ignore_ascii_case(&of_log)
-        {
-            found.push(format!("{name} is {of_catalog}, in the log {of_log}"));
-        }
-    }
-    let known = |column: &&Column| {
-        let names = log.columns.fields().iter().map(|field| field.name());
-        names
-            .into_iter()
-            .any(|name| name.eq_ignore_ascii_case(&column.name))
-    };
-    let gone = catalog.iter().filter(|column| !known(column));
-    found.extend(gone.map(|column| format!("{} is in the catalog alone", quoted(&column.name))));
-    found
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use arrow::datatypes::{DataType, Field, Schema};
-
-    #[test]
-    fn columns_are_compared_by_name_and_type_in_any_spelling() {
-        let of = |name: &str, text: &str| Column {
-            name: name.into(),
-            type_text: text.into(),
-            ..Column::default()
-        };
-        let inner = DataType::Struct(vec![Field::new("x y", DataType::Int32, true)].into());
-        let fields = vec![
-            Field::new("Id", DataType::Int64, false),
-            Field::new(
-                "at",
-                DataType::Struct(vec![Field::new("n", inner, true)].into()),
-                true,
-            ),
-            Field::new("tags", types::list_of(DataType::Utf8), true),
-        ];
-        let log = TableSchema::new(Arc::new(Schema::new(fields)), Vec::new());
-        let at = of("at", "struct<n:struct<`x y`:int>>");
-        let same = [of("id", "BIGINT"), at.clone(), of("tags", "array<string>")];
-        assert_eq!(differences(&same, &log), Vec::<String>::new());
-        let other = [
-            of("id", "int"),
-            at,
-            of("old", "string"),
-            of("tags", "geography(4326)"),
-        ];
-        assert_eq!(
-            differences(&other[..3], &log),
-            [
-                "`Id` is integer, in the log long",
-                "`tags` is in the log alone",
-                "`old` is in the catalog alone"
-            ]
-        );
-        // A type that is newer than we are is not judged.
-        assert_eq!(differences(&other, &log).len(), 2);
-    }
 }

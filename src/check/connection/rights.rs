@@ -2,6 +2,7 @@
 
 use super::{Line, Section, Wanted, refused};
 use crate::{
+    control::sql::quote,
     databricks::{
         Kind as Told, Result,
         scim::Me,
@@ -27,7 +28,7 @@ pub(super) async fn probe(section: &mut Section, unity: &Unity, me: &Me, wanted:
         );
         return false;
     }
-    let on_catalog = quoted(catalog);
+    let on_catalog = quote(catalog);
     let found = match unity.catalog(catalog).await {
         Ok(found) => found,
         Err(error) => {
@@ -57,7 +58,7 @@ pub(super) async fn probe(section: &mut Section, unity: &Unity, me: &Me, wanted:
         Err(error) => {
             let remedy = grant(
                 "USE SCHEMA",
-                &format!("SCHEMA {on_catalog}.{}", quoted(schema)),
+                &format!("SCHEMA {on_catalog}.{}", quote(schema)),
                 me,
             );
             refused(
@@ -96,7 +97,7 @@ pub(super) async fn probe(section: &mut Section, unity: &Unity, me: &Me, wanted:
             false
         }
         Some(found) => {
-            let place = format!("SCHEMA {on_catalog}.{}", quoted(schema));
+            let place = format!("SCHEMA {on_catalog}.{}", quote(schema));
             needs(
                 section,
                 unity,
@@ -258,10 +259,5 @@ fn names(me: &Me) -> BTreeSet<String> {
 
 /// The statement that gives a right.
 pub(super) fn grant(rights: &str, place: &str, me: &Me) -> String {
-    format!("GRANT {rights} ON {place} TO {}", quoted(me.principal()))
-}
-
-/// In backticks, inner ones doubled.
-pub(super) fn quoted(name: &str) -> String {
-    format!("`{}`", name.replace('`', "``"))
+    format!("GRANT {rights} ON {place} TO {}", quote(me.principal()))
 }

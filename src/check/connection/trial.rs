@@ -5,10 +5,10 @@ use super::{
     compute::Compute,
     place::{Held, above},
     refused,
-    rights::quoted,
 };
 use crate::{
     commit::{CommitOptions, TableLog, Upload, new_table_spec},
+    control::sql::quote,
     databricks::Workspace,
     error::{Error, Kind, Result},
     event::{CommitRange, Counts, OffsetRange, Partition, SourcePartition},
@@ -58,9 +58,9 @@ pub(super) async fn run(
     };
     let name = format!(
         "{}.{}.{}",
-        quoted(&wanted.catalog),
-        quoted(&wanted.schema),
-        quoted(&format!("{FOLDER}_{id}"))
+        quote(&wanted.catalog),
+        quote(&wanted.schema),
+        quote(&format!("{FOLDER}_{id}"))
     );
     let written = limited(written(&location, &trying.stop)).await;
     let could = match &written {
