@@ -110,6 +110,14 @@ impl Bench {
         }
     }
 
+    /// The principal lacks the right for every statement.
+    fn refuse_all(&self) {
+        self.warehouse.fails(|_| {
+            let refused = refused(Kind::Unauthorized, "INSUFFICIENT_PERMISSIONS");
+            Some(Fault::Refused(refused))
+        });
+    }
+
     fn columns(&self, target: &Target) -> Vec<String> {
         let tables = self.memory.tables.lock();
         let fields = tables[target.location.url()].columns.fields().clone();
@@ -281,10 +289,7 @@ async fn a_missing_right_is_told_once_with_its_grant_and_tried_ever_more_rarely(
 async fn what_is_refused_wakes_a_warehouse_a_few_times_a_day() {
     let bench = Bench::new();
     let target = bench.table("clicks");
-    bench.warehouse.fails(|_| {
-        let refused = refused(Kind::Unauthorized, "INSUFFICIENT_PERMISSIONS");
-        Some(Fault::Refused(refused))
-    });
+    bench.refuse_all();
     bench.agent.want(&target, &[add("a", "long")]);
     after(86_400).await;
     let first = bench.starts();
@@ -304,10 +309,7 @@ async fn what_is_refused_wakes_a_warehouse_a_few_times_a_day() {
 async fn news_that_is_refused_like_the_rest_comes_ever_more_rarely() {
     let bench = Bench::new();
     let target = bench.table("clicks");
-    bench.warehouse.fails(|_| {
-        let refused = refused(Kind::Unauthorized, "INSUFFICIENT_PERMISSIONS");
-        Some(Fault::Refused(refused))
-    });
+    bench.refuse_all();
     for n in 0..600 {
         bench.agent.want(&target, &[add(&format!("a{n}"), "long")]);
         after(60).await;
@@ -359,10 +361,7 @@ async fn a_refused_column_stands_aside_for_new_ones() {
 async fn what_a_person_mends_by_hand_is_over_at_once() {
     let bench = Bench::new();
     let target = bench.table("clicks");
-    bench.warehouse.fails(|_| {
-        let refused = refused(Kind::Unauthorized, "INSUFFICIENT_PERMISSIONS");
-        Some(Fault::Refused(refused))
-    });
+    bench.refuse_all();
     bench.agent.want(&target, &[add("a", "long")]);
     after(6 * 3_600).await;
     *bench.warehouse.judge.lock() = None;

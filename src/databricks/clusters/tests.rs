@@ -21,6 +21,12 @@ fn id() -> ClusterId {
     ClusterId::new("c-1")
 }
 
+async fn ensured(server: &Server) -> Result<Cluster> {
+    Clusters::new(&server.workspace())
+        .ensure_running(&id(), &Waiting::default())
+        .await
+}
+
 #[tokio::test]
 async fn an_edit_sends_the_whole_settings_back_unknown_ones_too() {
     for with_spec in [false, true] {
@@ -212,21 +218,13 @@ async fn who_is_second_to_start_it_waits_for_it_too() {
         _ => shown("RUNNING").into(),
     })
     .await;
-    let clusters = Clusters::new(&server.workspace());
-    clusters
-        .ensure_running(&id(), &Waiting::default())
-        .await
-        .unwrap();
+    ensured(&server).await.unwrap();
     let server = Server::start(|seen| match seen.method.as_str() {
         "POST" => refusal(403, "PERMISSION_DENIED", "no CAN_RESTART"),
         _ => shown("TERMINATED").into(),
     })
     .await;
-    let clusters = Clusters::new(&server.workspace());
-    let error = clusters
-        .ensure_running(&id(), &Waiting::default())
-        .await
-        .unwrap_err();
+    let error = ensured(&server).await.unwrap_err();
     assert_eq!(error.kind(), Kind::PermissionDenied);
 }
 

@@ -37,6 +37,12 @@ fn text(values: &[&[Option<&str>]]) -> Vec<Vec<Option<String>>> {
     values.iter().map(row).collect()
 }
 
+async fn executed(server: &Server) -> Result<Outcome> {
+    Statements::new(&server.workspace())
+        .execute(&statement())
+        .await
+}
+
 /// Answers the submission and then each look in its turn; the last state stays.
 async fn going_through(states: &'static [&'static str]) -> Server {
     let looks = Mutex::new(0);
@@ -64,10 +70,7 @@ async fn a_statement_is_looked_at_ever_more_rarely_until_it_ends() {
         "SUCCEEDED",
     ])
     .await;
-    let outcome = Statements::new(&server.workspace())
-        .execute(&statement())
-        .await
-        .unwrap();
+    let outcome = executed(&server).await.unwrap();
     assert_eq!(outcome.statement.as_str(), "s-1");
     let seen = server.seen();
     assert_eq!(seen.len(), 6);
@@ -95,10 +98,7 @@ async fn failure_is_an_answer_of_200_with_its_state_and_code() {
         .into()
     })
     .await;
-    let error = Statements::new(&server.workspace())
-        .execute(&statement())
-        .await
-        .unwrap_err();
+    let error = executed(&server).await.unwrap_err();
     assert_eq!(error.kind(), Kind::StatementFailed);
     let Error::Statement(failure) = &error else {
         panic!("{error:?}")
@@ -112,10 +112,7 @@ async fn failure_is_an_answer_of_200_with_its_state_and_code() {
 #[tokio::test(start_paused = true)]
 async fn what_somebody_else_canceled_is_canceled_and_what_was_closed_has_no_results() {
     let server = going_through(&["RUNNING", "CANCELED"]).await;
-    let error = Statements::new(&server.workspace())
-        .execute(&statement())
-        .await
-        .unwrap_err();
+    let error = executed(&server).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Canceled);
     assert!(
         !server.lines().iter().any(|line| line.contains("cancel")),
@@ -231,10 +228,7 @@ async fn only_what_says_that_it_may_be_sent_again_is() {
         _ => answer("SUCCEEDED").into(),
     };
     let server = Server::start(cut_once).await;
-    let error = Statements::new(&server.workspace())
-        .execute(&statement())
-        .await
-        .unwrap_err();
+    let error = executed(&server).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Network, "{error}");
     assert_eq!(server.seen().len(), 1);
     let server = Server::start(cut_once).await;
@@ -255,10 +249,7 @@ async fn a_refusal_quotes_no_credential() {
         )
     })
     .await;
-    let error = Statements::new(&server.workspace())
-        .execute(&statement())
-        .await
-        .unwrap_err();
+    let error = executed(&server).await.unwrap_err();
     assert!(!format!("{error} {error:?}").contains("planted"), "{error}");
 }
 
