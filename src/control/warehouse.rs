@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_catalog_behind_its_log_is_told_from_one_that_spells_otherwise() {
-        let inner = DataType::Struct(vec![Field::new("x y", DataType::Int32, true)].into());
+        let inner = DataType::Struct(vec![Field::new("x-y", DataType::Int32, true)].into());
         let at = DataType::Struct(
             vec![
                 Field::new("N", inner, true),
@@ -167,7 +167,7 @@ mod tests {
             registered.differences(&log)
         };
         let (id, tags) = (("id", "BIGINT"), ("tags", "array<string>"));
-        let at = ("at", "struct<n:struct<`x y`:int>,d:DECIMAL(10,2)>");
+        let at = ("at", "struct<n:struct<`x-y`:int>,d:DECIMAL(10,2)>");
         assert_eq!(differences(&[tags, id, at]), Vec::<String>::new());
         assert_eq!(
             differences(&[("id", "int"), at, ("old", "string")]),
@@ -177,10 +177,10 @@ mod tests {
                 "`old` is in the catalog alone"
             ]
         );
-        let narrow = ("at", "struct<n:struct<`x y`:int>>");
+        let narrow = ("at", "struct<n:struct<`x-y`:int>>");
         assert_eq!(differences(&[id, narrow, tags]).len(), 1);
         // What is newer than we are, or cut short, is not judged.
-        for unread in ["geography(4326)", "struct<n:struct<`x y`:int not null,..."] {
+        for unread in ["geography(4326)", "struct<n:struct<`x-y`:int not null,..."] {
             let unread = ("at", unread);
             assert_eq!(differences(&[id, unread, tags]), Vec::<String>::new());
         }
