@@ -39,8 +39,8 @@ pub(super) struct FieldColumn {
     siblings: [u32; KINDS.len()],
     /// Its name in events.
     event: Arc<str>,
-    name: Box<str>,
-    data_type: DataType,
+    /// Its name and type in the table.
+    column_field: FieldRef,
     /// Whether the event's field of its name is its own: the first of two that claim one has it.
     claims: bool,
     /// Whether it does, and the name stands in events as it is.
@@ -89,11 +89,6 @@ pub(super) struct FieldColumns {
     unknown: Vec<(u32, u32)>,
 }
 
-/// What no text agrees with: UTF-8 does not have this byte.
-fn nothing() -> Pattern {
-    Pattern::new(b",\xff")
-}
-
 /// Whether the name stands in an event as it is.
 fn is_plain(name: &str) -> bool {
     !name
@@ -112,7 +107,7 @@ impl FieldColumns {
                 let event = names::event_field(&field);
                 let within = place.field(event, field.name());
                 FieldColumn {
-                    pattern: nothing(),
+                    pattern: Pattern::never(),
                     next: NONE,
                     rank: 0,
                     watch: NONE,
@@ -120,8 +115,7 @@ impl FieldColumns {
                     spots: [NONE; 2],
                     siblings: [NONE; KINDS.len()],
                     event: Arc::from(event),
-                    name: field.name().as_str().into(),
-                    data_type: field.data_type().clone(),
+                    column_field: field,
                     claims: false,
                     plain: false,
                     sibling: false,
@@ -131,7 +125,7 @@ impl FieldColumns {
         let by_name: HashMap<String, usize> = fields
             .iter()
             .enumerate()
-            .map(|(i, field)| (field.name.to_string(), i))
+            .map(|(i, field)| (field.column_field.name().clone(), i))
             .collect();
         let (mut by_event, mut keys) = (HashMap::new(), Keys::default());
         let (mut first, mut previous) = (NONE, NONE);
@@ -155,7 +149,7 @@ impl FieldColumns {
                     previous = i as u32;
                 }
             }
-            let name = fields[i].name.to_string();
+            let name = fields[i].column_field.name().clone();
             fields[i].sibling =
                 crate::schema::is_sibling_name(&name, |base| by_name.contains_key(base));
             for kind in KINDS {
@@ -195,7 +189,7 @@ impl FieldColumns {
         self.watches.push((name.to_string(), watch));
         if let Some(&i) = self.by_event.get(name) {
             self.fields[i].watch = watch;
-            self.fields[i].pattern = nothing();
+            self.fields[i].pattern = Pattern::never();
         }
         watch
     }
@@ -226,7 +220,11 @@ impl FieldColumns {
         let field = self.fields.get_mut(i)?;
         let spot = field.spots.get_mut(usize::from(i != origin))?;
         if *spot == NONE {
-            *spot = left.spot(self.place.field(&event, &field.name), false, NONE)?;
+            *spot = left.spot(
+                self.place.field(&event, field.column_field.name()),
+                false,
+                NONE,
+            )?;
         }
         Some(*spot)
     }
@@ -284,7 +282,7 @@ impl FieldColumns {
                 parent: path,
                 step: Step::Field {
                     event: renamed.as_deref().unwrap_or(&field.event),
-                    column: &field.name,
+                    column: field.column_field.name(),
                 },
             };
             field.column.pad(at_row);
@@ -332,7 +330,8 @@ impl FieldColumns {
     ) {
         let mut has_sibling = self.fields[i].sibling;
         if !has_sibling
-            && let Some(name) = sibling_name(&self.fields[i].name, infer::kind(json, value))
+            && let Some(name) =
+                sibling_name(self.fields[i].column_field.name(), infer::kind(json, value))
             && let Some(&sibling) = self.by_name.get(&name)
         {
             has_sibling = true;
@@ -346,10 +345,16 @@ impl FieldColumns {
             step: Step::Field {
                 // A value that not even the sibling takes is kept under its own name.
                 event: &self.fields[origin].event,
-                column: &self.fields[i].name,
+                column: self.fields[i].column_field.name(),
             },
         };
-        row.conflict(json, value, &here, &self.fields[i].data_type, has_sibling);
+        row.conflict(
+            json,
+            value,
+            &here,
+            self.fields[i].column_field.data_type(),
+            has_sibling,
+        );
     }
 
     /// The arrays of all columns, in the fields' order.

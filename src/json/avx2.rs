@@ -198,7 +198,7 @@ impl Simd for Avx2 {
             let same = _mm256_cmpeq_epi8(load(self, block), load(self, &pattern.bytes));
             _mm256_movemask_epi8(same) as u32
         };
-        pattern.mask & !(same | any_first) == 0
+        pattern.mask & !u64::from(same | any_first) == 0
     }
 
     #[inline(always)]

@@ -74,13 +74,22 @@ impl Engine {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pattern {
     pub(super) bytes: [u8; BLOCK],
-    /// One bit a byte.
-    pub(super) mask: u32,
+    /// One bit a byte; a bit beyond [`BLOCK`] is of a byte that no block has.
+    pub(super) mask: u64,
     /// At most [`BLOCK`].
     pub(super) length: u32,
 }
 
 impl Pattern {
+    /// What no block begins with.
+    pub(crate) fn never() -> Self {
+        Self {
+            bytes: [0; BLOCK],
+            mask: 1 << BLOCK,
+            length: 0,
+        }
+    }
+
     /// Of longer texts only the first block is compared.
     pub(crate) fn new(text: &[u8]) -> Self {
         let mut bytes = [0; BLOCK];
@@ -176,7 +185,7 @@ impl Simd for Portable {
     fn begins(self, block: &[u8; BLOCK], pattern: &Pattern, any_first: u32) -> bool {
         let length = pattern.length as usize;
         let from = any_first as usize;
-        block.get(from..length) == pattern.bytes.get(from..length)
+        pattern.mask >> BLOCK == 0 && block.get(from..length) == pattern.bytes.get(from..length)
     }
 
     #[inline(always)]

@@ -177,6 +177,10 @@ fn patterns_compare_no_more_than_they_hold() {
             }
         }
         let block: [u8; BLOCK] = std::array::from_fn(|i| i as u8);
+        for any_first in [0, 1] {
+            assert!(!engine.run(Begins(&block, Pattern::never(), any_first)));
+            assert!(!engine.run(Begins(&[0; BLOCK], Pattern::never(), any_first)));
+        }
         for length in 0..40 {
             let same: Vec<u8> = (0..length).collect();
             assert!(engine.run(Begins(&block, Pattern::new(&same), 0)));

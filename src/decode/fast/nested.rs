@@ -167,12 +167,13 @@ impl<'a> Task for Map<'_, 'a, '_> {
                 }
                 let open = cursor;
                 column.keys.push_string(simd, &mut cursor)?;
-                foreseen = match column.foreseen.get(at - first) {
-                    Some(pattern) => foreseen && simd.begins(open.bytes(), pattern, 0),
-                    None => false,
-                };
-                if foreseen {
-                    cursor.advance(1)?;
+                let pattern = column.foreseen.get(at - first);
+                let pattern = pattern.filter(|of| foreseen && simd.begins(open.bytes(), of, 0));
+                foreseen = pattern.is_some();
+                if let Some(pattern) = pattern {
+                    // With what stood before the colon.
+                    cursor = open;
+                    cursor.pass(pattern)?;
                 } else {
                     let key = column.keys.value(at);
                     if at - first >= MAX_COMPARED

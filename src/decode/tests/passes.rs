@@ -554,3 +554,44 @@ fn make_the_same_of_what_is_not_utf8() {
     }
     same_texts(&columns, &events);
 }
+
+/// Fields whose keys are not foreseen as bytes: bytes that stand where such a key would are no key.
+#[test]
+fn what_is_not_utf8_is_no_key() {
+    let long = "a_name_of_more_than_twenty_eight_bytes";
+    let columns = [
+        (long, "string"),
+        ("b", "long"),
+        ("s", "struct<c: string, d: long>"),
+    ];
+    let mut events: Vec<Vec<u8>> = Vec::new();
+    for (name, rest) in [
+        (long, r#""b":2"#),
+        (r#"a_q\u0075ote"#, r#""b":2"#),
+        ("b", r#""s":{}"#),
+    ] {
+        for value in [r#""gotcha""#, "1", "null"] {
+            for key in [&b"\xff"[..], b"\x00", b"", b"\xff\xff:"] {
+                let whole = format!(r#"{{"{name}":{value},{rest}}}"#).into_bytes();
+                events.push(whole);
+                events.push([b"{", key, value.as_bytes(), b",", rest.as_bytes(), b"}"].concat());
+                events.push([b"{", rest.as_bytes(), b",", key, value.as_bytes(), b"}"].concat());
+                let inner = [&b"{\"s\":{"[..], key, value.as_bytes(), b"}}"].concat();
+                events.push(inner);
+            }
+        }
+    }
+    same_texts(&columns, &events);
+    let gotcha = [&b"{\xff\"gotcha\",\"b\":2}"[..]];
+    let decoded = decode(&table(&columns), &gotcha);
+    assert_eq!((decoded.counts.rows, decoded.rejected.len()), (0, 1));
+}
+
+/// Maps whose keys have spaces before their colons, as some printers make them, are read in the fast pass too.
+#[test]
+fn keys_of_maps_may_have_spaces_before_their_colons() {
+    let texts: Vec<String> = (0..64)
+        .map(|i| format!(r#"{{"m":{{"k" : "{i}","l"  :"x"}}}}"#))
+        .collect();
+    assert_eq!(same_texts(&[("m", "map<string, string>")], &texts), 0);
+}
