@@ -126,7 +126,9 @@ const LEARNS: usize = 8;
 #[cold]
 fn foresee(foreseen: &mut Vec<Pattern>, place: usize, spelled: &[u8]) {
     foreseen.truncate(place);
-    if foreseen.len() == place && spelled.len() <= BLOCK {
+    // Behind a key that was foreseen one byte is passed: its colon.
+    let close = spelled.ends_with(b"\":");
+    if foreseen.len() == place && spelled.len() <= BLOCK && close {
         foreseen.push(Pattern::new(spelled));
     }
 }

@@ -454,6 +454,12 @@ fn the_fast_pass_takes_what_careless_clients_send() {
 }
 
 #[test]
+fn the_fast_pass_takes_maps_with_spaces_before_their_colons() {
+    let texts = [r#"{"m":{"k" : 1, "l" :2}}"#; 20];
+    assert_eq!(same_texts(WIDE, &texts), 0);
+}
+
+#[test]
 fn a_name_that_needs_escapes_is_taken_by_its_escapes_alone() {
     for (escaped, raw) in [
         (r#"{"a\"b":1}"#, r#"{"a"b":2}"#),
