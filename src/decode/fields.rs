@@ -14,10 +14,7 @@ use crate::{
     json::{BLOCK, Pattern},
     schema::{names, sibling_name},
 };
-use arrow::{
-    array::ArrayRef,
-    datatypes::{DataType, FieldRef},
-};
+use arrow::{array::ArrayRef, datatypes::FieldRef};
 use std::{collections::HashMap, sync::Arc};
 
 /// One field of a struct and the column it feeds.

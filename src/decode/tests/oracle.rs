@@ -196,3 +196,19 @@ fn numbers_beyond_a_double_are_kept_not_refused() {
     let rescued = decoded.rows.column(2).as_string::<i32>().value(0);
     assert_eq!(rescued, r#"{"u":[1e400],"a":1e400,"b":-1e999}"#);
 }
+
+#[test]
+fn integers_in_a_column_of_decimals_with_places() {
+    let schema = table(&[("a", "decimal(20,5)")]);
+    let texts = ["0", "30909", "-7", "10.5", "9223372036854775807"];
+    let texts = texts.map(|number| format!("{{\"a\":{number}}}"));
+    let fixed = EvolutionPolicy {
+        evolution: Evolution::None,
+        ..Default::default()
+    };
+    check(
+        &schema,
+        &decode_with(&schema, options(fixed), &texts),
+        &texts,
+    );
+}

@@ -124,7 +124,10 @@ fn same(event: &Value, got: &Value) -> bool {
             let text = marked.get(DECIMAL).and_then(Value::as_str);
             let float = marked.get(FLOAT).and_then(Value::as_f64);
             match (text, float, a.as_i64()) {
-                (Some(text), _, Some(a)) => text.parse() == Ok(a),
+                (Some(text), _, Some(a)) => {
+                    let (whole, places) = text.split_once('.').unwrap_or((text, ""));
+                    whole.parse() == Ok(a) && places.bytes().all(|digit| digit == b'0')
+                }
                 (Some(text), _, None) => text.parse().ok() == a.as_f64(),
                 (None, Some(float), _) => {
                     Some(float) == a.as_f64()
