@@ -131,10 +131,12 @@ impl Agent {
         entry.told.clone()
     }
 
-    /// The tables of which something is wanted and not done yet.
+    /// The tables of which something is wanted, or under way, and not done yet.
     pub fn waiting(&self) -> Vec<Waiting> {
         let tables = self.shared.tables.lock();
-        let waiting = tables.values().filter(|entry| !entry.wants.is_done());
+        let waiting = tables
+            .values()
+            .filter(|entry| entry.at_work || !entry.wants.is_done());
         waiting
             .map(|entry| Waiting {
                 table: entry.target.name.to_string(),

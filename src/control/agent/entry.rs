@@ -23,6 +23,8 @@ pub(super) struct Entry {
     pub(super) wants: Wants,
     /// Something was asked for since the last turn began.
     pub(super) asked: bool,
+    /// A turn of it is under way, with what was wanted when it began.
+    pub(super) at_work: bool,
     /// Scheduled turns that failed, one after the other.
     pub(super) failures: u32,
     pub(super) not_before: Instant,
@@ -49,6 +51,7 @@ impl Entry {
             target: target.clone(),
             wants: Wants::default(),
             asked: false,
+            at_work: false,
             failures: 0,
             not_before: Instant::now(),
             is_refused: false,
@@ -101,6 +104,7 @@ impl Entry {
             self.wants.aside.clear();
         }
         self.asked = false;
+        self.at_work = true;
         let wants = self.wants.clone();
         // Asked for again meanwhile, it is another one.
         self.wants.sync = false;
@@ -117,6 +121,7 @@ impl Entry {
             wants.changes.retain(|change| !aside.contains(change));
         }
         wants.sync |= self.wants.sync;
+        self.at_work = false;
         self.wants = wants;
     }
 

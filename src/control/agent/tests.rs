@@ -229,6 +229,32 @@ async fn a_change_of_ours_is_taken_over_by_the_catalog() {
     assert_eq!(bench.warehouse.statements(), [sync, sync]);
 }
 
+/// Who ends a run by it must not cut off what a warehouse was just woken for.
+#[tokio::test(start_paused = true)]
+async fn a_table_waits_for_as_long_as_its_turn_takes() {
+    let memory = Arc::new(Memory::default());
+    let mut warehouse = Scripted::new(memory.clone());
+    Arc::get_mut(&mut warehouse).unwrap().start_takes = Duration::from_secs(300);
+    let (agent, _stop) = start(&warehouse);
+    let bench = Bench {
+        memory,
+        warehouse,
+        agent,
+        _stop,
+    };
+    let target = bench.table("clicks");
+    bench.agent.register(&target);
+    after(10).await;
+    assert_eq!(bench.agent.waiting(), []);
+    bench.agent.sync(&target);
+    after(60).await;
+    let waiting = bench.agent.waiting();
+    assert!(waiting.iter().any(Waiting::may_come), "{waiting:?}");
+    after(300).await;
+    assert_eq!(bench.warehouse.statements(), [SYNC]);
+    assert_eq!(bench.agent.waiting(), []);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_missing_right_is_told_once_with_its_grant_and_tried_ever_more_rarely() {
     let (lines, _listening) = listen();
