@@ -28,10 +28,8 @@ pub(super) struct Entry {
     /// Scheduled turns that failed, one after the other.
     pub(super) failures: u32,
     pub(super) not_before: Instant,
-    /// What failed was refused: news does not wait for it.
-    is_refused: bool,
-    /// Turns that news began and that were refused, one after the other; the next begins no sooner than `news_at`.
-    refused_news: u32,
+    /// News that failed, one after the other. It does not wait for what was refused, only until `news_at`.
+    failed_news: u32,
     news_at: Instant,
     /// What was last told of it, and its kind.
     pub(super) told: Option<String>,
@@ -54,8 +52,7 @@ impl Entry {
             at_work: false,
             failures: 0,
             not_before: Instant::now(),
-            is_refused: false,
-            refused_news: 0,
+            failed_news: 0,
             news_at: Instant::now(),
             told: None,
             kind: None,
@@ -88,8 +85,10 @@ impl Entry {
 
     /// When it is to be served; `None` where nothing is wanted.
     pub(super) fn due(&self) -> Option<Instant> {
-        let news = (self.asked && self.is_refused).then_some(self.news_at);
-        let due = news.map_or(self.not_before, |news| news.min(self.not_before));
+        let due = match self.asked {
+            true => self.news_at.min(self.not_before),
+            false => self.not_before,
+        };
         (!self.wants.is_done()).then_some(due)
     }
 
@@ -133,39 +132,42 @@ impl Entry {
             let doubled = FIRST_PAUSE.saturating_mul(1 << failures.min(16));
             Instant::now() + doubled.min(longest).mul_f64(jitter)
         };
-        self.is_refused = failure.is_refusal();
+        let is_refused = failure.is_refusal();
+        let longest = match failure.error.kind() {
+            Kind::Unauthorized if failure.is_common => TOKEN_PAUSE,
+            _ => LONGEST_PAUSE,
+        };
         self.kind = Some(failure.error.kind());
-        if self.is_refused {
-            if !is_whole || self.failures == 0 {
-                self.news_at = pause(self.refused_news, LONGEST_PAUSE);
-                self.refused_news = self.refused_news.saturating_add(1);
-            }
-            if failure.error.kind() != Kind::Unauthorized && !self.asked {
-                self.wants.aside = self.wants.all_changes();
-                self.wants.changes.clear();
-            }
-        }
+        let is_first = self.failures == 0;
         if is_whole {
-            let longest = match failure.error.kind() {
-                _ if self.is_refused => REFUSED_PAUSE,
-                Kind::Unauthorized if failure.is_common => TOKEN_PAUSE,
-                _ => LONGEST_PAUSE,
-            };
+            let longest = if is_refused { REFUSED_PAUSE } else { longest };
             self.not_before = pause(self.failures, longest);
             self.failures = self.failures.saturating_add(1);
+        }
+        if !is_whole || is_refused && is_first {
+            self.news_at = pause(self.failed_news, longest);
+            self.failed_news = self.failed_news.saturating_add(1);
+        } else if !is_refused {
+            self.news_at = self.not_before;
+        }
+        if !is_refused {
+            // What is new has not been judged: it is news still.
+            self.asked |= !is_whole;
+        } else if failure.error.kind() != Kind::Unauthorized && !self.asked {
+            self.wants.aside = self.wants.all_changes();
+            self.wants.changes.clear();
         }
     }
 
     /// After a turn that did not fail. Returned is whether a failure is over.
     pub(super) fn succeeded(&mut self) -> bool {
-        self.refused_news = 0;
+        self.failed_news = 0;
         self.news_at = Instant::now();
         if !self.wants.aside.is_empty() {
             return false;
         }
         self.failures = 0;
         self.kind = None;
-        self.is_refused = false;
         // Its log is not there yet: whoever makes it asks again.
         self.not_before = match self.wants.is_done() || self.asked {
             true => Instant::now(),

@@ -382,6 +382,35 @@ async fn a_refused_column_stands_aside_for_new_ones() {
     assert_eq!(bench.agent.problem(&target), None);
 }
 
+/// A warehouse that does not answer says nothing of what is new.
+#[tokio::test(start_paused = true)]
+async fn news_that_meets_a_passing_error_does_not_wait_for_what_was_refused() {
+    let bench = Bench::new();
+    let target = bench.table("clicks");
+    let passing = Mutex::new(None);
+    let passing = Arc::new(passing);
+    let once = passing.clone();
+    bench.warehouse.fails(move |read| match read {
+        Read::AddColumns(_, columns) if columns.iter().any(|(_, f)| f.name() == "bad") => {
+            Some(Fault::Refused(refused(Kind::InvalidData, "INVALID_NAME")))
+        }
+        _ => once.lock().take(),
+    });
+    bench.agent.want(&target, &[add("bad", "long")]);
+    after(6 * 3_600).await;
+    *passing.lock() = Some(Fault::Refused(ControlError::Service {
+        kind: Kind::Unavailable,
+        message: "503".into(),
+    }));
+    bench.agent.want(&target, &[add("b", "long")]);
+    after(60).await;
+    assert!(passing.lock().is_none(), "it has failed");
+    assert_eq!(bench.columns(&target), ["id", "b"]);
+    bench.agent.want(&target, &[add("c", "long")]);
+    after(10).await;
+    assert_eq!(bench.columns(&target), ["id", "b", "c"]);
+}
+
 /// `alluvium schema apply` is another process: the writer sees the log change, and tells.
 #[tokio::test(start_paused = true)]
 async fn what_a_person_mends_by_hand_is_over_at_once() {
