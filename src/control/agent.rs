@@ -41,15 +41,17 @@ pub struct Waiting {
     pub table: String,
     /// Columns and types that are to come.
     pub changes: usize,
+    /// It is about to be tried, or being tried: the problem is of the time before.
+    pub is_tried: bool,
     /// The last failure, with what would mend it.
     pub problem: Option<(Kind, String)>,
 }
 
 impl Waiting {
-    /// Whether waiting alone may help: nobody has said no.
+    /// Whether waiting alone may help: nobody has said no to what is wanted now.
     pub fn may_come(&self) -> bool {
         let kind = self.problem.as_ref().map(|(kind, _)| *kind);
-        kind.is_none_or(|kind| kind.is_retryable() || kind == Kind::Conflict)
+        self.is_tried || kind.is_none_or(|kind| kind.is_retryable() || kind == Kind::Conflict)
     }
 }
 
@@ -141,6 +143,7 @@ impl Agent {
             .map(|entry| Waiting {
                 table: entry.target.name.to_string(),
                 changes: entry.wants.all_changes().len(),
+                is_tried: entry.asked || entry.at_work,
                 problem: entry.kind.zip(entry.told.clone()),
             })
             .collect()

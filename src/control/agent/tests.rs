@@ -358,11 +358,15 @@ async fn a_refused_column_stands_aside_for_new_ones() {
     bench.agent.want(&target, &[add("bad", "long")]);
     after(6 * 3_600).await;
     let before = bench.warehouse.statements().len();
+    let may_come = || bench.agent.waiting().iter().any(Waiting::may_come);
+    assert!(!may_come());
     for name in ["b", "c"] {
         bench
             .agent
             .want(&target, &[add(name, "long"), add("bad", "long")]);
+        assert!(may_come(), "`{name}` is worth to wait for");
         after(10).await;
+        assert!(!may_come());
     }
     assert_eq!(bench.columns(&target), ["id", "b", "c"]);
     let news = &bench.warehouse.statements()[before..];
