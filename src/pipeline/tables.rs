@@ -98,7 +98,7 @@ impl Tables {
         Self {
             config,
             lake,
-            catalogs: Catalogs::new(connections, shared.cancel.clone()),
+            catalogs: Catalogs::new(connections, shared.clone()),
             shared,
             open: Mutex::new(HashMap::new()),
             upload_requests: Mutex::default(),

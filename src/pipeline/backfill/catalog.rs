@@ -14,7 +14,7 @@ const POLL: Duration = Duration::from_millis(250);
 pub(crate) struct Settled(Option<Vec<Waiting>>);
 
 /// Has the open tables and `also` registered, and waits until their catalogs have what they are to have: until the
-/// limit, a signal, or until nothing is left that waiting alone could bring.
+/// limit, a signal, a failure of the pipeline, or until nothing is left that waiting alone could bring.
 pub(crate) async fn settle(
     pipeline: &Pipeline,
     also: Option<&str>,
@@ -36,10 +36,12 @@ pub(crate) async fn settle(
             );
         }
     }
+    // Nobody sees to the tables of a pipeline that failed.
+    let cancel = &pipeline.shared().cancel;
     let began = Instant::now();
     loop {
         let waiting = tables.catalogs().waiting();
-        let is_over = stop.is_cancelled() || began.elapsed() > LIMIT;
+        let is_over = stop.is_cancelled() || cancel.is_cancelled() || began.elapsed() > LIMIT;
         if is_over || !waiting.iter().any(Waiting::may_come) {
             telemetry.screen.set_live("");
             return Settled(Some(waiting));
@@ -54,6 +56,7 @@ pub(crate) async fn settle(
         tokio::select! {
             () = tokio::time::sleep(POLL) => {}
             () = stop.cancelled() => {}
+            () = cancel.cancelled() => {}
         }
     }
 }

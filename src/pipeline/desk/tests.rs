@@ -406,6 +406,32 @@ async fn a_one_shot_run_does_not_wait_for_what_only_a_person_can_mend() {
     bench.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_one_shot_run_that_failed_does_not_wait_for_its_catalog() {
+    let mut bench = Bench::new("authority = \"warehouse\"").await;
+    bench.send(plain).await;
+    bench.landed().await;
+    let bug = crate::error::Error::new(Kind::Bug, "nobody is left to see to it");
+    bench.pipeline.shared().fail(bug);
+    let settling = bench.settled();
+    let settled = tokio::time::timeout(Duration::from_secs(60), settling).await;
+    let (report, _) = settled.expect("an end");
+    assert!(report.text.contains("lacks main.web.t"), "{}", report.text);
+    bench.stop().await;
+}
+
+/// A panic must not pass for a warehouse that is slow.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_panics_ends_the_run() {
+    let mut bench = Bench::new("authority = \"warehouse\"").await;
+    bench.warehouse.fails(|_| panic!("by the test"));
+    bench.send(plain).await;
+    let cancel = bench.pipeline.shared().cancel.clone();
+    let ended = tokio::time::timeout(Duration::from_secs(60), cancel.cancelled()).await;
+    assert!(ended.is_ok(), "it goes on without its agent");
+    bench.stop().await;
+}
+
 /// Under the name they are given, in the same wake-up as the table; under none they are in no catalog.
 #[tokio::test(flavor = "multi_thread")]
 async fn dead_letters_are_registered_along_with_the_tables() {
