@@ -28,12 +28,18 @@ pub(crate) async fn settle(
     if !names.iter().any(is_registered) {
         return Settled(None);
     }
+    let mut untold = Vec::new();
     for name in names {
         if let Err(error) = tables.register(name).await {
-            tracing::warn!(
-                table = name,
-                "the catalog is not told of the table: {error}"
-            );
+            untold.push(Waiting {
+                table: name.to_owned(),
+                changes: 0,
+                is_tried: false,
+                problem: Some((
+                    error.kind(),
+                    format!("the catalog is not told of the table: {error}"),
+                )),
+            });
         }
     }
     // Nobody sees to the tables of a pipeline that failed.
@@ -44,7 +50,8 @@ pub(crate) async fn settle(
         let is_over = stop.is_cancelled() || cancel.is_cancelled() || began.elapsed() > LIMIT;
         if is_over || !waiting.iter().any(Waiting::may_come) {
             telemetry.screen.set_live("");
-            return Settled(Some(waiting));
+            untold.extend(waiting);
+            return Settled(Some(untold));
         }
         if telemetry.live {
             telemetry.screen.set_live(&format!(
@@ -74,7 +81,12 @@ impl Settled {
         };
         let text = &mut report.text;
         if waiting.is_empty() {
-            let _ = writeln!(text, "catalog    has the tables and their columns");
+            // Which columns are to come is known of what was read.
+            let columns = match committed.rows > 0 {
+                true => " and their columns",
+                false => "",
+            };
+            let _ = writeln!(text, "catalog    has the tables{columns}");
         }
         for table in waiting {
             let _ = write!(

@@ -210,7 +210,7 @@ impl Bench {
         };
         let began = std::time::Instant::now();
         let stop = CancellationToken::new();
-        let settled = settle(&self.pipeline, None, &telemetry, &stop).await;
+        let settled = settle(&self.pipeline, Some("t"), &telemetry, &stop).await;
         let mut report = crate::check::Report {
             text: String::new(),
             faults: 0,
@@ -373,7 +373,11 @@ async fn a_one_shot_run_ends_with_its_table_registered_and_its_columns_there() {
     assert!(!bench.has_run("CREATE TABLE"), "it would not be waited for");
     let (report, _) = bench.settled().await;
     assert_eq!(report.faults, 0, "{}", report.text);
-    assert!(report.text.contains("has the tables"), "{}", report.text);
+    assert!(
+        report.text.contains("has the tables and their columns"),
+        "{}",
+        report.text
+    );
     assert!(
         report.text.contains("1 rows keep fields"),
         "{}",
@@ -403,6 +407,32 @@ async fn a_one_shot_run_does_not_wait_for_what_only_a_person_can_mend() {
     ] {
         assert!(report.text.contains(part), "{part} in {}", report.text);
     }
+    bench.stop().await;
+}
+
+/// What was never looked at is not told to be there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_one_shot_run_tells_of_a_table_that_it_cannot_read() {
+    let bench = Bench::new("authority = \"warehouse\"").await;
+    let log = bench.lake.path().join("t/_delta_log");
+    fs::create_dir_all(&log).unwrap();
+    fs::write(log.join("00000000000000000000.json"), "no action\n").unwrap();
+    let (report, _) = bench.settled().await;
+    assert_eq!(report.faults, 1, "{}", report.text);
+    assert!(
+        report.text.contains("is not told of the table"),
+        "{}",
+        report.text
+    );
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_one_shot_run_that_read_nothing_says_nothing_of_columns() {
+    let bench = Bench::new("authority = \"warehouse\"").await;
+    let (report, _) = bench.settled().await;
+    assert_eq!(report.faults, 0, "{}", report.text);
+    assert!(!report.text.contains("columns"), "{}", report.text);
     bench.stop().await;
 }
 
