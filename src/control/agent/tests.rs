@@ -474,6 +474,34 @@ async fn a_lost_token_is_told_once_for_all_tables_and_a_new_one_is_found_soon() 
     assert_eq!(text.matches("does not take the token").count(), 2, "{text}");
 }
 
+/// No grant of a table's mends it, and who we are is not asked for each of them.
+#[tokio::test(start_paused = true)]
+async fn of_a_lost_token_no_table_is_told_its_grants() {
+    let bench = Bench::new();
+    let tables: Vec<Target> = (0..20).map(|n| bench.table(&format!("t{n}"))).collect();
+    for table in &tables {
+        bench.agent.register(table);
+    }
+    after(60).await;
+    *bench.warehouse.broken.lock() = Some(ControlError::Connection {
+        kind: Kind::Unauthorized,
+        message: "the workspace does not take the token".into(),
+    });
+    for table in &tables {
+        bench.agent.want(table, &[add("a", "long")]);
+    }
+    after(3_600).await;
+    assert_eq!(bench.warehouse.principals.load(Ordering::Relaxed), 0);
+    for table in &tables {
+        let problem = bench.agent.problem(table).unwrap();
+        assert!(problem.contains("ADD COLUMNS"), "{problem}");
+        assert!(!problem.contains("GRANT"), "{problem}");
+    }
+    *bench.warehouse.broken.lock() = None;
+    after(100).await;
+    assert_eq!(bench.columns(&tables[0]), ["id", "a"]);
+}
+
 /// It is read again and run again, not put off.
 #[tokio::test(start_paused = true)]
 async fn a_transaction_that_was_aborted_is_tried_again_at_once() {
