@@ -2,7 +2,7 @@
 
 use super::super::{Pipeline, tally::Committed};
 use crate::{check::Report, control::Waiting, error::Kind, telemetry::Telemetry};
-use std::{fmt::Write, time::Duration};
+use std::{collections::BTreeSet, fmt::Write, time::Duration};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -13,7 +13,7 @@ const POLL: Duration = Duration::from_millis(250);
 /// What catalogs lack after everything landed; `None` where no table is in a catalog.
 pub(crate) struct Settled(Option<Vec<Waiting>>);
 
-/// Has the open tables and `also` registered, and waits until their catalogs have what they are to have: until the
+/// Has the open tables, `also` and the dead letters registered, and waits until their catalogs have what they are to have: until the
 /// limit, a signal, a failure of the pipeline, or until nothing is left that waiting alone could bring.
 pub(crate) async fn settle(
     pipeline: &Pipeline,
@@ -23,7 +23,10 @@ pub(crate) async fn settle(
 ) -> Settled {
     let tables = pipeline.tables();
     let open = tables.open_names();
-    let names: Vec<&str> = open.iter().map(|name| &**name).chain(also).collect();
+    let ledger = &*pipeline.shared().ledger.name;
+    let open = open.iter().map(|name| &**name);
+    // The first letters may have landed a moment ago.
+    let names: BTreeSet<&str> = open.chain(also).chain([ledger]).collect();
     let is_registered = |name: &&str| pipeline.config().table(name).registration.is_some();
     if !names.iter().any(is_registered) {
         return Settled(None);

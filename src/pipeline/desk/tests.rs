@@ -16,6 +16,7 @@ use arrow::{
 };
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use std::{fs, path::Path, time::Duration};
+use tokio_util::sync::CancellationToken;
 
 /// Tables on this disk, changed as a warehouse changes them: by commits of another writer.
 struct Disk(crate::storage::Lake);
@@ -407,6 +408,20 @@ async fn a_one_shot_run_does_not_wait_for_what_only_a_person_can_mend() {
     ] {
         assert!(report.text.contains(part), "{part} in {}", report.text);
     }
+    bench.stop().await;
+}
+
+/// Nothing else sees to letters that land in the last flush.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_one_shot_run_ends_with_its_dead_letters_registered() {
+    let text = "authority = \"warehouse\"\n[dead_letters]\ntable_name = \"web_letters\"";
+    let mut bench = Bench::new(text).await;
+    bench.send(|_| "no event".into()).await;
+    bench.send(plain).await;
+    bench.landed().await;
+    let (report, _) = bench.settled().await;
+    assert_eq!(report.faults, 0, "{}", report.text);
+    assert!(bench.has_run("`main`.`web`.`web_letters` USING DELTA"));
     bench.stop().await;
 }
 
