@@ -212,10 +212,13 @@ impl Shared {
         // Only statements wake a warehouse.
         let mut is_woken = false;
         if reached.is_ok() && turns.iter().any(|turn| !turn.statements.is_empty()) {
-            metrics::counter!("alluvium_control_wakeups_total", "connection" => self.connection.clone())
-                .increment(1);
             is_woken = true;
             reached = self.runner.ensure_running().await;
+            // What a lost token keeps from asking wakes nothing.
+            if !reached.as_ref().is_err_and(ControlError::is_common) {
+                metrics::counter!("alluvium_control_wakeups_total", "connection" => self.connection.clone())
+                    .increment(1);
+            }
         }
         for turn in &mut turns {
             self.run(turn, &mut reached).await;

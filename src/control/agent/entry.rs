@@ -2,6 +2,7 @@
 
 use super::super::{
     changes,
+    error::ControlError,
     turn::{Failure, Wants},
     warehouse::Target,
 };
@@ -31,6 +32,8 @@ pub(super) struct Entry {
     /// News that failed, one after the other. It does not wait for what was refused, only until `news_at`.
     failed_news: u32,
     news_at: Instant,
+    /// It was told that refused columns leave no room for new ones.
+    is_full: bool,
     /// What was last told of it, and its kind.
     pub(super) told: Option<String>,
     pub(super) kind: Option<Kind>,
@@ -54,6 +57,7 @@ impl Entry {
             not_before: Instant::now(),
             failed_news: 0,
             news_at: Instant::now(),
+            is_full: false,
             told: None,
             kind: None,
         }
@@ -69,7 +73,16 @@ impl Entry {
         let known = self.wants.all_changes();
         let mut merged = known.clone();
         changes::merge(&mut merged, possible);
-        let grows = merged != known && changes::columns(&merged) <= room;
+        let is_new = merged != known;
+        let grows = is_new && changes::columns(&merged) <= room;
+        let refused = self.wants.aside.len();
+        if is_new && !grows && refused > 0 && !std::mem::replace(&mut self.is_full, true) {
+            tracing::warn!(
+                table = %self.target.name,
+                refused,
+                "no more columns are asked for: those that the catalog refused keep the room that is left; see why with `alluvium schema apply`, or raise `max_columns`"
+            );
+        }
         if grows {
             let aside = &mut self.wants.aside;
             aside.retain(|change| merged.contains(change));
@@ -140,7 +153,11 @@ impl Entry {
         self.kind = Some(failure.error.kind());
         let is_first = self.failures == 0;
         if is_whole {
-            let longest = if is_refused { REFUSED_PAUSE } else { longest };
+            // What the log never shows, and a race that never ends, are no passing errors either.
+            let is_lasting = is_refused
+                || failure.error.is_race()
+                || matches!(failure.error, ControlError::Unseen { .. });
+            let longest = if is_lasting { REFUSED_PAUSE } else { longest };
             self.not_before = pause(self.failures, longest);
             self.failures = self.failures.saturating_add(1);
         }
@@ -167,6 +184,7 @@ impl Entry {
             return false;
         }
         self.failures = 0;
+        self.is_full = false;
         self.kind = None;
         // Its log is not there yet: whoever makes it asks again.
         self.not_before = match self.wants.is_done() || self.asked {

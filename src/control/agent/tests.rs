@@ -757,6 +757,10 @@ async fn what_the_log_does_not_show_is_not_believed() {
     after(14).await;
     let problem = agent.problem(&target).unwrap();
     assert!(problem.contains("does not show"), "{problem}");
+    // Each try wakes a warehouse, and only a person can mend it.
+    after(2 * 86_400).await;
+    let tries = idle.statements().len();
+    assert!((12..30).contains(&tries), "{tries} in two days");
 }
 
 #[tokio::test(start_paused = true)]
@@ -803,6 +807,25 @@ async fn no_more_columns_wait_than_the_table_may_get() {
     bench.agent.want_within(&target, &[add("b", "long")], 1);
     after(60).await;
     assert_eq!(bench.columns(&target), ["id", "s", "a", "b"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn refused_columns_that_keep_the_room_are_told_of_once() {
+    let (lines, _listening) = listen();
+    let bench = Bench::new();
+    let target = bench.table("clicks");
+    bench
+        .warehouse
+        .fails(|_| Some(Fault::Refused(refused(Kind::InvalidData, "INVALID_NAME"))));
+    bench.agent.want_within(&target, &[add("bad", "long")], 1);
+    after(60).await;
+    for name in ["b", "c"] {
+        bench.agent.want_within(&target, &[add(name, "long")], 1);
+        after(60).await;
+    }
+    assert_eq!(bench.agent.pending(&target), [add("bad", "long")]);
+    let text = lines.text();
+    assert_eq!(text.matches("`max_columns`").count(), 1, "{text}");
 }
 
 #[tokio::test(start_paused = true)]
