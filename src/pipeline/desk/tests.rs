@@ -454,6 +454,9 @@ async fn a_one_shot_run_that_read_nothing_says_nothing_of_columns() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_one_shot_run_that_failed_does_not_wait_for_its_catalog() {
     let mut bench = Bench::new("authority = \"warehouse\"").await;
+    bench
+        .warehouse
+        .fails(|_| Some(Fault::Refused(refused(Kind::Unavailable, "BUSY"))));
     bench.send(plain).await;
     bench.landed().await;
     let bug = crate::error::Error::new(Kind::Bug, "nobody is left to see to it");
