@@ -143,7 +143,7 @@ impl Agent {
             .map(|entry| Waiting {
                 table: entry.target.name.to_string(),
                 changes: entry.wants.all_changes().len(),
-                is_tried: entry.asked || entry.at_work,
+                is_tried: entry.at_work || entry.asked && !entry.is_retried,
                 problem: entry.kind.zip(entry.told.clone()),
             })
             .collect()
@@ -163,6 +163,7 @@ impl Agent {
             .or_insert_with(|| Entry::new(target));
         if add(entry) {
             entry.asked = true;
+            entry.is_retried = false;
             self.shared.news.notify_one();
         }
     }

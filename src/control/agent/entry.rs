@@ -24,6 +24,8 @@ pub(super) struct Entry {
     pub(super) wants: Wants,
     /// Something was asked for since the last turn began.
     pub(super) asked: bool,
+    /// What is asked for has failed already, and is news still: `kind` is of it.
+    pub(super) is_retried: bool,
     /// A turn of it is under way, with what was wanted when it began.
     pub(super) at_work: bool,
     /// Scheduled turns that failed, one after the other.
@@ -52,6 +54,7 @@ impl Entry {
             target: target.clone(),
             wants: Wants::default(),
             asked: false,
+            is_retried: false,
             at_work: false,
             failures: 0,
             not_before: Instant::now(),
@@ -169,6 +172,7 @@ impl Entry {
         }
         if !is_refused {
             // What is new has not been judged: it is news still.
+            self.is_retried = !is_whole && !self.asked;
             self.asked |= !is_whole;
         } else if failure.error.kind() != Kind::Unauthorized && !self.asked {
             self.wants.aside = self.wants.all_changes();

@@ -415,6 +415,31 @@ async fn news_that_meets_a_passing_error_does_not_wait_for_what_was_refused() {
     assert_eq!(bench.columns(&target), ["id", "b", "c"]);
 }
 
+/// A run need not wait for a token that a person is to renew; a daemon goes on soon once it is.
+#[tokio::test(start_paused = true)]
+async fn news_that_meets_a_lost_token_is_not_worth_to_wait_for() {
+    let bench = Bench::new();
+    let target = bench.table("clicks");
+    bench.warehouse.fails(|read| match read {
+        Read::AddColumns(_, columns) if columns.iter().any(|(_, f)| f.name() == "bad") => {
+            Some(Fault::Refused(refused(Kind::InvalidData, "INVALID_NAME")))
+        }
+        _ => None,
+    });
+    bench.agent.want(&target, &[add("bad", "long")]);
+    after(6 * 3_600).await;
+    *bench.warehouse.unreachable.lock() = Some(ControlError::Connection {
+        kind: Kind::Unauthorized,
+        message: "the workspace does not take the token".into(),
+    });
+    bench.agent.want(&target, &[add("b", "long")]);
+    after(10).await;
+    assert!(!bench.agent.waiting().iter().any(Waiting::may_come));
+    *bench.warehouse.unreachable.lock() = None;
+    after(90).await;
+    assert_eq!(bench.columns(&target), ["id", "b"]);
+}
+
 /// `alluvium schema apply` is another process: the writer sees the log change, and tells.
 #[tokio::test(start_paused = true)]
 async fn what_a_person_mends_by_hand_is_over_at_once() {
