@@ -283,6 +283,16 @@ pub(super) fn resolve(
             comment: own.and_then(|own| own.comment.clone()),
         })
     };
+    // Delta's names are the same when only their case differs, and a table's metadata take the declared one.
+    let columns: Vec<ColumnOptions> = first!(columns);
+    let as_declared = |names: Vec<String>| -> Vec<String> {
+        let declared = |name: String| {
+            let folded = name.to_lowercase();
+            let found = columns.iter().find(|c| c.name.to_lowercase() == folded);
+            found.map_or(name, |column| column.name.clone())
+        };
+        names.into_iter().map(declared).collect()
+    };
     let own_url = own.and_then(|own| own.url.clone());
     Table {
         name: name.to_owned(),
@@ -300,12 +310,12 @@ pub(super) fn resolve(
         registration: registration(),
         comment: own.and_then(|own| own.comment.clone()),
         properties: first!(properties),
-        cluster_by: first!(cluster_by),
+        cluster_by: as_declared(first!(cluster_by)),
         on_conflict: first!(on_conflict),
         target_file_size_bytes: first!(target_file_size_bytes),
         max_commit_rows: first!(max_commit_rows),
-        partition_by: first!(partition_by),
-        columns: first!(columns),
+        partition_by: as_declared(first!(partition_by)),
+        columns,
         infer_timestamps: first!(infer_timestamps),
         max_columns: first!(max_columns),
         max_depth: first!(max_depth),

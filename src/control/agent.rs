@@ -41,15 +41,17 @@ pub struct Waiting {
     pub table: String,
     /// Columns and types that are to come.
     pub changes: usize,
+    /// It is about to be tried, or being tried: the problem is of the time before.
+    pub is_tried: bool,
     /// The last failure, with what would mend it.
     pub problem: Option<(Kind, String)>,
 }
 
 impl Waiting {
-    /// Whether waiting alone may help: nobody has said no.
+    /// Whether waiting alone may help: nobody has said no to what is wanted now.
     pub fn may_come(&self) -> bool {
         let kind = self.problem.as_ref().map(|(kind, _)| *kind);
-        kind.is_none_or(|kind| kind.is_retryable() || kind == Kind::Conflict)
+        self.is_tried || kind.is_none_or(|kind| kind.is_retryable() || kind == Kind::Conflict)
     }
 }
 
@@ -131,14 +133,17 @@ impl Agent {
         entry.told.clone()
     }
 
-    /// The tables of which something is wanted and not done yet.
+    /// The tables of which something is wanted, or under way, and not done yet.
     pub fn waiting(&self) -> Vec<Waiting> {
         let tables = self.shared.tables.lock();
-        let waiting = tables.values().filter(|entry| !entry.wants.is_done());
+        let waiting = tables
+            .values()
+            .filter(|entry| entry.at_work || !entry.wants.is_done());
         waiting
             .map(|entry| Waiting {
                 table: entry.target.name.to_string(),
                 changes: entry.wants.all_changes().len(),
+                is_tried: entry.at_work || entry.asked && !entry.is_retried,
                 problem: entry.kind.zip(entry.told.clone()),
             })
             .collect()
@@ -158,6 +163,7 @@ impl Agent {
             .or_insert_with(|| Entry::new(target));
         if add(entry) {
             entry.asked = true;
+            entry.is_retried = false;
             self.shared.news.notify_one();
         }
     }
@@ -207,10 +213,13 @@ impl Shared {
         // Only statements wake a warehouse.
         let mut is_woken = false;
         if reached.is_ok() && turns.iter().any(|turn| !turn.statements.is_empty()) {
-            metrics::counter!("alluvium_control_wakeups_total", "connection" => self.connection.clone())
-                .increment(1);
             is_woken = true;
             reached = self.runner.ensure_running().await;
+            // What a lost token keeps from asking wakes nothing.
+            if !reached.as_ref().is_err_and(ControlError::is_common) {
+                metrics::counter!("alluvium_control_wakeups_total", "connection" => self.connection.clone())
+                    .increment(1);
+            }
         }
         for turn in &mut turns {
             self.run(turn, &mut reached).await;

@@ -363,6 +363,8 @@ pub(crate) struct Scripted {
     pub(crate) unreachable: Mutex<Option<ControlError>>,
     /// Looks into the catalog.
     pub(crate) looks: AtomicUsize,
+    /// Questions who we are.
+    pub(crate) principals: AtomicUsize,
     /// Why it does not start.
     pub(crate) broken: Mutex<Option<ControlError>>,
     /// The catalog's columns stay as they are.
@@ -394,6 +396,7 @@ impl Scripted {
             judge: Mutex::default(),
             unreachable: Mutex::default(),
             looks: AtomicUsize::new(0),
+            principals: AtomicUsize::new(0),
             broken: Mutex::default(),
             is_stuck: Mutex::default(),
             starts: Mutex::default(),
@@ -539,6 +542,7 @@ impl SqlRunner for Scripted {
     }
 
     async fn principal(&self) -> Result<Principal> {
+        self.principals.fetch_add(1, Ordering::Relaxed);
         Ok(Principal("app-1".into()))
     }
 }

@@ -327,13 +327,14 @@ async fn run_one(runner: &dyn SqlRunner, statement: &Statement) -> Result<()> {
 }
 
 impl Failure {
-    /// For the log: what failed, the statement to run, and the grants where rights are missing.
+    /// For the log: what failed, the statement to run, and the grants where rights are missing: no table's mend what
+    /// keeps all of them waiting.
     pub(super) async fn told(&self, runner: &dyn SqlRunner) -> String {
         let mut text = self.error.to_string();
         let Some(statement) = &self.statement else {
             return text;
         };
-        if self.error.kind() == Kind::Unauthorized {
+        if self.error.kind() == Kind::Unauthorized && !self.is_common {
             let principal = match runner.principal().await {
                 Ok(principal) => principal,
                 Err(_) => Principal("<the connection's principal>".into()),

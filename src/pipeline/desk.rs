@@ -1,6 +1,6 @@
 //! Tables of catalogs: where each is registered, and the agents that see to it.
 
-use super::worker::Control;
+use super::worker::{Control, Shared};
 use crate::{
     commit::TableLog,
     config::Registration,
@@ -9,15 +9,16 @@ use crate::{
         sql::{Location, TableName},
     },
     databricks::Connections,
-    error::{Error, Result},
+    error::{Error, Kind, Result},
     schema::{Authority, SchemaChange, TableSchema},
     storage::TableLocation,
 };
 use async_trait::async_trait;
+use futures::FutureExt;
 use parking_lot::Mutex;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc};
 use tokio::sync::mpsc;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::task::TaskTracker;
 
 /// The connections in use, each with its agent.
 pub(crate) struct Catalogs {
@@ -25,25 +26,25 @@ pub(crate) struct Catalogs {
     agents: Mutex<BTreeMap<String, Agent>>,
     tasks: TaskTracker,
     runtime: tokio::runtime::Handle,
-    cancel: CancellationToken,
+    shared: Arc<Shared>,
 }
 
 impl Catalogs {
     /// Within the runtime that the agents are to run on.
-    pub(crate) fn new(connections: Connections, cancel: CancellationToken) -> Self {
+    pub(crate) fn new(connections: Connections, shared: Arc<Shared>) -> Self {
         Self {
             connections,
             agents: Mutex::default(),
             tasks: TaskTracker::new(),
             runtime: tokio::runtime::Handle::current(),
-            cancel,
+            shared,
         }
     }
 
     /// Serves a connection's tables by `runner` from now on.
+    #[cfg(test)]
     pub(crate) fn serve(&self, connection: &str, runner: Arc<dyn SqlRunner>) -> Agent {
-        let (agent, task) = Agent::new(connection, runner, self.cancel.clone());
-        self.tasks.spawn_on(task, &self.runtime);
+        let agent = self.start(connection, runner);
         let mut agents = self.agents.lock();
         agents.insert(connection.to_owned(), agent.clone());
         agent
@@ -51,11 +52,30 @@ impl Catalogs {
 
     /// The agent of a connection, made at its first table. No request is made.
     pub(crate) fn agent(&self, connection: &str) -> Result<Agent> {
-        if let Some(agent) = self.agents.lock().get(connection) {
+        // Held throughout: of two that ask at once, one would get an agent that nobody knows of.
+        let mut agents = self.agents.lock();
+        if let Some(agent) = agents.get(connection) {
             return Ok(agent.clone());
         }
-        let runner = runner(&self.connections, connection)?;
-        Ok(self.serve(connection, runner))
+        let agent = self.start(connection, runner(&self.connections, connection)?);
+        agents.insert(connection.to_owned(), agent.clone());
+        Ok(agent)
+    }
+
+    fn start(&self, connection: &str, runner: Arc<dyn SqlRunner>) -> Agent {
+        let (agent, task) = Agent::new(connection, runner, self.shared.cancel.clone());
+        let shared = self.shared.clone();
+        // Else its tables would be waited for in vain.
+        let guarded = async move {
+            if AssertUnwindSafe(task).catch_unwind().await.is_err() {
+                shared.fail(Error::new(
+                    Kind::Bug,
+                    "a warehouse's task panicked; what it had under way is read from the tables by the next run",
+                ));
+            }
+        };
+        self.tasks.spawn_on(guarded, &self.runtime);
+        agent
     }
 
     /// The tables whose catalogs are not what they are to be.

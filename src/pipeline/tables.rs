@@ -4,6 +4,7 @@ use super::{
     desk::{self, Catalogs, Desk},
     flusher::Flusher,
     inbox::Inbox,
+    retry::Backoff,
     settings::TableSettings,
     worker::{Control, Shared, State, Worker, WorkerGauges, withhold_inbox},
 };
@@ -72,8 +73,8 @@ pub(crate) struct Handle {
 }
 
 impl Handle {
-    /// A worker that waits for its store hears nothing meanwhile: of what is asked again and again, one
-    /// waits at a time.
+    /// A worker that waits for its store puts off all but `Shed`: of what is asked again and again, one waits at
+    /// a time.
     fn send(&self, control: Control) {
         let sent = match &control {
             Control::Flush(_) => Some(&self.gauges.flush_sent),
@@ -98,7 +99,7 @@ impl Tables {
         Self {
             config,
             lake,
-            catalogs: Catalogs::new(connections, shared.cancel.clone()),
+            catalogs: Catalogs::new(connections, shared.clone()),
             shared,
             open: Mutex::new(HashMap::new()),
             upload_requests: Mutex::default(),
@@ -228,11 +229,12 @@ impl Tables {
                 () = self.shared.cancel.cancelled() => return,
             }
         }
-        if let Err(error) = self.register(&ledger.name).await {
-            tracing::warn!(
-                table = &*ledger.name,
-                "the catalog is not told of the dead letters: {error}"
-            );
+        let mut backoff = Backoff::new("register", &ledger.name);
+        while let Err(error) = self.register(&ledger.name).await {
+            // What is broken in it is told by whoever writes it.
+            if backoff.failed(error, &self.shared.cancel).await.is_err() {
+                return;
+            }
         }
     }
 

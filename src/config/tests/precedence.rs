@@ -154,3 +154,17 @@ fn listen_wants_one_http_source() {
 fn a_file_has_only_its_own_sources() {
     assert!(parse("pipeline = 'x'").unwrap().sources.is_empty());
 }
+
+/// Delta finds a column by the spelling that its schema has.
+#[test]
+fn columns_of_the_layout_are_spelled_as_they_are_declared() {
+    for key in ["cluster_by", "partition_by"] {
+        let text = format!(
+            "[tables.t]\n{key} = ['ID', '_event_time']\ncolumns = [{{ name = 'id', type = 'long' }}]"
+        );
+        let config = parse(&text).unwrap();
+        let table = config.table("t");
+        let layout = [table.cluster_by, table.partition_by].concat();
+        assert_eq!(layout, ["id", "_event_time"], "{key}");
+    }
+}

@@ -2,6 +2,7 @@
 
 use super::super::{
     changes,
+    error::ControlError,
     turn::{Failure, Wants},
     warehouse::Target,
 };
@@ -23,14 +24,18 @@ pub(super) struct Entry {
     pub(super) wants: Wants,
     /// Something was asked for since the last turn began.
     pub(super) asked: bool,
+    /// What is asked for has failed already, and is news still: `kind` is of it.
+    pub(super) is_retried: bool,
+    /// A turn of it is under way, with what was wanted when it began.
+    pub(super) at_work: bool,
     /// Scheduled turns that failed, one after the other.
     pub(super) failures: u32,
     pub(super) not_before: Instant,
-    /// What failed was refused: news does not wait for it.
-    is_refused: bool,
-    /// Turns that news began and that were refused, one after the other; the next begins no sooner than `news_at`.
-    refused_news: u32,
+    /// News that failed, one after the other. It does not wait for what was refused, only until `news_at`.
+    failed_news: u32,
     news_at: Instant,
+    /// It was told that refused columns leave no room for new ones.
+    is_full: bool,
     /// What was last told of it, and its kind.
     pub(super) told: Option<String>,
     pub(super) kind: Option<Kind>,
@@ -49,11 +54,13 @@ impl Entry {
             target: target.clone(),
             wants: Wants::default(),
             asked: false,
+            is_retried: false,
+            at_work: false,
             failures: 0,
             not_before: Instant::now(),
-            is_refused: false,
-            refused_news: 0,
+            failed_news: 0,
             news_at: Instant::now(),
+            is_full: false,
             told: None,
             kind: None,
         }
@@ -69,7 +76,16 @@ impl Entry {
         let known = self.wants.all_changes();
         let mut merged = known.clone();
         changes::merge(&mut merged, possible);
-        let grows = merged != known && changes::columns(&merged) <= room;
+        let is_new = merged != known;
+        let grows = is_new && changes::columns(&merged) <= room;
+        let refused = self.wants.aside.len();
+        if is_new && !grows && refused > 0 && !std::mem::replace(&mut self.is_full, true) {
+            tracing::warn!(
+                table = %self.target.name,
+                refused,
+                "no more columns are asked for: those that the catalog refused keep the room that is left; see why with `alluvium schema apply`, or raise `max_columns`"
+            );
+        }
         if grows {
             let aside = &mut self.wants.aside;
             aside.retain(|change| merged.contains(change));
@@ -85,8 +101,10 @@ impl Entry {
 
     /// When it is to be served; `None` where nothing is wanted.
     pub(super) fn due(&self) -> Option<Instant> {
-        let news = (self.asked && self.is_refused).then_some(self.news_at);
-        let due = news.map_or(self.not_before, |news| news.min(self.not_before));
+        let due = match self.asked {
+            true => self.news_at.min(self.not_before),
+            false => self.not_before,
+        };
         (!self.wants.is_done()).then_some(due)
     }
 
@@ -101,6 +119,7 @@ impl Entry {
             self.wants.aside.clear();
         }
         self.asked = false;
+        self.at_work = true;
         let wants = self.wants.clone();
         // Asked for again meanwhile, it is another one.
         self.wants.sync = false;
@@ -117,6 +136,7 @@ impl Entry {
             wants.changes.retain(|change| !aside.contains(change));
         }
         wants.sync |= self.wants.sync;
+        self.at_work = false;
         self.wants = wants;
     }
 
@@ -128,39 +148,48 @@ impl Entry {
             let doubled = FIRST_PAUSE.saturating_mul(1 << failures.min(16));
             Instant::now() + doubled.min(longest).mul_f64(jitter)
         };
-        self.is_refused = failure.is_refusal();
+        let is_refused = failure.is_refusal();
+        let longest = match failure.error.kind() {
+            Kind::Unauthorized if failure.is_common => TOKEN_PAUSE,
+            _ => LONGEST_PAUSE,
+        };
         self.kind = Some(failure.error.kind());
-        if self.is_refused {
-            if !is_whole || self.failures == 0 {
-                self.news_at = pause(self.refused_news, LONGEST_PAUSE);
-                self.refused_news = self.refused_news.saturating_add(1);
-            }
-            if failure.error.kind() != Kind::Unauthorized && !self.asked {
-                self.wants.aside = self.wants.all_changes();
-                self.wants.changes.clear();
-            }
-        }
+        let is_first = self.failures == 0;
         if is_whole {
-            let longest = match failure.error.kind() {
-                _ if self.is_refused => REFUSED_PAUSE,
-                Kind::Unauthorized if failure.is_common => TOKEN_PAUSE,
-                _ => LONGEST_PAUSE,
-            };
+            // What the log never shows, and a race that never ends, are no passing errors either.
+            let is_lasting = is_refused
+                || failure.error.is_race()
+                || matches!(failure.error, ControlError::Unseen { .. });
+            let longest = if is_lasting { REFUSED_PAUSE } else { longest };
             self.not_before = pause(self.failures, longest);
             self.failures = self.failures.saturating_add(1);
+        }
+        if !is_whole || is_refused && is_first {
+            self.news_at = pause(self.failed_news, longest);
+            self.failed_news = self.failed_news.saturating_add(1);
+        } else if !is_refused {
+            self.news_at = self.not_before;
+        }
+        if !is_refused {
+            // What is new has not been judged: it is news still.
+            self.is_retried = !is_whole && !self.asked;
+            self.asked |= !is_whole;
+        } else if failure.error.kind() != Kind::Unauthorized && !self.asked {
+            self.wants.aside = self.wants.all_changes();
+            self.wants.changes.clear();
         }
     }
 
     /// After a turn that did not fail. Returned is whether a failure is over.
     pub(super) fn succeeded(&mut self) -> bool {
-        self.refused_news = 0;
+        self.failed_news = 0;
         self.news_at = Instant::now();
         if !self.wants.aside.is_empty() {
             return false;
         }
         self.failures = 0;
+        self.is_full = false;
         self.kind = None;
-        self.is_refused = false;
         // Its log is not there yet: whoever makes it asks again.
         self.not_before = match self.wants.is_done() || self.asked {
             true => Instant::now(),

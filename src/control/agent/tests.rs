@@ -229,6 +229,32 @@ async fn a_change_of_ours_is_taken_over_by_the_catalog() {
     assert_eq!(bench.warehouse.statements(), [sync, sync]);
 }
 
+/// Who ends a run by it must not cut off what a warehouse was just woken for.
+#[tokio::test(start_paused = true)]
+async fn a_table_waits_for_as_long_as_its_turn_takes() {
+    let memory = Arc::new(Memory::default());
+    let mut warehouse = Scripted::new(memory.clone());
+    Arc::get_mut(&mut warehouse).unwrap().start_takes = Duration::from_secs(300);
+    let (agent, _stop) = start(&warehouse);
+    let bench = Bench {
+        memory,
+        warehouse,
+        agent,
+        _stop,
+    };
+    let target = bench.table("clicks");
+    bench.agent.register(&target);
+    after(10).await;
+    assert_eq!(bench.agent.waiting(), []);
+    bench.agent.sync(&target);
+    after(60).await;
+    let waiting = bench.agent.waiting();
+    assert!(waiting.iter().any(Waiting::may_come), "{waiting:?}");
+    after(300).await;
+    assert_eq!(bench.warehouse.statements(), [SYNC]);
+    assert_eq!(bench.agent.waiting(), []);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_missing_right_is_told_once_with_its_grant_and_tried_ever_more_rarely() {
     let (lines, _listening) = listen();
@@ -332,11 +358,15 @@ async fn a_refused_column_stands_aside_for_new_ones() {
     bench.agent.want(&target, &[add("bad", "long")]);
     after(6 * 3_600).await;
     let before = bench.warehouse.statements().len();
+    let may_come = || bench.agent.waiting().iter().any(Waiting::may_come);
+    assert!(!may_come());
     for name in ["b", "c"] {
         bench
             .agent
             .want(&target, &[add(name, "long"), add("bad", "long")]);
+        assert!(may_come(), "`{name}` is worth to wait for");
         after(10).await;
+        assert!(!may_come());
     }
     assert_eq!(bench.columns(&target), ["id", "b", "c"]);
     let news = &bench.warehouse.statements()[before..];
@@ -354,6 +384,60 @@ async fn a_refused_column_stands_aside_for_new_ones() {
     after(REFUSED_PAUSE.as_secs() + 60).await;
     assert_eq!(bench.columns(&target), ["id", "b", "c", "bad"]);
     assert_eq!(bench.agent.problem(&target), None);
+}
+
+/// A warehouse that does not answer says nothing of what is new.
+#[tokio::test(start_paused = true)]
+async fn news_that_meets_a_passing_error_does_not_wait_for_what_was_refused() {
+    let bench = Bench::new();
+    let target = bench.table("clicks");
+    let passing = Mutex::new(None);
+    let passing = Arc::new(passing);
+    let once = passing.clone();
+    bench.warehouse.fails(move |read| match read {
+        Read::AddColumns(_, columns) if columns.iter().any(|(_, f)| f.name() == "bad") => {
+            Some(Fault::Refused(refused(Kind::InvalidData, "INVALID_NAME")))
+        }
+        _ => once.lock().take(),
+    });
+    bench.agent.want(&target, &[add("bad", "long")]);
+    after(6 * 3_600).await;
+    *passing.lock() = Some(Fault::Refused(ControlError::Service {
+        kind: Kind::Unavailable,
+        message: "503".into(),
+    }));
+    bench.agent.want(&target, &[add("b", "long")]);
+    after(60).await;
+    assert!(passing.lock().is_none(), "it has failed");
+    assert_eq!(bench.columns(&target), ["id", "b"]);
+    bench.agent.want(&target, &[add("c", "long")]);
+    after(10).await;
+    assert_eq!(bench.columns(&target), ["id", "b", "c"]);
+}
+
+/// A run need not wait for a token that a person is to renew; a daemon goes on soon once it is.
+#[tokio::test(start_paused = true)]
+async fn news_that_meets_a_lost_token_is_not_worth_to_wait_for() {
+    let bench = Bench::new();
+    let target = bench.table("clicks");
+    bench.warehouse.fails(|read| match read {
+        Read::AddColumns(_, columns) if columns.iter().any(|(_, f)| f.name() == "bad") => {
+            Some(Fault::Refused(refused(Kind::InvalidData, "INVALID_NAME")))
+        }
+        _ => None,
+    });
+    bench.agent.want(&target, &[add("bad", "long")]);
+    after(6 * 3_600).await;
+    *bench.warehouse.unreachable.lock() = Some(ControlError::Connection {
+        kind: Kind::Unauthorized,
+        message: "the workspace does not take the token".into(),
+    });
+    bench.agent.want(&target, &[add("b", "long")]);
+    after(10).await;
+    assert!(!bench.agent.waiting().iter().any(Waiting::may_come));
+    *bench.warehouse.unreachable.lock() = None;
+    after(90).await;
+    assert_eq!(bench.columns(&target), ["id", "b"]);
 }
 
 /// `alluvium schema apply` is another process: the writer sees the log change, and tells.
@@ -413,6 +497,34 @@ async fn a_lost_token_is_told_once_for_all_tables_and_a_new_one_is_found_soon() 
     after(60).await;
     let text = lines.text();
     assert_eq!(text.matches("does not take the token").count(), 2, "{text}");
+}
+
+/// No grant of a table's mends it, and who we are is not asked for each of them.
+#[tokio::test(start_paused = true)]
+async fn of_a_lost_token_no_table_is_told_its_grants() {
+    let bench = Bench::new();
+    let tables: Vec<Target> = (0..20).map(|n| bench.table(&format!("t{n}"))).collect();
+    for table in &tables {
+        bench.agent.register(table);
+    }
+    after(60).await;
+    *bench.warehouse.broken.lock() = Some(ControlError::Connection {
+        kind: Kind::Unauthorized,
+        message: "the workspace does not take the token".into(),
+    });
+    for table in &tables {
+        bench.agent.want(table, &[add("a", "long")]);
+    }
+    after(3_600).await;
+    assert_eq!(bench.warehouse.principals.load(Ordering::Relaxed), 0);
+    for table in &tables {
+        let problem = bench.agent.problem(table).unwrap();
+        assert!(problem.contains("ADD COLUMNS"), "{problem}");
+        assert!(!problem.contains("GRANT"), "{problem}");
+    }
+    *bench.warehouse.broken.lock() = None;
+    after(100).await;
+    assert_eq!(bench.columns(&tables[0]), ["id", "a"]);
 }
 
 /// It is read again and run again, not put off.
@@ -670,6 +782,10 @@ async fn what_the_log_does_not_show_is_not_believed() {
     after(14).await;
     let problem = agent.problem(&target).unwrap();
     assert!(problem.contains("does not show"), "{problem}");
+    // Each try wakes a warehouse, and only a person can mend it.
+    after(2 * 86_400).await;
+    let tries = idle.statements().len();
+    assert!((12..30).contains(&tries), "{tries} in two days");
 }
 
 #[tokio::test(start_paused = true)]
@@ -716,6 +832,25 @@ async fn no_more_columns_wait_than_the_table_may_get() {
     bench.agent.want_within(&target, &[add("b", "long")], 1);
     after(60).await;
     assert_eq!(bench.columns(&target), ["id", "s", "a", "b"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn refused_columns_that_keep_the_room_are_told_of_once() {
+    let (lines, _listening) = listen();
+    let bench = Bench::new();
+    let target = bench.table("clicks");
+    bench
+        .warehouse
+        .fails(|_| Some(Fault::Refused(refused(Kind::InvalidData, "INVALID_NAME"))));
+    bench.agent.want_within(&target, &[add("bad", "long")], 1);
+    after(60).await;
+    for name in ["b", "c"] {
+        bench.agent.want_within(&target, &[add(name, "long")], 1);
+        after(60).await;
+    }
+    assert_eq!(bench.agent.pending(&target), [add("bad", "long")]);
+    let text = lines.text();
+    assert_eq!(text.matches("`max_columns`").count(), 1, "{text}");
 }
 
 #[tokio::test(start_paused = true)]

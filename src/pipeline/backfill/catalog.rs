@@ -2,7 +2,7 @@
 
 use super::super::{Pipeline, tally::Committed};
 use crate::{check::Report, control::Waiting, error::Kind, telemetry::Telemetry};
-use std::{fmt::Write, time::Duration};
+use std::{collections::BTreeSet, fmt::Write, time::Duration};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -13,8 +13,8 @@ const POLL: Duration = Duration::from_millis(250);
 /// What catalogs lack after everything landed; `None` where no table is in a catalog.
 pub(crate) struct Settled(Option<Vec<Waiting>>);
 
-/// Has the open tables and `also` registered, and waits until their catalogs have what they are to have: until the
-/// limit, a signal, or until nothing is left that waiting alone could bring.
+/// Has the open tables, `also` and the dead letters registered, and waits until their catalogs have what they are to have: until the
+/// limit, a signal, a failure of the pipeline, or until nothing is left that waiting alone could bring.
 pub(crate) async fn settle(
     pipeline: &Pipeline,
     also: Option<&str>,
@@ -23,26 +23,38 @@ pub(crate) async fn settle(
 ) -> Settled {
     let tables = pipeline.tables();
     let open = tables.open_names();
-    let names: Vec<&str> = open.iter().map(|name| &**name).chain(also).collect();
+    let ledger = &*pipeline.shared().ledger.name;
+    let open = open.iter().map(|name| &**name);
+    // The first letters may have landed a moment ago.
+    let names: BTreeSet<&str> = open.chain(also).chain([ledger]).collect();
     let is_registered = |name: &&str| pipeline.config().table(name).registration.is_some();
     if !names.iter().any(is_registered) {
         return Settled(None);
     }
+    let mut untold = Vec::new();
     for name in names {
         if let Err(error) = tables.register(name).await {
-            tracing::warn!(
-                table = name,
-                "the catalog is not told of the table: {error}"
-            );
+            untold.push(Waiting {
+                table: name.to_owned(),
+                changes: 0,
+                is_tried: false,
+                problem: Some((
+                    error.kind(),
+                    format!("the catalog is not told of the table: {error}"),
+                )),
+            });
         }
     }
+    // Nobody sees to the tables of a pipeline that failed.
+    let cancel = &pipeline.shared().cancel;
     let began = Instant::now();
     loop {
         let waiting = tables.catalogs().waiting();
-        let is_over = stop.is_cancelled() || began.elapsed() > LIMIT;
+        let is_over = stop.is_cancelled() || cancel.is_cancelled() || began.elapsed() > LIMIT;
         if is_over || !waiting.iter().any(Waiting::may_come) {
             telemetry.screen.set_live("");
-            return Settled(Some(waiting));
+            untold.extend(waiting);
+            return Settled(Some(untold));
         }
         if telemetry.live {
             telemetry.screen.set_live(&format!(
@@ -54,6 +66,7 @@ pub(crate) async fn settle(
         tokio::select! {
             () = tokio::time::sleep(POLL) => {}
             () = stop.cancelled() => {}
+            () = cancel.cancelled() => {}
         }
     }
 }
@@ -71,7 +84,12 @@ impl Settled {
         };
         let text = &mut report.text;
         if waiting.is_empty() {
-            let _ = writeln!(text, "catalog    has the tables and their columns");
+            // Which columns are to come is known of what was read.
+            let columns = match committed.rows > 0 {
+                true => " and their columns",
+                false => "",
+            };
+            let _ = writeln!(text, "catalog    has the tables{columns}");
         }
         for table in waiting {
             let _ = write!(

@@ -16,6 +16,7 @@ use arrow::{
 };
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use std::{fs, path::Path, time::Duration};
+use tokio_util::sync::CancellationToken;
 
 /// Tables on this disk, changed as a warehouse changes them: by commits of another writer.
 struct Disk(crate::storage::Lake);
@@ -210,7 +211,7 @@ impl Bench {
         };
         let began = std::time::Instant::now();
         let stop = CancellationToken::new();
-        let settled = settle(&self.pipeline, None, &telemetry, &stop).await;
+        let settled = settle(&self.pipeline, Some("t"), &telemetry, &stop).await;
         let mut report = crate::check::Report {
             text: String::new(),
             faults: 0,
@@ -373,7 +374,11 @@ async fn a_one_shot_run_ends_with_its_table_registered_and_its_columns_there() {
     assert!(!bench.has_run("CREATE TABLE"), "it would not be waited for");
     let (report, _) = bench.settled().await;
     assert_eq!(report.faults, 0, "{}", report.text);
-    assert!(report.text.contains("has the tables"), "{}", report.text);
+    assert!(
+        report.text.contains("has the tables and their columns"),
+        "{}",
+        report.text
+    );
     assert!(
         report.text.contains("1 rows keep fields"),
         "{}",
@@ -403,6 +408,75 @@ async fn a_one_shot_run_does_not_wait_for_what_only_a_person_can_mend() {
     ] {
         assert!(report.text.contains(part), "{part} in {}", report.text);
     }
+    bench.stop().await;
+}
+
+/// Nothing else sees to letters that land in the last flush.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_one_shot_run_ends_with_its_dead_letters_registered() {
+    let text = "authority = \"warehouse\"\n[dead_letters]\ntable_name = \"web_letters\"";
+    let mut bench = Bench::new(text).await;
+    bench.send(|_| "no event".into()).await;
+    bench.send(plain).await;
+    bench.landed().await;
+    let (report, _) = bench.settled().await;
+    assert_eq!(report.faults, 0, "{}", report.text);
+    assert!(bench.has_run("`main`.`web`.`web_letters` USING DELTA"));
+    bench.stop().await;
+}
+
+/// What was never looked at is not told to be there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_one_shot_run_tells_of_a_table_that_it_cannot_read() {
+    let bench = Bench::new("authority = \"warehouse\"").await;
+    let log = bench.lake.path().join("t/_delta_log");
+    fs::create_dir_all(&log).unwrap();
+    fs::write(log.join("00000000000000000000.json"), "no action\n").unwrap();
+    let (report, _) = bench.settled().await;
+    assert_eq!(report.faults, 1, "{}", report.text);
+    assert!(
+        report.text.contains("is not told of the table"),
+        "{}",
+        report.text
+    );
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_one_shot_run_that_read_nothing_says_nothing_of_columns() {
+    let bench = Bench::new("authority = \"warehouse\"").await;
+    let (report, _) = bench.settled().await;
+    assert_eq!(report.faults, 0, "{}", report.text);
+    assert!(!report.text.contains("columns"), "{}", report.text);
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_one_shot_run_that_failed_does_not_wait_for_its_catalog() {
+    let mut bench = Bench::new("authority = \"warehouse\"").await;
+    bench
+        .warehouse
+        .fails(|_| Some(Fault::Refused(refused(Kind::Unavailable, "BUSY"))));
+    bench.send(plain).await;
+    bench.landed().await;
+    let bug = crate::error::Error::new(Kind::Bug, "nobody is left to see to it");
+    bench.pipeline.shared().fail(bug);
+    let settling = bench.settled();
+    let settled = tokio::time::timeout(Duration::from_secs(60), settling).await;
+    let (report, _) = settled.expect("an end");
+    assert!(report.text.contains("lacks main.web.t"), "{}", report.text);
+    bench.stop().await;
+}
+
+/// A panic must not pass for a warehouse that is slow.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_panics_ends_the_run() {
+    let mut bench = Bench::new("authority = \"warehouse\"").await;
+    bench.warehouse.fails(|_| panic!("by the test"));
+    bench.send(plain).await;
+    let cancel = bench.pipeline.shared().cancel.clone();
+    let ended = tokio::time::timeout(Duration::from_secs(60), cancel.cancelled()).await;
+    assert!(ended.is_ok(), "it goes on without its agent");
     bench.stop().await;
 }
 

@@ -89,11 +89,13 @@ impl Worker {
             self.state.schema = Some(Arc::new(table.schema.with_commented_fields()));
             self.state.spec = Some(table.spec.clone());
         }
-        if self.state.table.is_none() {
+        let is_new = self.state.table.is_none();
+        if is_new {
             self.settings.warn_of_layout(&table);
-            if let Some(desk) = &self.desk {
-                desk.exists();
-            }
+        }
+        // A schema that changed may be what a person mended by hand. Nothing is asked of a catalog that is well.
+        if let Some(desk) = self.desk.as_ref().filter(|_| is_new || !is_same) {
+            desk.exists();
         }
         self.state.table = Some(table);
     }

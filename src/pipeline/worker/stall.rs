@@ -278,6 +278,15 @@ impl Worker {
                 self.on_control(control);
                 self.note_held();
             }
+            // Asked again and again for as long as somebody waits for it.
+            Control::Urge(partition, end) => {
+                let is_same = |other: &Control| matches!(other, Control::Urge(p, e) if *p == partition && *e == end);
+                if !self.state.postponed.iter().any(is_same) {
+                    self.state
+                        .postponed
+                        .push_back(Control::Urge(partition, end));
+                }
+            }
             later => self.state.postponed.push_back(later),
         }
     }

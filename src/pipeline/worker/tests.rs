@@ -277,6 +277,20 @@ async fn that_others_need_the_budget_is_heard_while_a_store_is_waited_for() {
     assert_eq!(bench.lane().map(|lane| lane.epoch), Some(next));
 }
 
+/// A request that waits for its rows asks every moment, for as long as the store is down.
+#[tokio::test]
+async fn what_is_asked_again_and_again_is_put_off_once() {
+    let mut bench = bench().await;
+    for _ in 0..3 {
+        for end in [4, 8] {
+            bench
+                .worker
+                .overhear(Control::Urge(partition().id.clone(), end));
+        }
+    }
+    assert_eq!(bench.worker.state.postponed.len(), 2);
+}
+
 /// Its lanes are gone, so nothing would tell which offsets its rows are.
 #[tokio::test]
 async fn a_batch_in_hand_is_dropped_with_what_is_given_up() {
