@@ -247,8 +247,9 @@ mod tests {
             request: "GET /x".into(),
             reason: "reset".into(),
         };
+        let waiting = Waiting::default();
         let mut looks = 0;
-        let answer = Waiting::default().until("cluster", "c", async || {
+        let answer = waiting.until("cluster", "c", async || {
             looks += 1;
             match looks {
                 1 => again("PENDING"),
@@ -259,11 +260,10 @@ mod tests {
         assert_eq!(answer.await.unwrap(), 4);
         let began = Instant::now();
         let mut first = true;
-        let vain =
-            Waiting::default().until("cluster", "c", async || match std::mem::take(&mut first) {
-                true => again::<()>("PENDING"),
-                false => Err(lost()),
-            });
+        let vain = waiting.until("cluster", "c", async || match std::mem::take(&mut first) {
+            true => again::<()>("PENDING"),
+            false => Err(lost()),
+        });
         let error = vain.await.unwrap_err();
         assert_eq!(
             (error.kind(), began.elapsed().as_secs()),
@@ -275,7 +275,7 @@ mod tests {
             "{text}"
         );
         // What we conclude ourselves stays, whatever its kind.
-        let ended = Waiting::default().until("cluster", "c", async || -> Result<Look<()>> {
+        let ended = waiting.until("cluster", "c", async || -> Result<Look<()>> {
             Err(Error::told(Kind::Unavailable, "it has ended"))
         });
         assert_eq!(ended.await.unwrap_err().kind(), Kind::Unavailable);
