@@ -48,8 +48,8 @@ impl Pause {
 
 /// The tries of one call, within its budget if it has one.
 pub(super) struct Tries<'a> {
-    /// Whom it is told for: the connection's name, empty where the errors name whom they are of.
-    connection: &'a str,
+    /// The connection's name, for the log; `None` where the errors name the host.
+    connection: Option<&'a str>,
     started: Instant,
     budget: Option<Duration>,
     /// Made so far, the one under way included.
@@ -58,7 +58,7 @@ pub(super) struct Tries<'a> {
 
 impl<'a> Tries<'a> {
     /// Before the first try.
-    pub(super) fn within(budget: Duration, connection: &'a str) -> Self {
+    pub(super) fn within(budget: Duration, connection: impl Into<Option<&'a str>>) -> Self {
         Self {
             budget: Some(budget),
             ..Self::unlimited(connection)
@@ -66,9 +66,9 @@ impl<'a> Tries<'a> {
     }
 
     /// Of a caller that counts them itself.
-    pub(super) fn unlimited(connection: &'a str) -> Self {
+    pub(super) fn unlimited(connection: impl Into<Option<&'a str>>) -> Self {
         Self {
-            connection,
+            connection: connection.into(),
             started: Instant::now(),
             budget: None,
             made: 1,
