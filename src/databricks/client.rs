@@ -341,7 +341,7 @@ impl Inner {
     /// An answer of success, after as many tries as it takes and the budget allows.
     async fn carried_out(&self, request: Outgoing, repeatable: bool) -> Result<Answer> {
         let name = request.name();
-        let mut tries = retry::Tries::within(self.budget, &self.name);
+        let mut tries = retry::Tries::within(self.budget, self.name.as_str());
         loop {
             let mut request = request.clone();
             if let Some(left) = tries.left().filter(|_| tries.made > 1) {
