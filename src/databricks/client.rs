@@ -231,7 +231,7 @@ impl Workspace {
         }
         // The path may hold what the signature covers.
         let name = format!("GET {link:?}");
-        let mut tries = retry::Tries::within(self.0.budget);
+        let mut tries = retry::Tries::within(self.0.budget, self.name());
         loop {
             let result = self.0.try_unnamed(&request).await;
             let (pause, error) = match result {
@@ -310,7 +310,11 @@ impl Workspace {
             url,
             headers,
             body,
-            timeout: call.timeout.unwrap_or(self.0.timeout),
+            timeout: call.timeout.unwrap_or(match call.repeatable {
+                // One that hangs leaves the budget room for others.
+                true if !self.0.budget.is_zero() => self.0.timeout.min(self.0.budget / 3),
+                _ => self.0.timeout,
+            }),
         })
     }
 }
@@ -337,11 +341,11 @@ impl Inner {
     /// An answer of success, after as many tries as it takes and the budget allows.
     async fn carried_out(&self, request: Outgoing, repeatable: bool) -> Result<Answer> {
         let name = request.name();
-        let mut tries = retry::Tries::within(self.budget);
+        let mut tries = retry::Tries::within(self.budget, self.name.as_str());
         loop {
             let mut request = request.clone();
-            if tries.made > 1 {
-                let left = tries.left().max(Duration::from_secs(1));
+            if let Some(left) = tries.left().filter(|_| tries.made > 1) {
+                let left = left.max(Duration::from_secs(1));
                 request.timeout = request.timeout.min(left);
             }
             let timeout = request.timeout;

@@ -282,6 +282,23 @@ impl Clusters {
         self.wait_running(id, waiting).await
     }
 
+    /// Errors: `Unavailable` where it has ended, and with it what ran on it. One that cannot be looked at counts as there.
+    pub(super) async fn still_there(&self, id: &ClusterId) -> Result<()> {
+        match self.get(id).await {
+            Ok(Cluster {
+                state:
+                    state @ (ClusterState::Terminating | ClusterState::Terminated | ClusterState::Error),
+                ..
+            }) => Err(Error::told(
+                Kind::Unavailable,
+                format!(
+                    "the cluster has ended, and its contexts and commands with it: start it and make another context, cluster=`{id}` state=`{state}`"
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// `ends`: `Some(true)` is what is waited for, `Some(false)` that it will not come.
     async fn wait(
         &self,

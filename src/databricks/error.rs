@@ -183,6 +183,11 @@ impl Error {
         Error::Unsupported { what: what.into() }
     }
 
+    /// Whether a request came to nothing that may succeed later; what we conclude ourselves from an answer does not.
+    pub(super) fn is_passing(&self) -> bool {
+        self.kind().is_retryable() && !matches!(self, Error::Told { .. })
+    }
+
     /// The refusal, where it is one.
     pub fn api(&self) -> Option<&ApiError> {
         match self {

@@ -28,9 +28,9 @@ pub struct ConnectionOptions {
     pub cluster: Option<String>,
     /// Where OAuth tokens are asked for, instead of what the workspace tells of itself.
     pub token_url: Option<String>,
-    /// How long one request may take.
+    /// How long one request may take; one of a call that can be repeated at most a third of `retry_budget_seconds`, so that one that hangs is followed by others.
     pub timeout_seconds: f64,
-    /// How long a call may take with all its repetitions. By default 300, and 60 in `alluvium databricks`, for which people wait.
+    /// How long a call may take with all its repetitions. By default 300, and 60 in `alluvium databricks`, for which people wait (there three times a `timeout_seconds` of yours, if that is more).
     pub retry_budget_seconds: Option<f64>,
     /// The version in the path of Unity Catalog's temporary credentials: `2.0` on Databricks, `2.1` on the open Unity Catalog.
     pub vending_api_version: String,

@@ -12,7 +12,7 @@
 //!
 //! That is how the connector does it whose inputs these are. What is different: `Retry-After` is the shortest pause, the pause
 //! of `exponential_backoff` is 200, 400, 800 … ms (up to a minute, and up to a fifth more by chance) whatever `retry_delay` is, no
-//! redirect is followed, and all tries end with the connection's `retry_budget_seconds`. An answer that does not know our
+//! redirect is followed. The connection's `retry_budget_seconds` does not count here. An answer that does not know our
 //! OAuth token has the token renewed and the request sent again, once, without counting.
 
 use super::{ApiError, Error, Result, trace};

@@ -46,26 +46,38 @@ impl Pause {
     }
 }
 
-/// The tries of one call, within its budget.
-pub(super) struct Tries {
+/// The tries of one call, within its budget if it has one.
+pub(super) struct Tries<'a> {
+    /// The connection's name, for the log; `None` where the errors name the host.
+    connection: Option<&'a str>,
     started: Instant,
-    budget: Duration,
+    budget: Option<Duration>,
     /// Made so far, the one under way included.
     pub(super) made: u32,
 }
 
-impl Tries {
+impl<'a> Tries<'a> {
     /// Before the first try.
-    pub(super) fn within(budget: Duration) -> Self {
+    pub(super) fn within(budget: Duration, connection: impl Into<Option<&'a str>>) -> Self {
         Self {
+            budget: Some(budget),
+            ..Self::unlimited(connection)
+        }
+    }
+
+    /// Of a caller that counts them itself.
+    pub(super) fn unlimited(connection: impl Into<Option<&'a str>>) -> Self {
+        Self {
+            connection: connection.into(),
             started: Instant::now(),
-            budget,
+            budget: None,
             made: 1,
         }
     }
 
-    pub(super) fn left(&self) -> Duration {
-        self.budget.saturating_sub(self.started.elapsed())
+    pub(super) fn left(&self) -> Option<Duration> {
+        let budget = self.budget?;
+        Some(budget.saturating_sub(self.started.elapsed()))
     }
 
     /// Waits until the next try is due. `false`: the budget does not reach so far, so `error` is how the call ends.
@@ -73,15 +85,25 @@ impl Tries {
     /// The first time it is logged, since whoever waits for the call may wait for long.
     pub(super) async fn again(&mut self, pause: Duration, error: impl Display) -> bool {
         let left = self.left();
-        if pause >= left {
+        if left.is_some_and(|left| pause >= left) {
             return false;
         }
-        let pause_seconds = pause.as_secs_f64();
+        let (connection, pause_seconds) = (self.connection, pause.as_secs_f64());
+        let until = left.map(|left| {
+            (Utc::now() + left)
+                .format(" until %H:%M:%S UTC")
+                .to_string()
+        });
+        let until = until.unwrap_or_default();
         if self.made == 1 {
-            let until = (Utc::now() + left).format("%H:%M:%S");
-            tracing::warn!("tried again until {until} UTC, Ctrl-C ends a command: {error}");
+            tracing::warn!(connection, "tried again{until}: {error}");
         } else {
-            tracing::debug!(pause_seconds, tries = self.made, "tried again: {error}");
+            tracing::debug!(
+                connection,
+                pause_seconds,
+                tries = self.made,
+                "tried again: {error}"
+            );
         }
         tokio::time::sleep(pause).await;
         self.made += 1;

@@ -89,9 +89,9 @@ impl Waiting {
         self
     }
 
-    /// Looks until `look` has an answer.
+    /// Looks until `look` has an answer. Where a look comes to nothing for what may pass, the next one follows.
     ///
-    /// Errors: those of `look`, `Timeout` after [`Waiting::limit`], `Canceled` if it was stopped.
+    /// Errors: others of `look`, `Timeout` after [`Waiting::limit`], `Canceled` if it was stopped.
     pub(super) async fn until<T>(
         &self,
         what: &'static str,
@@ -100,16 +100,20 @@ impl Waiting {
     ) -> Result<T> {
         let began = Instant::now();
         let mut pauses = Pauses::new(self.first, self.longest);
+        let mut last = String::from("unknown");
         loop {
             // A look that is under way is not worth waiting for once nobody wants its answer.
             let looked = tokio::select! {
-                looked = look() => looked?,
+                looked = look() => looked,
                 () = self.stop.cancelled() => return Err(self.stopped(what, &id)),
             };
             let (state, message) = match looked {
-                Look::Done(answer) => return Ok(answer),
-                Look::Again { state, message } => (state, message),
+                Ok(Look::Done(answer)) => return Ok(answer),
+                Ok(Look::Again { state, message }) => (state, message),
+                Err(error) if error.is_passing() => (last, error.to_string()),
+                Err(error) => return Err(error),
             };
+            last = state.clone();
             let waited = began.elapsed();
             let progress = Progress {
                 what,
@@ -235,6 +239,46 @@ mod tests {
             text.contains("state=`PENDING`") && text.contains("cluster=`c`"),
             "{text}"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_look_that_fails_in_passing_ends_no_wait_but_at_its_limit() {
+        let lost = || Error::Network {
+            request: "GET /x".into(),
+            reason: "reset".into(),
+        };
+        let waiting = Waiting::default();
+        let mut looks = 0;
+        let answer = waiting.until("cluster", "c", async || {
+            looks += 1;
+            match looks {
+                1 => again("PENDING"),
+                2 | 3 => Err(lost()),
+                _ => Ok(Look::Done(looks)),
+            }
+        });
+        assert_eq!(answer.await.unwrap(), 4);
+        let began = Instant::now();
+        let mut first = true;
+        let vain = waiting.until("cluster", "c", async || match std::mem::take(&mut first) {
+            true => again::<()>("PENDING"),
+            false => Err(lost()),
+        });
+        let error = vain.await.unwrap_err();
+        assert_eq!(
+            (error.kind(), began.elapsed().as_secs()),
+            (Kind::Timeout, 20 * 60)
+        );
+        let text = error.to_string();
+        assert!(
+            text.contains("state=`PENDING`") && text.contains("reset"),
+            "{text}"
+        );
+        // What we conclude ourselves stays, whatever its kind.
+        let ended = waiting.until("cluster", "c", async || -> Result<Look<()>> {
+            Err(Error::told(Kind::Unavailable, "it has ended"))
+        });
+        assert_eq!(ended.await.unwrap_err().kind(), Kind::Unavailable);
     }
 
     #[tokio::test(start_paused = true)]

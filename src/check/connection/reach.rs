@@ -55,6 +55,15 @@ async fn explained(host: &Host, error: &Error) -> (&'static str, String) {
     let is_known = tokio::net::lookup_host((name.trim_matches(['[', ']']), port))
         .await
         .is_ok_and(|mut all| all.next().is_some());
+    if !is_known && goes_by_proxy() {
+        return (
+            "the host is not to be reached, and this machine does not know its name",
+            format!(
+                "check that the proxy of HTTPS_PROXY is there and connects to {}, as it is the proxy that resolves the name, and `host` for a typing error",
+                host.authority()
+            ),
+        );
+    }
     if !is_known {
         return (
             "the host's name does not resolve",
@@ -80,4 +89,11 @@ async fn explained(host: &Host, error: &Error) -> (&'static str, String) {
             host.authority()
         ),
     )
+}
+
+/// Whether the environment names a proxy, which then has to know the names.
+fn goes_by_proxy() -> bool {
+    ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]
+        .iter()
+        .any(|name| std::env::var_os(name).is_some_and(|proxy| !proxy.is_empty()))
 }

@@ -70,7 +70,8 @@ impl Session {
             args.profile.as_deref(),
             std::env::var_os(HOST).is_some_and(|host| !host.is_empty()),
         )?;
-        options.retry_budget_seconds.get_or_insert(BUDGET_SECONDS);
+        let budget = budget_seconds(&options);
+        options.retry_budget_seconds.get_or_insert(budget);
         Ok(Self {
             workspace: Workspace::new(&name, &options)?,
             show: Show::new(args.json),
@@ -125,6 +126,15 @@ pub(super) fn usage(error: databricks::Error) -> Error {
     match ours {
         true => Error::new(Kind::Config, error.to_string()),
         false => error.into(),
+    }
+}
+
+/// How long a call is tried where the connection does not say; a user's own `timeout_seconds` is left whole, as a try
+/// takes a third at most.
+fn budget_seconds(options: &ConnectionOptions) -> f64 {
+    match options.timeout_seconds == ConnectionOptions::default().timeout_seconds {
+        true => BUDGET_SECONDS,
+        false => BUDGET_SECONDS.max(3.0 * options.timeout_seconds),
     }
 }
 
@@ -196,6 +206,20 @@ mod tests {
             .iter()
             .map(|name| ((*name).to_owned(), options(name)))
             .collect()
+    }
+
+    #[test]
+    fn a_timeout_of_the_users_is_not_cut() {
+        let budget = |timeout_seconds| {
+            budget_seconds(&ConnectionOptions {
+                timeout_seconds,
+                ..ConnectionOptions::default()
+            })
+        };
+        assert_eq!(
+            [budget(60.0), budget(5.0), budget(90.0)],
+            [60.0, 60.0, 270.0]
+        );
     }
 
     #[test]

@@ -183,7 +183,12 @@ fn canceled(error: crate::databricks::Error) -> Error {
     use crate::databricks::Error as Failed;
     let waited = matches!(error, Failed::Told { .. } | Failed::Canceled { .. })
         && matches!(error.kind(), Told::Timeout | Told::Canceled);
-    let lost = matches!(error, Failed::Timeout { .. } | Failed::Network { .. });
+    let lost = match &error {
+        Failed::Timeout { .. } | Failed::Network { .. } => true,
+        // Of the submission, or of the cancelling.
+        Failed::Api(told) => told.kind.is_retryable(),
+        _ => false,
+    };
     let error = usage(error);
     match (waited, lost) {
         (true, _) => Error::new(error.kind(), format!("the statement was canceled: {error}")),
@@ -272,7 +277,19 @@ mod tests {
 
     #[test]
     fn only_a_wait_of_ours_tells_that_the_statement_was_canceled() {
-        use crate::databricks::Error as Failed;
+        use crate::databricks::{ApiError, Error as Failed};
+        let refused = |status, kind| {
+            Failed::Api(Box::new(ApiError {
+                kind,
+                status,
+                error_code: None,
+                message: "x".into(),
+                details: Vec::new(),
+                request_id: None,
+                request: "POST /x".into(),
+                remedy: String::new(),
+            }))
+        };
         for (error, waited, lost) in [
             (Failed::told(Told::Timeout, "x"), true, false),
             (Failed::told(Told::NotFound, "x"), false, false),
@@ -293,6 +310,9 @@ mod tests {
                 false,
                 true,
             ),
+            (refused(503, Told::Unavailable), false, true),
+            (refused(429, Told::RateLimited), false, true),
+            (refused(400, Told::InvalidParameter), false, false),
         ] {
             let told = canceled(error).to_string();
             assert_eq!(told.contains("was canceled"), waited, "{told}");

@@ -30,7 +30,7 @@ pub(super) struct WaitArgs {
 /// The limit alone, of what waits anyway.
 #[derive(Debug, clap::Args)]
 pub(super) struct LimitArgs {
-    /// How long to wait at most, as in 90s or 30m; by default 20m
+    /// How long to wait at most, as in 90s or 30m; by default 20m, for a statement a day
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     wait_timeout: Option<Duration>,
 }

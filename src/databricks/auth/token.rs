@@ -99,7 +99,7 @@ pub(super) async fn ask(
 
 /// One answer, of whatever status, after as many tries as the answers ask for. Asking for a token twice does no harm.
 pub(super) async fn send(http: &Http, who: &str, request: &Outgoing) -> Result<Answer> {
-    let mut tries = retry::Tries::within(BUDGET);
+    let mut tries = retry::Tries::within(BUDGET, None);
     loop {
         let result = http
             .send(Outgoing {

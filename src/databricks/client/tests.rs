@@ -260,6 +260,30 @@ async fn a_call_has_its_own_timeout() {
     );
 }
 
+/// The budget of a person who waits is as long as one timeout.
+#[tokio::test(start_paused = true)]
+async fn a_try_that_hangs_leaves_room_for_others() {
+    let short = crate::databricks::ConnectionOptions {
+        retry_budget_seconds: Some(60.0),
+        ..pat()
+    };
+    let hung = || Reply::After(Duration::from_secs(10_000), Box::new(text(200, "")));
+    let fake = Fake::new(move |_, number| match number {
+        0 => hung(),
+        _ => text(200, "{}"),
+    });
+    let workspace = workspace(&short, &fake);
+    workspace.send::<Value>(Call::get(PATH)).await.unwrap();
+    // What is sent once has its whole time.
+    let once = fake.seen().len();
+    let _ = workspace.send::<Value>(Call::post(PATH).once()).await;
+    let timeouts: Vec<u64> = fake.seen()[..=once]
+        .iter()
+        .map(|(_, request)| request.timeout.as_secs())
+        .collect();
+    assert_eq!((timeouts[0], timeouts[once]), (20, 60));
+}
+
 #[derive(Deserialize)]
 struct Things {
     #[serde(default)]

@@ -11,6 +11,7 @@ pub use results::{CommandFailure, CommandResult, TableColumn};
 
 use super::{
     Call, ClusterId, CommandId, ContextId, Error, Kind, Result, Workspace,
+    clusters::Clusters,
     contexts::{Contexts, Language},
     wait::{Look, Waiting},
 };
@@ -134,12 +135,20 @@ impl Commands {
 
     /// Waits for a command's result; one that is waited for in vain goes on.
     ///
-    /// Errors: `CommandFailed` if the code failed; `Canceled`; `Unavailable` if the service could not run it; those of
+    /// Errors: `CommandFailed` if the code failed; `Canceled`; `Unavailable` if the service could not run it or its cluster has ended; those of
     /// [`Waiting`].
     pub async fn wait(&self, command: &CommandRef, waiting: &Waiting) -> Result<CommandResult> {
         let ended = waiting
             .until("command", command, async || {
-                let snapshot = self.status(command).await?;
+                let snapshot = match self.status(command).await {
+                    Err(error) if error.is_passing() => {
+                        Clusters::new(&self.workspace)
+                            .still_there(&command.cluster_id)
+                            .await?;
+                        return Err(error);
+                    }
+                    looked => looked?,
+                };
                 Ok(match snapshot.status {
                     CommandStatus::Finished | CommandStatus::Cancelled | CommandStatus::Error => {
                         Look::Done(snapshot)

@@ -1,7 +1,7 @@
 use super::*;
 use crate::databricks::{
     contexts::ContextStatus,
-    scripted::{Reply, Server},
+    scripted::{Reply, Server, refusal},
 };
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -52,6 +52,34 @@ async fn running(states: &'static [&'static str], results: Value) -> Server {
         .into()
     })
     .await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_whose_cluster_has_ended_is_not_waited_for() {
+    let server = Server::start(|seen| match seen.path.split('?').next().unwrap() {
+        "/api/1.2/commands/status" => refusal(
+            500,
+            "INTERNAL_ERROR",
+            "ClusterNotReadyException: no such cluster",
+        ),
+        "/api/2.0/clusters/get" | "/api/2.1/clusters/get" => {
+            json!({ "cluster_id": "c-1", "cluster_name": "c", "state": "TERMINATED" }).into()
+        }
+        other => panic!("{other}"),
+    })
+    .await;
+    let workspace = server.workspace_with(|options| options.retry_budget_seconds = Some(1.0));
+    let began = tokio::time::Instant::now();
+    let error = Commands::new(&workspace)
+        .wait(&command(), &Waiting::default())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), Kind::Unavailable);
+    assert!(
+        error.to_string().contains("the cluster has ended"),
+        "{error}"
+    );
+    assert!(began.elapsed().as_secs() < 10, "{:?}", began.elapsed());
 }
 
 #[tokio::test(start_paused = true)]

@@ -21,7 +21,8 @@ impl Workspace {
     pub async fn raw(&self, raw: RawRequest) -> Result<RawAnswer> {
         let inner = &self.0;
         let (request, who) = build(&raw, &inner.host, &inner.trusted, inner.timeout)?;
-        let mut tries = retry::Tries::within(inner.budget);
+        // As many as were asked for, however long they take.
+        let mut tries = retry::Tries::unlimited(self.name());
         loop {
             if raw.debug {
                 tracing::info!(target: trace::TARGET, connection = self.name(), "> {}", trace::Request(&request));

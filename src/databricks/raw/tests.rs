@@ -170,7 +170,7 @@ async fn pauses_are_fixed_or_grow_and_heed_the_service() {
     assert!(grown.len() >= 9, "{grown:?}");
     assert!(
         grown.iter().sum::<Duration>() < Duration::from_secs(300),
-        "the budget ends it"
+        "a pause is a minute at most, and a fifth"
     );
 }
 
@@ -395,6 +395,27 @@ async fn bytes_that_are_no_text_and_no_bytes_at_all() {
         assert_eq!(answer.body, expected, "{path} {kind:?}");
         assert!(answer.into_result().is_ok(), "{path} {kind:?}");
     }
+}
+
+/// Who says how often and how long means that, and not the connection's budget.
+#[tokio::test(start_paused = true)]
+async fn as_many_tries_are_made_as_were_asked_for() {
+    let fake = Fake::new(|_, _| with(503, "retry-after", "30"));
+    let short = crate::databricks::ConnectionOptions {
+        retry_budget_seconds: Some(60.0),
+        ..pat()
+    };
+    let answer = workspace(&short, &fake).raw(retried(5)).await.unwrap();
+    assert_eq!((answer.status, answer.tries), (503, 6));
+    let fake = Fake::new(|_, _| Reply::Fail(Failure::TimedOut));
+    let raw = RawRequest {
+        timeout: Some(Duration::from_secs(90)),
+        retry_delay: Duration::from_secs(90),
+        retry_on_all_errors: true,
+        ..retried(3)
+    };
+    workspace(&short, &fake).raw(raw).await.unwrap_err();
+    assert_eq!(fake.seen().len(), 4);
 }
 
 #[tokio::test(start_paused = true)]

@@ -118,7 +118,8 @@ impl Statements {
         }
         let id = snapshot.statement;
         match self.ended(&id, waiting).await {
-            // Only the wait itself tells so; what the service tells is another error.
+            // Only the wait itself tells so; what the service tells is another error. Failures of looks that may pass are
+            // no end of the wait.
             Err(gave_up @ Error::Told { .. }) => {
                 self.cancel(&id).await?;
                 let ended = self

@@ -197,6 +197,26 @@ async fn a_statement_that_is_waited_for_in_vain_is_canceled() {
     );
 }
 
+/// A service that is away for some minutes ends no statement of an hour; one that stays away leaves none running unasked.
+#[tokio::test(start_paused = true)]
+async fn looks_that_fail_in_passing_are_no_end() {
+    for (back, minutes) in [(8, 60), (1_000, 1)] {
+        let server = Server::start(move |seen| match seen.method.as_str() {
+            "POST" => answer("RUNNING").into(),
+            _ if seen.number < back => refusal(503, "TEMPORARILY_UNAVAILABLE", "later"),
+            _ => answer("SUCCEEDED").into(),
+        })
+        .await;
+        let workspace = server.workspace_with(|options| options.retry_budget_seconds = Some(1.0));
+        let waiting = Waiting::default().limit(Duration::from_secs(minutes * 60));
+        let ran = Statements::new(&workspace)
+            .execute_with(&statement(), &waiting)
+            .await;
+        let canceled = server.lines().iter().any(|line| line.ends_with("/cancel"));
+        assert_eq!((ran.is_ok(), canceled), (back == 8, back != 8), "{ran:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn nothing_is_sent_that_would_be_refused_and_async_comes_back_at_once() {
     let server = going_through(&["PENDING"]).await;
