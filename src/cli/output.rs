@@ -43,7 +43,7 @@ pub(super) fn backfill(found: Report, letters: &DeadLetters) -> Result<()> {
     if found.kind != Kind::InvalidData {
         return Err(Error::new(
             found.kind,
-            "the run ended before its inputs did, and the same command goes on from there; or a catalog lacks something, see above, which `alluvium schema apply` does",
+            "not all is done, see above: the same command goes on with the inputs that are left, `alluvium schema apply` with what a catalog lacks",
         ));
     }
     let records = match found.faults {

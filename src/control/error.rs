@@ -27,7 +27,7 @@ pub enum ControlError {
         max: usize,
         table: String,
     },
-    #[error("{message}, condition=`{}`", .condition.as_deref().unwrap_or("unknown"))]
+    #[error("{message}{}", .condition.as_ref().map_or_else(String::new, |name| format!(", condition=`{name}`")))]
     Statement {
         kind: Kind,
         /// The name of the error, as `FIELD_ALREADY_EXISTS`.

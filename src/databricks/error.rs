@@ -134,8 +134,7 @@ pub struct Detail {
 
 /// A statement that was accepted and failed: HTTP 200 with `status.error`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the statement failed, {message}, error_code=`{}` sql_state=`{}` statement=`{statement}`",
-    .error_code.as_deref().unwrap_or_default(), .sql_state.as_deref().unwrap_or_default())]
+#[error("the statement failed, {message},{}{} statement=`{statement}`", told("error_code", .error_code), told("sql_state", .sql_state))]
 pub struct StatementFailure {
     pub statement: StatementId,
     /// As `BAD_REQUEST`.
@@ -143,6 +142,11 @@ pub struct StatementFailure {
     /// As `42703`.
     pub sql_state: Option<String>,
     pub message: String,
+}
+
+fn told(name: &str, value: &Option<String>) -> String {
+    let value = value.as_ref().filter(|value| !value.is_empty());
+    value.map_or_else(String::new, |value| format!(" {name}=`{value}`"))
 }
 
 impl Error {

@@ -92,11 +92,11 @@ impl Settled {
             let _ = writeln!(text, "catalog    has the tables{columns}");
         }
         for table in waiting {
-            let _ = write!(
-                text,
-                "catalog    lacks {} with {} columns or types to come",
-                table.table, table.changes
-            );
+            let lacking = match table.changes {
+                0 => "or its latest schema".to_owned(),
+                n => format!("with {n} columns or types to come"),
+            };
+            let _ = write!(text, "catalog    lacks {} {lacking}", table.table);
             if let Some((_, problem)) = &table.problem {
                 let _ = write!(text, ": {problem}");
             }
