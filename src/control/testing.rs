@@ -1,4 +1,6 @@
 //! A reader of the statements we write, which shares no code with their writer, and a warehouse that acts on them.
+//!
+//! Past 500 lines: the warehouse acts on what the reader finds, and no other file needs the one without the other.
 
 use super::{
     CatalogColumn, ControlError, Registered, Result, SqlRunner, Target,

@@ -1,4 +1,6 @@
 //! One workspace, as its callers hold it.
+//!
+//! Past 500 lines: what all callers may do with a workspace is found in one place.
 
 use super::{
     AccountId, Call, ClusterId, ConnectionOptions, Discovery, Error, ExternalUrl, Host, Kind, Page,

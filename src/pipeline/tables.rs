@@ -1,4 +1,6 @@
 //! The open tables of this process: one worker and one flusher each, made at a table's first event.
+//!
+//! Past 500 lines: all that opens, finds and closes a table shares one lock.
 
 use super::{
     desk::{self, Catalogs, Desk},

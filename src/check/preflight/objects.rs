@@ -3,6 +3,8 @@
 //! Steps go on after one that was refused, so that every missing right is told at once; they end where all would be
 //! answered alike (no way there, a credential that is no good). What was made is removed also after a step that
 //! hangs, and what earlier probes could not remove is, once it is a day old.
+//!
+//! Past 500 lines: the steps are one after the other, and each is to be taken back.
 
 use super::{
     Section,

@@ -1,4 +1,6 @@
 //! What is refused, and how it is told.
+//!
+//! Past 500 lines: all that is refused stands together.
 
 use super::*;
 

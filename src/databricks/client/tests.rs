@@ -1,4 +1,6 @@
 //! Calls: what is sent, what is repeated, what is read.
+//!
+//! Past 500 lines: each way in which a call can end has its test.
 
 use super::*;
 use crate::databricks::testing::*;

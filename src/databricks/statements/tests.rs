@@ -1,3 +1,5 @@
+//! Statements from submission to results. Past 500 lines: each state and each form of results has its test.
+
 use super::*;
 use crate::databricks::{
     WarehouseId,

@@ -1,5 +1,7 @@
 //! The fast pass, on every engine, against the reference pass: the same rows, dead letters, counts and
 //! findings, whatever the events are.
+//!
+//! Past 500 lines: the generators of events stand beside the tests that they feed.
 
 use super::*;
 use crate::{

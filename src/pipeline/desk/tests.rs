@@ -1,4 +1,6 @@
 //! Whole lines from batches to commits, beside a warehouse that changes the tables' logs.
+//!
+//! Past 500 lines: the lines they are run through stand beside the tests.
 
 use super::*;
 use crate::{

@@ -1,4 +1,6 @@
 //! Against an STS and an S3 of our own on a loopback address: sessions that end after a few requests.
+//!
+//! Past 500 lines: each way in which a session may end has its test.
 
 mod environment;
 mod opening;
