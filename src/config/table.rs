@@ -1,6 +1,6 @@
 //! `[tables.NAME]`, and the same with every value concrete.
 
-use crate::schema::{Authority, ColumnOptions, Evolution, OnConflict};
+use crate::schema::{Authority, ColumnOptions, Evolution, OnConflict, names::fold};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
@@ -287,8 +287,8 @@ pub(super) fn resolve(
     let columns: Vec<ColumnOptions> = first!(columns);
     let as_declared = |names: Vec<String>| -> Vec<String> {
         let declared = |name: String| {
-            let folded = name.to_lowercase();
-            let found = columns.iter().find(|c| c.name.to_lowercase() == folded);
+            let folded = fold(&name);
+            let found = columns.iter().find(|c| fold(&c.name) == folded);
             found.map_or(name, |column| column.name.clone())
         };
         names.into_iter().map(declared).collect()

@@ -486,5 +486,5 @@ fn overlaps(config: &Config, found: &mut Findings) {
 
 /// Delta's names are the same when only their case differs.
 fn same_name(a: &str, b: &str) -> bool {
-    a.to_lowercase() == b.to_lowercase()
+    crate::schema::names::fold(a) == crate::schema::names::fold(b)
 }

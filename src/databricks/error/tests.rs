@@ -243,3 +243,24 @@ fn a_denial_that_names_its_reason_is_no_matter_of_the_token() {
         assert_eq!(told(401, &body(reason)).kind, kind, "{reason}");
     }
 }
+
+#[test]
+fn a_failed_statement_names_what_it_was_told_alone() {
+    let failure = |error_code: Option<&str>, sql_state: Option<&str>| {
+        let failure = StatementFailure {
+            statement: StatementId::new("s-1"),
+            error_code: error_code.map(str::to_owned),
+            sql_state: sql_state.map(str::to_owned),
+            message: "no such column".into(),
+        };
+        failure.to_string()
+    };
+    assert_eq!(
+        failure(Some("BAD_REQUEST"), Some("42703")),
+        "the statement failed, no such column, error_code=`BAD_REQUEST` sql_state=`42703` statement=`s-1`"
+    );
+    assert_eq!(
+        failure(None, Some("")),
+        "the statement failed, no such column, statement=`s-1`"
+    );
+}
